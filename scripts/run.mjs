@@ -1,0 +1,227 @@
+#!/usr/bin/env node
+/**
+ * The one door to everything that `npm run` offers here: makes a fresh clone ready (Debian packages
+ * when root, npm packages, the addon, the TypeScript build) and then does what was asked for. Each
+ * step is skipped when nothing that it depends on has changed.
+ *
+ * Plain JavaScript without dependencies: on a fresh clone there are none yet.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { openSync, closeSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const logs = join(root, '.cache', 'logs');
+const isRoot = process.getuid?.() === 0;
+
+/** Debian packages that building the addon takes, by the command that shows that they are there. */
+const BUILD_PACKAGES = { 'g++': 'g++', make: 'make', python3: 'python3' };
+
+/** What can be asked for: how to start it, and whether it needs virtual machines. */
+const TASKS = {
+  build: {},
+  demo: { run: ['dist/scripts/demo/embedded.js'] },
+  'demo:cluster': { run: ['dist/scripts/demo/cluster.js'], vm: true },
+  cluster: { run: ['dist/scripts/vm/cli.js'], vm: true },
+  test: {
+    run: ['node_modules/mocha/bin/mocha.js'],
+    vm: true,
+    packages: { 'clang-format': 'clang-format' },
+  },
+};
+
+class StepError extends Error {}
+
+function onPath(command) {
+  return (process.env.PATH ?? '').split(':').some((directory) => {
+    try {
+      accessSync(join(directory, command), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Runs a command, its output in a log that is shown when it fails. */
+function runLogged(name, command, args, options = {}) {
+  mkdirSync(logs, { recursive: true });
+  const path = join(logs, `${name}.log`);
+  const log = openSync(path, 'w');
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', log, log],
+    ...options,
+    env: { ...process.env, ...options.env },
+  });
+  closeSync(log);
+  if (result.status === 0) return;
+  const tail = readFileSync(path, 'utf8').split('\n').slice(-40).join('\n');
+  const why = result.error?.message ?? `exit code ${result.status ?? result.signal}`;
+  throw new StepError(
+    `${command} ${args.join(' ')}: ${why}\n${tail}\n(log: ${relative(root, path)})`,
+  );
+}
+
+/** Says what is being done, and then how long it took. */
+async function step(what, action) {
+  const start = performance.now();
+  process.stderr.write(`\u25b8 ${what} ...`);
+  const seconds = () => ((performance.now() - start) / 1000).toFixed(1);
+  try {
+    await action();
+  } catch (error) {
+    process.stderr.write(` failed after ${seconds()} s\n`);
+    throw error;
+  }
+  process.stderr.write(` ${seconds()} s\n`);
+}
+
+/** Hash of the files' names and bytes, and of whatever else a step depends on. */
+function fingerprint(paths, ...more) {
+  const hash = createHash('sha256').update(JSON.stringify(more));
+  const add = (path) => {
+    hash.update(path).update(readFileSync(join(root, path)));
+  };
+  for (const path of paths) {
+    const found = readdirSync(join(root, dirname(path)), { withFileTypes: true }).find(
+      (entry) => entry.name === path.split('/').at(-1),
+    );
+    if (found?.isDirectory()) {
+      for (const entry of readdirSync(join(root, path), { recursive: true, withFileTypes: true })) {
+        if (entry.isFile()) add(relative(root, join(entry.parentPath, entry.name)));
+      }
+    } else if (found) {
+      add(path);
+    }
+  }
+  return hash.digest('hex');
+}
+
+/** Does a step unless its stamp says that it was done with the same inputs. */
+async function once(stamp, inputs, what, action) {
+  const path = join(root, stamp);
+  if (existsSync(path) && readFileSync(path, 'utf8') === inputs) return;
+  await step(what, action);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, inputs);
+}
+
+/** Installs Debian packages; `needed` is a reason for people when that can't be done. */
+async function installPackages(packages, needed) {
+  if (packages.length === 0) return;
+  if (!isRoot || !onPath('apt-get')) {
+    throw new StepError(
+      `${needed}. Install ${packages.length > 1 ? 'these packages' : 'this package'} (as root) and try again:\n` +
+        `  apt-get install ${packages.join(' ')}`,
+    );
+  }
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  await step(`installing Debian packages: ${packages.join(' ')}`, () => {
+    const install = () =>
+      runLogged('apt', 'apt-get', ['install', '-y', '--no-install-recommends', ...packages], {
+        env,
+      });
+    runLogged('apt-update', 'apt-get', ['update'], { env });
+    install();
+  });
+}
+
+async function installBuildTools() {
+  const missing = Object.entries(BUILD_PACKAGES)
+    .filter(([command]) => !onPath(command))
+    .map(([, debianPackage]) => debianPackage);
+  await installPackages(missing, 'Building the addon takes a C++ compiler, make and python3');
+}
+
+async function installNpmPackages() {
+  await once(
+    'node_modules/.stackglue-installed',
+    fingerprint(['package-lock.json']),
+    'installing npm packages',
+    () => runLogged('npm-ci', 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']),
+  );
+}
+
+/** Node's headers, where this Node brought them along; node-gyp fetches them otherwise. */
+function headerArguments() {
+  const prefix = dirname(dirname(process.execPath));
+  return existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : [];
+}
+
+async function buildAddon() {
+  await once(
+    'build/.stackglue-built',
+    fingerprint(['binding.gyp', 'native', 'package-lock.json'], process.version, process.arch),
+    'building the addon',
+    () =>
+      runLogged('node-gyp', process.execPath, [
+        'node_modules/node-gyp/bin/node-gyp.js',
+        'rebuild',
+        '--jobs=max',
+        ...headerArguments(),
+      ]),
+  );
+}
+
+async function buildTypeScript() {
+  await once(
+    'dist/.stackglue-built',
+    fingerprint(['tsconfig.json', 'lib', 'test', 'scripts', 'package-lock.json']),
+    'compiling TypeScript',
+    () => runLogged('tsc', process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.']),
+  );
+}
+
+/** What the host needs for virtual machines; where it can't be had, those who need it say so. */
+async function installVmPackages() {
+  const { missingHostPackages } = await import(
+    pathToFileURL(join(root, 'dist/scripts/vm/packages.js')).href
+  );
+  const missing = await missingHostPackages();
+  if (missing.length === 0) return;
+  if (!isRoot) {
+    process.stderr.write(
+      `\u25b8 virtual machines need Debian packages that are not installed: apt-get install ${missing.join(' ')}\n`,
+    );
+    return;
+  }
+  await installPackages(missing, 'Virtual machines need Debian packages');
+}
+
+function start(args) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' });
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+    child.on('exit', (code, signal) => resolve(signal === null ? code : 1));
+  });
+}
+
+async function main() {
+  const [name = '', ...args] = process.argv.slice(2);
+  const task = TASKS[name];
+  if (task === undefined) {
+    throw new StepError(`usage: node scripts/run.mjs ${Object.keys(TASKS).join(' | ')}`);
+  }
+  await installBuildTools();
+  await installNpmPackages();
+  await buildAddon();
+  await buildTypeScript();
+  if (task.vm) await installVmPackages();
+  const wanted = Object.entries(task.packages ?? {})
+    .filter(([command]) => !onPath(command))
+    .map(([, debianPackage]) => debianPackage);
+  if (isRoot) await installPackages(wanted, 'The checks need Debian packages');
+  if (task.run) process.exitCode = await start([...task.run, ...args]);
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof StepError)) throw error;
+  process.stderr.write(`\n${error.message}\n`);
+  process.exitCode = 1;
+}
