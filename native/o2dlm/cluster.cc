@@ -1,0 +1,165 @@
+// Domains, joining and the death of nodes. See cluster.h.
+#include "cluster.h"
+
+#include <array>
+#include <cerrno>
+#include <new>
+#include <utility>
+
+namespace stackglue::o2dlm {
+namespace {
+
+// O2NM_MAX_NAME_LEN of cluster/ocfs2_nodemanager.h: a domain's name is shorter.
+constexpr size_t kDomainNameLimit = 64;
+constexpr size_t kWakeBatch = 8;
+
+struct Registry {
+  std::mutex mutex;
+  std::map<std::string, std::weak_ptr<ClusterImpl>, std::less<>> clusters;  // guarded by mutex
+};
+
+// Never destroyed: clusters may outlive static destructors.
+Registry& TheRegistry() {
+  static auto* registry = new Registry;
+  return *registry;
+}
+
+}  // namespace
+
+std::shared_ptr<Cluster> Cluster::Named(std::string_view name) {
+  try {
+    Registry& registry = TheRegistry();
+    const std::lock_guard<std::mutex> guard(registry.mutex);
+    const auto at = registry.clusters.try_emplace(std::string(name)).first;
+    std::shared_ptr<ClusterImpl> cluster = at->second.lock();
+    if (cluster == nullptr) {
+      cluster = std::make_shared<ClusterImpl>(name);
+      at->second = cluster;
+    }
+    return cluster;
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+std::shared_ptr<Cluster> Cluster::Create() {
+  try {
+    return std::make_shared<ClusterImpl>(std::string_view());
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+ClusterImpl::~ClusterImpl() {
+  Registry& registry = TheRegistry();
+  const std::lock_guard<std::mutex> guard(registry.mutex);
+  const auto at = registry.clusters.find(name_);
+  // The name may have a new cluster by now.
+  if (at != registry.clusters.end() && at->second.expired()) registry.clusters.erase(at);
+}
+
+int ClusterImpl::Join(std::string_view domain, int node, ProtocolVersion* version, EventSink* sink,
+                      std::unique_ptr<Member>* member) {
+  if (version == nullptr || member == nullptr) return -EINVAL;
+  if (node < 0 || node >= kMaxNodes) return -EINVAL;
+  if (domain.size() >= kDomainNameLimit) return -ENAMETOOLONG;
+  if (domain.find('\0') != std::string_view::npos) return -EINVAL;
+  try {
+    auto self = std::static_pointer_cast<ClusterImpl>(shared_from_this());
+    // Made outside the section: if it fails, its destructor needs the mutex.
+    auto joining = std::make_unique<MemberImpl>(std::move(self), node, sink);
+    {
+      const Section section(this);
+      auto at = domains_.find(domain);
+      if (at == domains_.end()) {
+        auto fresh = std::make_unique<Domain>(this, domain, *version);
+        fresh->AddMember(joining.get());
+        try {
+          at = domains_.emplace(std::string(domain), nullptr).first;
+        } catch (...) {
+          fresh->RemoveMember(joining.get());
+          throw;
+        }
+        at->second = std::move(fresh);
+      } else {
+        ProtocolVersion negotiated = *version;
+        if (!at->second->Negotiate(&negotiated)) return -EPROTO;
+        at->second->AddMember(joining.get());
+        *version = negotiated;
+      }
+      joining->set_domain(at->second.get());
+    }
+    *member = std::move(joining);
+    return 0;
+  } catch (...) {
+    return -ENOMEM;
+  }
+}
+
+void ClusterImpl::Leave(MemberImpl* member) {
+  const Section section(this);
+  member->Unlink();
+  Domain* domain = member->domain();
+  if (domain == nullptr) return;
+  domain->RemoveMember(member);
+  if (domain->members().empty()) domains_.erase(domains_.find(domain->name()));
+}
+
+int ClusterImpl::KillNode(int node) {
+  const Section section(this);
+  // First everything that can fail.
+  List<EventNode> notices;
+  bool found = false;
+  bool failed = false;
+  for (const auto& [name, domain] : domains_) {
+    if (!domain->HasNode(node)) continue;
+    found = true;
+    for (const MemberImpl* member : domain->members()) {
+      if (member->node() == node) continue;
+      auto* notice = new (std::nothrow) OwnedEvent;
+      if (notice == nullptr) {
+        failed = true;
+        break;
+      }
+      notice->kind = Event::Kind::kEviction;
+      notice->value = node;
+      notices.PushBack(notice);
+    }
+  }
+  if (failed) {
+    while (EventNode* notice = notices.front()) delete static_cast<OwnedEvent*>(notice);
+    return -ENOMEM;
+  }
+
+  for (auto at = domains_.begin(); at != domains_.end();) {
+    Domain* domain = at->second.get();
+    if (domain->HasNode(node)) domain->RecoverFrom(node, &notices);
+    at = domain->members().empty() ? domains_.erase(at) : std::next(at);
+  }
+  return found ? 0 : -ENOENT;
+}
+
+const Domain* ClusterImpl::FindDomain(std::string_view name) const {
+  const auto at = domains_.find(name);
+  return at == domains_.end() ? nullptr : at->second.get();
+}
+
+void ClusterImpl::UnlockAndWake() noexcept {
+  bool more = true;
+  while (more) {
+    // Copies, because a member may go away as soon as the mutex is free.
+    std::array<std::shared_ptr<Notifier>, kWakeBatch> batch;
+    size_t count = 0;
+    while (count < kWakeBatch && !to_wake_.empty()) {
+      MemberImpl* member = to_wake_.front();
+      member->Unlink();
+      batch[count++] = member->notifier();
+    }
+    more = !to_wake_.empty();
+    mutex_.unlock();
+    for (size_t i = 0; i < count; ++i) batch[i]->Notify();
+    if (more) mutex_.lock();
+  }
+}
+
+}  // namespace stackglue::o2dlm

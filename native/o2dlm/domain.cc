@@ -1,0 +1,248 @@
+// One domain: lock, convert, unlock, cancel, leave, recovery. See domain.h.
+#include "domain.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "cluster.h"
+#include "member.h"
+
+namespace stackglue::o2dlm {
+
+Domain::Domain(ClusterImpl* cluster, std::string_view name, ProtocolVersion version)
+    : cluster_(cluster), name_(name), version_(version) {}
+
+Domain::~Domain() { assert(members_.empty() && resources_.size() == 0); }
+
+bool Domain::HasNode(int node) const {
+  return std::any_of(members_.begin(), members_.end(),
+                     [node](const MemberImpl* member) { return member->node() == node; });
+}
+
+bool Domain::Negotiate(ProtocolVersion* version) const {
+  if (version->major != version_.major || version->minor < version_.minor) return false;
+  version->minor = version_.minor;
+  return true;
+}
+
+void Domain::AddMember(MemberImpl* member) { members_.push_back(member); }
+
+void Domain::RemoveMember(MemberImpl* member) {
+  members_.erase(std::remove(members_.begin(), members_.end(), member), members_.end());
+  member->DropEvents();
+
+  LockTable* locks = member->locks();
+  locks->ForEachSafe([](Lock* lock) {
+    if (lock->queue == Lock::Queue::kNone) return;
+    lock->resource->MoveTo(Lock::Queue::kNone, lock);
+    lock->resource->set_dirty(true);
+  });
+  locks->ForEachSafe([this](Lock* lock) {
+    Resource* resource = lock->resource;
+    if (resource == nullptr || !resource->dirty()) return;
+    resource->set_dirty(false);
+    resource->Shuffle(this);
+  });
+  FlushBasts();
+  locks->ForEachSafe([this](Lock* lock) { DeleteLock(lock); });
+
+  if (!HasNode(member->node())) {
+    resources_.ForEachSafe([member](Resource* resource) {
+      if (resource->master() == member->node()) resource->Migrate();
+    });
+  }
+}
+
+void Domain::RecoverFrom(int dead_node, List<EventNode>* notices) {
+  int new_master = kMaxNodes;
+  for (MemberImpl* member : members_) {
+    if (member->node() == dead_node) {
+      member->DropEvents();
+      continue;
+    }
+    new_master = std::min(new_master, member->node());
+    member->PostEvent(notices->front());
+  }
+
+  resources_.ForEachSafe([=](Resource* resource) {
+    resource->RecoverBlock(dead_node, new_master);
+    resource->DropLocksOf(dead_node);
+    if (resource->master() == dead_node) resource->set_master(new_master);
+  });
+  for (MemberImpl* member : members_) {
+    if (member->node() != dead_node) continue;
+    member->locks()->ForEachSafe([this](Lock* lock) { DeleteLock(lock); });
+    member->Die();
+  }
+  members_.erase(std::remove_if(members_.begin(), members_.end(),
+                                [](const MemberImpl* member) { return member->dead(); }),
+                 members_.end());
+
+  // The kernel marks every resource dirty, not only those that the dead node used.
+  resources_.ForEachSafe([this](Resource* resource) { resource->Shuffle(this); });
+  FlushBasts();
+}
+
+Status Domain::CreateLock(MemberImpl* member, int mode, uint32_t flags, std::string_view name,
+                          uint64_t astarg, LockId* id) {
+  Resource* resource = resources_.Find(name);
+  const bool is_new = resource == nullptr;
+  if (is_new) resource = new (std::nothrow) Resource(name, member->node());
+  if (resource == nullptr) return Status::kSysErr;
+  Lock* lock = new (std::nothrow) Lock(member, cluster_->NextLockId(), astarg, mode);
+  if (lock == nullptr) {
+    if (is_new) delete resource;
+    return Status::kSysErr;
+  }
+  if (is_new) resources_.Insert(resource);
+  resource->Attach(lock);
+  member->locks()->Insert(lock);
+  lock->get_lvb = (flags & kLkmValBlk) != 0 && mode >= kModePr;
+
+  Status status = Status::kNormal;
+  if (resource->CanGrantNew(mode)) {
+    resource->MoveTo(Lock::Queue::kGranted, lock);
+    QueueAst(lock);
+  } else if ((flags & kLkmNoQueue) != 0) {
+    status = Status::kNotQueued;
+  } else {
+    resource->MoveTo(Lock::Queue::kBlocked, lock);
+  }
+
+  // Even a request that was not queued kicks the thread.
+  RunThread(resource);
+  if (status == Status::kNormal) {
+    *id = lock->id;
+  } else {
+    DeleteLock(lock);
+  }
+  return status;
+}
+
+Status Domain::Convert(Lock* lock, int mode, uint32_t flags, const uint8_t* block) {
+  if (lock->queue != Lock::Queue::kGranted) return Status::kDenied;
+  // The kernel's master would queue a second AST on the same list node, which it calls a bug; a
+  // node that is not the master answers that the lock is still converting.
+  if (lock->ast_pending()) return Status::kDenied;
+  Resource* resource = lock->resource;
+
+  const bool in_place = mode <= lock->mode || resource->CanConvertUp(lock, mode);
+  if (!in_place && (flags & kLkmNoQueue) != 0) return Status::kNotQueued;
+
+  if ((flags & kLkmValBlk) != 0) {
+    if (lock->mode == kModeEx) {
+      if (!resource->ReserveBlock()) return Status::kSysErr;
+      resource->WriteBlock(block);  // EX has no mode above it, so this is granted in place
+      lock->has_block = true;
+    } else if (mode > kModeNl) {
+      lock->get_lvb = true;
+    }
+  }
+
+  if (in_place) {
+    lock->mode = static_cast<int8_t>(mode);
+    if (mode == kModeNl) lock->has_block = false;
+    resource->MoveTo(Lock::Queue::kGranted, lock);
+    QueueAst(lock);
+  } else {
+    lock->convert_mode = static_cast<int8_t>(mode);
+    resource->MoveTo(Lock::Queue::kConverting, lock);
+  }
+  RunThread(resource);
+  return Status::kNormal;
+}
+
+Status Domain::Unlock(Lock* lock, const uint8_t* block) {
+  if (lock->ast_pending()) return Status::kBadParam;
+  if (lock->queue != Lock::Queue::kGranted) return Status::kDenied;
+  Resource* resource = lock->resource;
+  if (block != nullptr) {
+    if (!resource->ReserveBlock()) return Status::kSysErr;
+    resource->WriteBlock(block);
+  }
+  EndLock(lock);
+  RunThread(resource);
+  DetachLock(lock);
+  return Status::kNormal;
+}
+
+Status Domain::Cancel(Lock* lock) {
+  if (lock->queue == Lock::Queue::kNone) return Status::kIvLockId;
+  Resource* resource = lock->resource;
+  if (lock->queue == Lock::Queue::kBlocked) {
+    EndLock(lock);
+    RunThread(resource);
+    DetachLock(lock);
+    return Status::kNormal;
+  }
+
+  auto* answer = new (std::nothrow) OwnedEvent;
+  if (answer == nullptr) return Status::kSysErr;
+  answer->kind = Event::Kind::kUnlockAst;
+  answer->astarg = lock->astarg;
+  if (lock->queue == Lock::Queue::kGranted) {
+    answer->value = static_cast<int32_t>(Status::kCancelGrant);
+  } else {
+    answer->value = static_cast<int32_t>(Status::kNormal);
+    lock->convert_mode = kModeInvalid;
+    lock->get_lvb = false;
+    resource->MoveTo(Lock::Queue::kGranted, lock);
+  }
+  lock->member->PostEvent(answer);
+  RunThread(resource);
+  return Status::kNormal;
+}
+
+void Domain::QueueAst(Lock* lock) {
+  if (lock->bast_pending() && lock->mode != kModeEx &&
+      (lock->mode == kModeNl || lock->highest_blocked != kModeEx)) {
+    lock->bast()->Unlink();
+    lock->highest_blocked = kModeInvalid;
+  }
+  AstLink* ast = lock->ast();
+  ast->kind = Event::Kind::kLockAst;
+  ast->status = Status::kNormal;
+  lock->member->PostEvent(ast);
+  // ASTs are flushed before BASTs: what is still in the way after the grant must be heard after it.
+  if (lock->bast_pending()) lock->member->PostEvent(lock->bast());
+}
+
+void Domain::QueueBast(Lock* lock, int mode) {
+  if (lock->highest_blocked == kModeInvalid) pending_basts_.PushBack(lock->bast());
+  if (lock->highest_blocked < mode) lock->highest_blocked = static_cast<int8_t>(mode);
+}
+
+void Domain::FlushBasts() {
+  while (BastLink* bast = pending_basts_.front()) {
+    bast->kind = Event::Kind::kBlockingAst;
+    static_cast<Lock*>(bast)->member->PostEvent(bast);
+  }
+}
+
+void Domain::RunThread(Resource* resource) {
+  resource->Shuffle(this);
+  FlushBasts();
+}
+
+void Domain::EndLock(Lock* lock) {
+  lock->resource->MoveTo(Lock::Queue::kNone, lock);
+  AstLink* ast = lock->ast();
+  ast->kind = Event::Kind::kUnlockAst;
+  ast->status = Status::kNormal;
+  lock->member->PostEvent(ast);
+}
+
+void Domain::DetachLock(Lock* lock) {
+  Resource* resource = lock->resource;
+  if (resource == nullptr || !resource->Detach(lock)) return;
+  resources_.Remove(resource);
+  delete resource;
+}
+
+void Domain::DeleteLock(Lock* lock) {
+  lock->member->locks()->Remove(lock);
+  DetachLock(lock);
+  delete lock;
+}
+
+}  // namespace stackglue::o2dlm

@@ -1,0 +1,102 @@
+// One domain: the locks of all its nodes, and the calls that work on them. It is the emulation of
+// the struct dlm_ctxt of every node at once, with the lock manager's thread (dlm/dlmthread.c) run
+// to its end within each call.
+//
+// Threads: guarded by the cluster's mutex; every method needs it held.
+//
+// Invariants:
+//  1. Every resource in the table has at least one lock attached. The master of a resource is a
+//     node of this domain.
+//  2. Between calls pending_basts_ is empty and no head of any queue could be granted.
+#ifndef STACKGLUE_NATIVE_O2DLM_DOMAIN_H_
+#define STACKGLUE_NATIVE_O2DLM_DOMAIN_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "resource.h"
+
+namespace stackglue::o2dlm {
+
+class ClusterImpl;
+class MemberImpl;
+
+class Domain {
+ public:
+  Domain(ClusterImpl* cluster, std::string_view name, ProtocolVersion version);
+  ~Domain();
+  Domain(const Domain&) = delete;
+  Domain& operator=(const Domain&) = delete;
+
+  const std::string& name() const { return name_; }
+  ProtocolVersion version() const { return version_; }
+  const std::vector<MemberImpl*>& members() const { return members_; }
+  bool HasNode(int node) const;
+
+  // dlm/dlmdomain.c:dlm_protocol_compare(): false when a node that asks for `*version` cannot join;
+  // otherwise lowers it to what the domain runs at.
+  [[nodiscard]] bool Negotiate(ProtocolVersion* version) const;
+
+  // Throws std::bad_alloc, and then changed nothing.
+  void AddMember(MemberImpl* member);
+
+  // Drops the member's locks, hands its node's resources over when it was the node's last member,
+  // and grants what became free. dlm/dlmdomain.c:dlm_unregister_domain().
+  void RemoveMember(MemberImpl* member);
+
+  // dlm/dlmrecovery.c:dlm_hb_node_down_cb() and the recovery that follows. `notices` holds one
+  // kEviction for each surviving member. The dead members are no longer in the domain afterwards.
+  void RecoverFrom(int dead_node, List<EventNode>* notices);
+
+  // dlm/dlmlock.c:dlmlock() past its checks of parameters, without LKM_CONVERT.
+  [[nodiscard]] Status CreateLock(MemberImpl* member, int mode, uint32_t flags,
+                                  std::string_view name, uint64_t astarg, LockId* id);
+
+  // dlm/dlmconvert.c:__dlmconvert_master(). `block` is not null if the lock is EX and `flags` has
+  // kLkmValBlk.
+  [[nodiscard]] Status Convert(Lock* lock, int mode, uint32_t flags, const uint8_t* block);
+
+  // dlm/dlmunlock.c:dlmunlock(), dlm_get_unlock_actions(). `block` to write, or null.
+  [[nodiscard]] Status Unlock(Lock* lock, const uint8_t* block);
+
+  // dlm/dlmunlock.c:dlmunlock() with LKM_CANCEL, dlm_get_cancel_actions().
+  [[nodiscard]] Status Cancel(Lock* lock);
+
+  // dlm/dlmast.c:__dlm_queue_ast(): the lock AST becomes pending; a pending BAST that the new mode
+  // makes pointless is withdrawn (dlm_should_cancel_bast()), one that still means something goes
+  // behind the AST (dlm/dlmthread.c:dlm_flush_asts()).
+  void QueueAst(Lock* lock);
+
+  // The part of dlm/dlmthread.c:dlm_shuffle_lists() for a lock in the way of `mode`: its BAST
+  // becomes pending if it is not, and its level rises if need be.
+  void QueueBast(Lock* lock, int mode);
+
+  // Calls `visit(const Resource&)` for each resource, in no particular order.
+  template <class F>
+  void ForEachResource(F&& visit) const {
+    resources_.ForEachSafe([&visit](Resource* resource) { visit(*resource); });
+  }
+
+ private:
+  // Deletes `lock`, and its resource when that was its last lock.
+  void DeleteLock(Lock* lock);
+  void DetachLock(Lock* lock);
+  // The lock leaves its queue for good; its unlock AST becomes pending.
+  void EndLock(Lock* lock);
+  // dlm/dlmthread.c:dlm_thread() for one dirty resource.
+  void RunThread(Resource* resource);
+  // dlm/dlmthread.c:dlm_flush_asts(): BASTs follow the ASTs of the same run.
+  void FlushBasts();
+
+  ClusterImpl* const cluster_;
+  const std::string name_;
+  const ProtocolVersion version_;
+  std::vector<MemberImpl*> members_;
+  ResourceTable resources_;
+  List<BastLink> pending_basts_;
+};
+
+}  // namespace stackglue::o2dlm
+
+#endif  // STACKGLUE_NATIVE_O2DLM_DOMAIN_H_

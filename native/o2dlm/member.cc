@@ -1,0 +1,139 @@
+// One connection of a node to a domain. See member.h.
+#include "member.h"
+
+#include <utility>
+
+#include "cluster.h"
+#include "domain.h"
+
+namespace stackglue::o2dlm {
+namespace {
+
+// LKM_VALID_FLAGS of dlm/dlmcommon.h without LKM_RECOVERY, which is the lock manager's own.
+constexpr uint32_t kValidLockFlags = kLkmValBlk | kLkmConvert | kLkmUnlock | kLkmCancel |
+                                     kLkmInvValBlk | kLkmForce | kLkmLocal | kLkmNoQueue;
+constexpr uint32_t kValidUnlockFlags = kLkmCancel | kLkmValBlk | kLkmInvValBlk;
+
+// DLM_RECOVERY_LOCK_NAME of dlm/dlmcommon.h.
+constexpr std::string_view kRecoveryLockName = "$RECOVERY";
+
+}  // namespace
+
+MemberImpl::MemberImpl(std::shared_ptr<ClusterImpl> cluster, int node, EventSink* sink)
+    : cluster_(std::move(cluster)), notifier_(std::make_shared<Notifier>(sink)), node_(node) {}
+
+MemberImpl::~MemberImpl() {
+  cluster_->Leave(this);
+  notifier_->Silence();
+}
+
+Status MemberImpl::Lock(int mode, uint32_t flags, std::string_view name, uint64_t astarg,
+                        const uint8_t* lvb, LockId* id) {
+  const ClusterImpl::Section section(cluster_.get());
+  if (domain_ == nullptr) return Status::kRejected;
+  if (id == nullptr) return Status::kBadArgs;
+  if (mode != kModeEx && mode != kModePr && mode != kModeNl) return Status::kBadParam;
+  if ((flags & ~kValidLockFlags) != 0) return Status::kBadParam;
+
+  if ((flags & kLkmConvert) != 0) {
+    if ((flags & kLkmLocal) != 0) return Status::kBadParam;
+    if (*id == 0) return Status::kBadParam;
+    o2dlm::Lock* lock = locks_.Find(*id);
+    if (lock == nullptr) return Status::kIvLockId;
+    if (lock->astarg != astarg) return Status::kBadArgs;
+    const bool writes = (flags & kLkmValBlk) != 0 && lock->mode == kModeEx &&
+                        lock->queue == o2dlm::Lock::Queue::kGranted;
+    if (writes && lvb == nullptr) return Status::kBadArgs;
+    return domain_->Convert(lock, mode, flags, lvb);
+  }
+
+  if (name.data() == nullptr) return Status::kBadArgs;
+  if (name.empty() || name.size() > kLockNameMax) return Status::kIvBufLen;
+  if (name == kRecoveryLockName) return Status::kBadParam;
+  return domain_->CreateLock(this, mode, flags, name, astarg, id);
+}
+
+Status MemberImpl::Unlock(LockId id, uint32_t flags, const uint8_t* lvb) {
+  const ClusterImpl::Section section(cluster_.get());
+  if (domain_ == nullptr) return Status::kRejected;
+  if ((flags & ~kValidUnlockFlags) != 0) return Status::kBadParam;
+  if (id == 0) return Status::kBadParam;
+  o2dlm::Lock* lock = locks_.Find(id);
+  if (lock == nullptr) return Status::kIvLockId;
+  if ((flags & kLkmCancel) != 0) return domain_->Cancel(lock);  // VALBLK is ignored with CANCEL
+
+  const bool writes = (flags & kLkmValBlk) != 0 && lock->mode == kModeEx;
+  if (!writes) return domain_->Unlock(lock, nullptr);
+  const bool granted = lock->queue == o2dlm::Lock::Queue::kGranted;
+  if (granted && lvb == nullptr) return Status::kBadArgs;
+  return domain_->Unlock(lock, lvb);
+}
+
+size_t MemberImpl::TakeEvents(Event* out, size_t max) {
+  if (out == nullptr) return 0;
+  const ClusterImpl::Section section(cluster_.get());
+  size_t taken = 0;
+  while (taken < max && !events_.empty()) Deliver(events_.Front(), &out[taken++]);
+  return taken;
+}
+
+void MemberImpl::Deliver(EventNode* node, Event* out) {
+  node->Unlink();
+  out->kind = node->kind;
+  out->final = false;
+  out->has_lvb = false;
+  switch (node->source) {
+    case EventNode::Source::kOwned: {
+      auto* owned = static_cast<OwnedEvent*>(node);
+      out->value = owned->value;
+      out->astarg = owned->astarg;
+      delete owned;
+      return;
+    }
+    case EventNode::Source::kBast: {
+      auto* lock = static_cast<o2dlm::Lock*>(static_cast<BastLink*>(node));
+      out->value = lock->highest_blocked;
+      out->astarg = lock->astarg;
+      lock->highest_blocked = kModeInvalid;
+      return;
+    }
+    case EventNode::Source::kAst:
+      break;
+  }
+
+  auto* lock = static_cast<o2dlm::Lock*>(static_cast<AstLink*>(node));
+  out->value = static_cast<int32_t>(node->status);
+  out->astarg = lock->astarg;
+  if (node->kind == Event::Kind::kUnlockAst) {
+    out->final = true;
+    locks_.Remove(lock);
+    delete lock;
+    return;
+  }
+  // dlm/dlmast.c:dlm_update_lvb(): the block is read when the AST is delivered. Nobody can have
+  // written it since the grant, which still stands.
+  if (lock->get_lvb) {
+    out->has_lvb = true;
+    lock->resource->ReadBlock(out->lvb.data());
+    lock->get_lvb = false;
+    lock->has_block = true;
+  }
+}
+
+void MemberImpl::PostEvent(EventNode* event) {
+  const bool was_empty = events_.empty();
+  events_.Append(event);
+  if (was_empty) cluster_->Wake(this);
+}
+
+void MemberImpl::DropEvents() {
+  events_.Clear();
+  Unlink();
+}
+
+void MemberImpl::Die() {
+  domain_ = nullptr;
+  dead_.store(true, std::memory_order_release);
+}
+
+}  // namespace stackglue::o2dlm

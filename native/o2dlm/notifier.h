@@ -1,0 +1,42 @@
+// Carries a wake-up from the engine to one member's EventSink, and ends before its member does.
+//
+// Threads: any. Notify() runs without the cluster's mutex. Silence() waits for a Notify() that is
+// under way, so once it returned the sink is not called any more and may be destroyed.
+//
+// Invariants: mutex_ is held only around the sink's one call, in which the sink must not call back
+// into the engine; it is never taken while the cluster's mutex is held. The two mutexes are thus
+// never nested and cannot deadlock.
+#ifndef STACKGLUE_NATIVE_O2DLM_NOTIFIER_H_
+#define STACKGLUE_NATIVE_O2DLM_NOTIFIER_H_
+
+#include <mutex>
+
+#include "o2dlm.h"
+
+namespace stackglue::o2dlm {
+
+class Notifier {
+ public:
+  // `sink` may be null: the member's owner polls.
+  explicit Notifier(EventSink* sink) : sink_(sink) {}
+  Notifier(const Notifier&) = delete;
+  Notifier& operator=(const Notifier&) = delete;
+
+  void Notify() noexcept {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    if (sink_ != nullptr) sink_->OnEventsPending();
+  }
+
+  void Silence() noexcept {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    sink_ = nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  EventSink* sink_;  // guarded by mutex_
+};
+
+}  // namespace stackglue::o2dlm
+
+#endif  // STACKGLUE_NATIVE_O2DLM_NOTIFIER_H_

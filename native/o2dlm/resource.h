@@ -1,0 +1,122 @@
+// One lock resource: the emulation of struct dlm_lock_resource (dlm/dlmcommon.h) as its master sees
+// it: three queues, a value block, and the rules by which locks are granted.
+//
+// Threads: guarded by the cluster's mutex.
+//
+// Invariants:
+//  1. The modes of the locks on granted and converting are pairwise compatible.
+//  2. After Shuffle() no head of a queue could be granted: README.md, "Grant rules".
+//  3. Without a block the value block is 64 zeros.
+//  4. It is in its domain's table as long as a lock is attached to it.
+#ifndef STACKGLUE_NATIVE_O2DLM_RESOURCE_H_
+#define STACKGLUE_NATIVE_O2DLM_RESOURCE_H_
+
+#include <memory>
+#include <string_view>
+
+#include "lock.h"
+
+namespace stackglue::o2dlm {
+
+class Domain;
+
+// dlm/dlmcommon.h:dlm_lock_compatible(): NL goes with all, PR with PR, EX with nothing but NL.
+constexpr bool Compatible(int existing, int request) {
+  if (existing == kModeNl || request == kModeNl) return true;
+  return existing == kModePr && request == kModePr;
+}
+
+class Resource {
+ public:
+  // `name` is 1 to kLockNameMax bytes; `master` is the node that masters the resource.
+  Resource(std::string_view name, int master);
+  Resource(const Resource&) = delete;
+  Resource& operator=(const Resource&) = delete;
+
+  std::string_view name() const { return {name_, name_length_}; }
+  int master() const { return master_; }
+
+  // Counts the locks that belong here. The resource may be forgotten when Detach() returns true.
+  void Attach(Lock* lock);
+  [[nodiscard]] bool Detach(Lock* lock);
+
+  // Puts `lock` last on a queue, from whichever it is on. kNone: on no queue.
+  void MoveTo(Lock::Queue queue, Lock* lock);
+
+  // dlm/dlmlock.c:dlm_can_grant_new_lock(): a new lock waits for granted and converting locks, and
+  // for what the converting ones want, but *not* for the blocked queue.
+  bool CanGrantNew(int mode) const;
+
+  // dlm/dlmconvert.c:__dlmconvert_master(): whether granted lock `lock` can go up to `mode` at
+  // once.
+  bool CanConvertUp(const Lock* lock, int mode) const;
+
+  // dlm/dlmthread.c:dlm_shuffle_lists(): grants what can be granted, conversions first, heads only,
+  // and queues a BAST for each lock that is in the way of a head. ASTs and BASTs go to `domain`.
+  void Shuffle(Domain* domain);
+
+  // The value block: kLvbLen bytes to `out`.
+  void ReadBlock(uint8_t* out) const;
+  // Makes room, so that WriteBlock() can not fail. False: no memory, nothing changed.
+  [[nodiscard]] bool ReserveBlock();
+  void WriteBlock(const uint8_t* block);
+
+  // A node died, `new_master` takes over its resources. Decides what is left of the value block,
+  // before the dead node's locks are removed. dlm/dlmrecovery.c:dlm_revalidate_lvb(),
+  // dlm_prepare_lvb_for_migration(), dlm_process_recovery_data().
+  void RecoverBlock(int dead_node, int new_master);
+  // Removes the locks of `node` from the queues; they stay attached.
+  // dlm/dlmrecovery.c:dlm_free_dead_locks().
+  void DropLocksOf(int node);
+  // The master leaves its domain in good order, with none of its own locks left. Picks the new
+  // master as dlm/dlmmaster.c:dlm_pick_migration_target() does, and lets the value block survive
+  // as dlm/dlmrecovery.c:dlm_process_recovery_data() does.
+  void Migrate();
+  void set_master(int node) { master_ = static_cast<uint8_t>(node); }
+
+  // A mark for callers that visit the resources of many locks.
+  bool dirty() const { return dirty_; }
+  void set_dirty(bool dirty) { dirty_ = dirty; }
+
+  // Calls `visit(Lock&)` for each lock of a queue, oldest first.
+  template <class F>
+  void ForEach(Lock::Queue queue, F&& visit) const {
+    const List<QueueLink>* list = QueueList(queue);
+    for (const QueueLink& link : *list) {
+      visit(const_cast<Lock&>(static_cast<const Lock&>(link)));
+    }
+  }
+
+  Resource* hash_next = nullptr;
+
+ private:
+  const List<QueueLink>* QueueList(Lock::Queue queue) const;
+  // Queues BASTs for the locks of `queue` that are in the way of `mode`; whether there are any.
+  static bool QueueBasts(Domain* domain, List<QueueLink>* queue, const Lock* target, int mode);
+  void ZeroBlock();
+
+  List<QueueLink> granted_;
+  List<QueueLink> converting_;
+  List<QueueLink> blocked_;
+  std::unique_ptr<ValueBlock> block_;
+  uint32_t attached_ = 0;
+  uint8_t master_;
+  uint8_t name_length_;
+  bool dirty_ = false;
+  char name_[kLockNameMax];
+};
+
+static_assert(sizeof(Resource) <= 112, "an idle resource must stay small");
+
+struct ResourceTraits {
+  using Key = std::string_view;
+  // Seeded at random for each process: names may come from an adversary.
+  static uint64_t Hash(std::string_view name);
+  static std::string_view KeyOf(const Resource& resource) { return resource.name(); }
+};
+
+using ResourceTable = HashTable<Resource, ResourceTraits>;
+
+}  // namespace stackglue::o2dlm
+
+#endif  // STACKGLUE_NATIVE_O2DLM_RESOURCE_H_
