@@ -1,0 +1,27 @@
+{
+  'targets': [
+    {
+      'target_name': 'stackglue',
+      'sources': [
+        'native/addon.cc',
+        'native/binding/arguments.cc',
+        'native/binding/event_channel.cc',
+        'native/binding/o2dlm_connection.cc',
+        'native/binding/user_connection.cc',
+        'native/libdlm/device_protocol.cc',
+        'native/libdlm/library.cc',
+        'native/libdlm/lockspace.cc',
+        'native/libdlm/membership.cc',
+        '<!@(node -p "require(\'fs\').readdirSync(\'native/o2dlm\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/o2dlm/\' + f).join(\' \')")',
+      ],
+      'include_dirs': [
+        'native',
+        '<!(node -p "require(\'node-addon-api\').include_dir")',
+      ],
+      'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS'],
+      'cflags_cc!': ['-fno-exceptions', '-std=gnu++17', '-std=gnu++20'],
+      'cflags_cc': ['-std=c++20', '-fexceptions', '-fvisibility=hidden', '-Wall', '-Wextra'],
+      'libraries': ['-ldl', '-pthread'],
+    },
+  ],
+}

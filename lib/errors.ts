@@ -1,0 +1,134 @@
+/** The errors of this package and the checks that raise them. */
+import { getSystemErrorName, inspect } from 'node:util';
+
+/**
+ * Why an operation failed, as a program can tell it. A closed set: a new code is a new minor version.
+ */
+export type DlmErrorCode =
+  /** The compiled addon is missing or does not load. */
+  | 'ERR_DLM_ADDON'
+  /** A stack label is not of four characters. */
+  | 'ERR_DLM_STACK_LABEL'
+  /** Another stack is selected or in use. */
+  | 'ERR_DLM_STACK_BUSY'
+  /** No plugin serves this stack. */
+  | 'ERR_DLM_STACK_UNKNOWN'
+  /** A plugin of this name is registered already. */
+  | 'ERR_DLM_STACK_EXISTS'
+  /** A plugin that has connections, or a hangup pending, cannot go. */
+  | 'ERR_DLM_STACK_IN_USE'
+  /** The group name is too long or has characters that this stack cannot have in it. */
+  | 'ERR_DLM_GROUP_NAME'
+  /** The locking protocol is not the registered one, or not one that the group can run at. */
+  | 'ERR_DLM_PROTOCOL'
+  /** libdlm is not installed. */
+  | 'ERR_DLM_NO_LIBRARY'
+  /** The kernel's DLM is not loaded. */
+  | 'ERR_DLM_NO_DLM'
+  /** The DLM's device node is missing. */
+  | 'ERR_DLM_NO_DEVICE'
+  /** This user may not use the DLM, or not create a lockspace. */
+  | 'ERR_DLM_PERMISSION'
+  /** dlm_controld is not running or not ready. */
+  | 'ERR_DLM_NO_DAEMON'
+  /** The lockspace does not exist and was not to be created. */
+  | 'ERR_DLM_UNKNOWN_LOCKSPACE'
+  /** configfs cannot be watched, so a node's death could not be reported. */
+  | 'ERR_DLM_NO_MEMBERSHIP'
+  /** Connecting failed for another reason: see `errno`. */
+  | 'ERR_DLM_CONNECT'
+  /** The connection is, or is being, disconnected. */
+  | 'ERR_DLM_DISCONNECTED'
+  /** The lock status block belongs to another connection. */
+  | 'ERR_DLM_WRONG_CONNECTION'
+  /** The lock status block has a lock already. */
+  | 'ERR_DLM_LKSB_BUSY'
+  /** The lock status block has never been locked. */
+  | 'ERR_DLM_LKSB_UNUSED'
+  /** No hangup is pending. */
+  | 'ERR_DLM_NO_HANGUP';
+
+/** What went wrong, and where. */
+export interface DlmErrorDetails {
+  /** Positive errno; absent when none applies. */
+  readonly errno?: number;
+  /** The operation, e.g. `connect`. */
+  readonly op: string;
+  /** The group or lock that it was about. */
+  readonly resource?: string;
+  /** The stack's own name for its status. */
+  readonly status?: string;
+}
+
+/** An operation that failed for a reason outside the program, or broke a rule of the contract. */
+export class DlmError extends Error {
+  override readonly name = 'DlmError';
+  readonly code: DlmErrorCode;
+  /** Positive errno, or undefined when none applies. */
+  readonly errno: number | undefined;
+  readonly op: string;
+  readonly resource: string | undefined;
+  /** The stack's own name for its status, or the errno's name. */
+  readonly status: string | undefined;
+
+  constructor(code: DlmErrorCode, message: string, details: DlmErrorDetails) {
+    super(message);
+    this.code = code;
+    this.errno = details.errno;
+    this.op = details.op;
+    this.resource = details.resource;
+    this.status =
+      details.status ??
+      (details.errno === undefined ? undefined : getSystemErrorName(-details.errno));
+  }
+}
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === 'function') return `function ${value.name}`;
+  if (typeof value !== 'object') return `type ${typeof value} (${inspect(value).slice(0, 32)})`;
+  const { constructor } = value as { constructor?: { name?: string } };
+  return `an instance of ${constructor?.name ?? 'Object'}`;
+}
+
+/** A `TypeError` with Node's own code for it, naming the argument. */
+export function invalidType(argument: string, expected: string, actual: unknown): TypeError {
+  const message = `The "${argument}" argument must be ${expected}. Received ${describe(actual)}`;
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_TYPE' as const, argument });
+}
+
+/** A `RangeError` with Node's own code for it, naming the argument. */
+export function outOfRange(argument: string, expected: string, actual: unknown): RangeError {
+  const message = `The value of "${argument}" is out of range. It must be ${expected}. Received ${describe(actual)}`;
+  return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' as const, argument });
+}
+
+/** Throws unless `value` is an integer from `min` to `max`. */
+export function checkInteger(
+  argument: string,
+  value: unknown,
+  min: number,
+  max: number,
+): asserts value is number {
+  if (typeof value !== 'number') throw invalidType(argument, 'of type number', value);
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw outOfRange(argument, `an integer from ${min} to ${max}`, value);
+  }
+}
+
+/** Throws unless `value` is a function. */
+export function checkFunction(argument: string, value: unknown): void {
+  if (typeof value !== 'function') throw invalidType(argument, 'of type function', value);
+}
+
+/** Throws unless `value` is an object. */
+export function checkObject(argument: string, value: unknown): asserts value is object {
+  if (typeof value !== 'object' || value === null) {
+    throw invalidType(argument, 'of type object', value);
+  }
+}
+
+/** Throws unless `value` is a string. */
+export function checkString(argument: string, value: unknown): asserts value is string {
+  if (typeof value !== 'string') throw invalidType(argument, 'of type string', value);
+}

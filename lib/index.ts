@@ -1,0 +1,44 @@
+/**
+ * stackglue: cluster-wide locks on the Linux kernel's distributed lock manager, through the calls of
+ * `fs/ocfs2/stackglue.h`. The functions here act on the process's own glue, in which both stacks are
+ * registered: `o2cb`, emulated in this process, and `user`, the real DLM.
+ */
+import { StackGlue } from './stackglue/glue.js';
+import { createO2cbPlugin } from './stacks/o2cb/index.js';
+import { createUserPlugin } from './stacks/user/index.js';
+
+export {
+  CLUSTER_NAME_MAX,
+  DLM_ERRNO,
+  DLM_LKF,
+  DLM_LOCK,
+  GROUP_NAME_MAX,
+  STACK_LABEL_LEN,
+  type LockMode,
+} from './constants.js';
+export { DlmError, type DlmErrorCode, type DlmErrorDetails } from './errors.js';
+export { ClusterConnection, type RecoveryHandler } from './stackglue/connection.js';
+export { StackGlue, type ConnectOptions, type PluginLoader } from './stackglue/glue.js';
+export { DlmLksb } from './stackglue/lksb.js';
+export type { StackOperations, StackPlugin, StackScope } from './stackglue/plugin.js';
+export type { LockingProtocol, ProtocolVersion } from './stackglue/protocol.js';
+export { createO2cbPlugin, killO2cbNode, type O2cbOptions } from './stacks/o2cb/index.js';
+export { createUserPlugin, type UserStackOptions } from './stacks/user/index.js';
+
+/** The process's own glue: the kernel's singleton. */
+export const defaultGlue = new StackGlue();
+defaultGlue.register(createO2cbPlugin());
+defaultGlue.register(createUserPlugin());
+
+export const setLockingProtocol = defaultGlue.setLockingProtocol.bind(defaultGlue);
+export const setMaxProtoVersion = defaultGlue.setMaxProtoVersion.bind(defaultGlue);
+export const clusterConnect = defaultGlue.clusterConnect.bind(defaultGlue);
+export const clusterDisconnect = defaultGlue.clusterDisconnect.bind(defaultGlue);
+export const clusterHangup = defaultGlue.clusterHangup.bind(defaultGlue);
+export const clusterThisNode = defaultGlue.clusterThisNode.bind(defaultGlue);
+export const dlmLock = defaultGlue.dlmLock.bind(defaultGlue);
+export const dlmUnlock = defaultGlue.dlmUnlock.bind(defaultGlue);
+export const dlmLockStatus = defaultGlue.dlmLockStatus.bind(defaultGlue);
+export const dlmLvbValid = defaultGlue.dlmLvbValid.bind(defaultGlue);
+export const dlmLvb = defaultGlue.dlmLvb.bind(defaultGlue);
+export const dlmDumpLksb = defaultGlue.dlmDumpLksb.bind(defaultGlue);

@@ -1,0 +1,119 @@
+/**
+ * The typed face of the addon: every native class, its loader, and the numbers that both sides share
+ * (native/util/event_record.h, native/util/status_block.h).
+ */
+import loadBinding from 'bindings';
+import { fileURLToPath } from 'node:url';
+
+import { DlmError } from './errors.js';
+
+/** `EventKind` of native/util/event_record.h. */
+export const EventKind = Object.freeze({ completion: 1, blocking: 2, unlock: 3, nodeDown: 4 });
+
+/** Words of one event: kind, lock index, value, final. */
+export const EVENT_WORDS = 4;
+/** The most events in one batch. */
+export const EVENT_BATCH_MAX = 128;
+
+/** Bytes of one status block and where its parts lie: native/util/status_block.h. */
+export const STATUS_BLOCK = Object.freeze({ size: 80, status: 0, flags: 4, lockId: 8, lvb: 16 });
+
+/** What both native connections do. All of it on the event loop's thread; nothing waits. */
+export interface NativeConnection {
+  /**
+   * Asks for a new lock. Returns its index, from 0, which names it in every event until the final
+   * one; or a negative number, the stack's own refusal, and then there is no lock.
+   */
+  lock(
+    block: Uint8Array,
+    offset: number,
+    mode: number,
+    flags: number,
+    name: string | Uint8Array,
+  ): number;
+  /** Asks for another mode. 0, or the stack's refusal, negative. */
+  convert(index: number, mode: number, flags: number): number;
+  /** Asks for the unlock, or for a cancel. 0, or the stack's refusal, negative. */
+  unlock(index: number, flags: number): number;
+  /** Begins the end; from now on no event is delivered. Idempotent. */
+  close(): void;
+  /** Keeps the event loop alive while connected (the default). */
+  ref(): void;
+  unref(): void;
+}
+
+/** Options of a lockspace of the kernel's DLM. */
+export interface NativeUserOptions {
+  name: string;
+  /** Path of libdlm; empty for the usual names. */
+  library: string;
+  /** Create the lockspace where this process may; else only open it. */
+  create: boolean;
+  /** Mode of the device, when it is created. */
+  mode: number;
+}
+
+/**
+ * `open`: code is this node's number. `failed`: code is an `OpenFailure`, error an errno or 0; then
+ * `closed` follows. `closed`: nothing of the connection is left.
+ */
+export type NativeUserState = 'open' | 'failed' | 'closed';
+
+/** native/binding/user_connection.h */
+export type NativeUserConnectionClass = new (
+  options: NativeUserOptions,
+  batch: Int32Array,
+  onEvents: (count: number) => void,
+  onState: (state: NativeUserState, code: number, error: number, detail: string) => void,
+) => NativeConnection;
+
+/** Options of a member of an o2dlm domain. */
+export interface NativeO2dlmOptions {
+  cluster: string;
+  domain: string;
+  node: number;
+  major: number;
+  minor: number;
+}
+
+/** A member of an o2dlm domain. */
+export interface NativeO2dlmConnection extends NativeConnection {
+  /** 0, or the negative errno with which joining failed; then it is closing already. */
+  readonly joinStatus: number;
+  /** Major and minor that the domain runs at. */
+  readonly version: readonly [number, number];
+}
+
+/** native/binding/o2dlm_connection.h */
+export type NativeO2dlmConnectionClass = new (
+  options: NativeO2dlmOptions,
+  batch: Int32Array,
+  onEvents: (count: number) => void,
+  onClosed: () => void,
+) => NativeO2dlmConnection;
+
+interface Addon {
+  NativeUserConnection: NativeUserConnectionClass;
+  NativeO2dlmConnection: NativeO2dlmConnectionClass;
+  /** The simulated node dies, in every domain of that cluster: 0 or a negative errno. */
+  readonly o2dlmKillNode: (cluster: string, node: number) => number;
+}
+
+function load(): Addon {
+  try {
+    return loadBinding({
+      bindings: 'stackglue',
+      module_root: fileURLToPath(new URL('../..', import.meta.url)),
+    }) as Addon;
+  } catch (cause) {
+    const error = new DlmError(
+      'ERR_DLM_ADDON',
+      `The stackglue addon could not be loaded; build it with "npm rebuild stackglue". ${String(cause)}`,
+      { op: 'load' },
+    );
+    error.cause = cause;
+    throw error;
+  }
+}
+
+export const { NativeUserConnection, NativeO2dlmConnection, o2dlmKillNode } = load();

@@ -1,0 +1,102 @@
+/** A cluster connection: `ocfs2_cluster_connection`. */
+import type { LockMode } from '../constants.js';
+import { lksbState, type DlmLksb } from './lksb.js';
+import type { StackPlugin, StackScope } from './plugin.js';
+import type { LockingProtocol, ProtocolVersion } from './protocol.js';
+
+/** `cc_recovery_handler`: node `nodeNumber` has died. */
+export type RecoveryHandler = (nodeNumber: number, recoveryData: unknown) => void;
+
+/** What `clusterConnect` fills in. */
+export interface ConnectionInit {
+  readonly name: string;
+  readonly clusterName: string;
+  readonly protocol: LockingProtocol;
+  readonly recoveryHandler: RecoveryHandler;
+  readonly recoveryData: unknown;
+  readonly plugin: StackPlugin;
+}
+
+/** A listener's error must neither stop the batch that it is in nor be lost. */
+function callListener(listener: () => void): void {
+  try {
+    listener();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
+/**
+ * A connection to one group (lockspace, domain) of the active stack. Made by `clusterConnect`. It
+ * keeps the event loop alive until it is disconnected, unless `unref()` was called.
+ */
+export class ClusterConnection {
+  /** `cc_name`: the group. */
+  readonly name: string;
+  /** `cc_cluster_name`; empty when none was given. */
+  readonly clusterName: string;
+  /** `cc_version`: what the group runs at. Set by the stack while it connects. */
+  version: ProtocolVersion;
+  /** `cc_proto` */
+  readonly protocol: LockingProtocol;
+  /** `cc_recovery_data` */
+  readonly recoveryData: unknown;
+  /** How far the locks reach: `process` for the emulation, `cluster` for the real thing. */
+  readonly scope: StackScope;
+  /** The plugin that serves it; the operations hang here rather than on a global. */
+  readonly plugin: StackPlugin;
+  /** `cc_private`: the stack's own. */
+  private: unknown = undefined;
+  /** Where the connection is in its life. Set by the glue. */
+  state: 'connecting' | 'connected' | 'disconnecting' | 'disconnected' = 'connecting';
+
+  readonly #recoveryHandler: RecoveryHandler;
+
+  constructor(init: ConnectionInit) {
+    this.name = init.name;
+    this.clusterName = init.clusterName;
+    this.version = init.protocol.maxVersion;
+    this.protocol = init.protocol;
+    this.recoveryData = init.recoveryData;
+    this.plugin = init.plugin;
+    this.scope = init.plugin.scope;
+    this.#recoveryHandler = init.recoveryHandler;
+  }
+
+  /** Keeps the event loop alive while connected (the default). */
+  ref(): this {
+    if (this.state === 'connected') this.plugin.operations.setRef?.(this, true);
+    return this;
+  }
+
+  /** Lets the process end although the connection is open. */
+  unref(): this {
+    if (this.state === 'connected') this.plugin.operations.setRef?.(this, false);
+    return this;
+  }
+
+  /** For stacks: a lock or conversion completed. */
+  lockAst(lksb: DlmLksb): void {
+    const { astarg } = lksbState(lksb);
+    callListener(() => this.protocol.lockAst(astarg));
+  }
+
+  /** For stacks: the lock blocks a request for `level`. */
+  blockingAst(lksb: DlmLksb, level: LockMode): void {
+    const { astarg } = lksbState(lksb);
+    callListener(() => this.protocol.blockingAst(astarg, level));
+  }
+
+  /** For stacks: an unlock or cancel completed, with 0 or a negative errno. */
+  unlockAst(lksb: DlmLksb, error: number): void {
+    const { unlockAstarg } = lksbState(lksb);
+    callListener(() => this.protocol.unlockAst(unlockAstarg, error));
+  }
+
+  /** For stacks: a node of the group has died. */
+  nodeDown(nodeNumber: number): void {
+    callListener(() => this.#recoveryHandler(nodeNumber, this.recoveryData));
+  }
+}

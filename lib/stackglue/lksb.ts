@@ -1,0 +1,106 @@
+/**
+ * The lock status block: `ocfs2_dlm_lksb`, one type for every stack. The caller never looks inside;
+ * `lockStatus`, `lvb` and `lvbValid` do.
+ *
+ * Its bytes lie in shared memory that native code writes between two callbacks. Blocks are cut off a
+ * slab one after the other and never handed out twice: a slab goes when the last lksb and value block
+ * that were cut from it go, so no view of a value block ever shows another lock's.
+ */
+import { invalidType } from '../errors.js';
+import { STATUS_BLOCK } from '../native.js';
+import type { ClusterConnection } from './connection.js';
+
+const BLOCKS_PER_SLAB = 64;
+
+/** What the glue and the stacks keep in a lock status block. */
+export interface LksbState {
+  /** `lksb_conn`: the connection of its first lock. */
+  connection: ClusterConnection | undefined;
+  /** The slab, by bytes and by 32-bit words; this block starts `offset` bytes into it. */
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+  readonly offset: number;
+  /** The stack's index of its lock, or -1. */
+  index: number;
+  /** What the lock and blocking ASTs are given. */
+  astarg: unknown;
+  /** What the unlock AST is given. */
+  unlockAstarg: unknown;
+  /** The value block, once somebody has looked at it. */
+  lvb: Uint8Array | undefined;
+}
+
+let slabBytes: Uint8Array = new Uint8Array(0);
+let slabWords: Int32Array = new Int32Array(0);
+let slabOffset = 0;
+
+function newState(): LksbState {
+  if (slabOffset === slabBytes.length) {
+    // Shared memory cannot be detached: native code writes to it as long as a lock lives.
+    const memory = new SharedArrayBuffer(BLOCKS_PER_SLAB * STATUS_BLOCK.size);
+    slabBytes = new Uint8Array(memory);
+    slabWords = new Int32Array(memory);
+    slabOffset = 0;
+  }
+  const offset = slabOffset;
+  slabOffset += STATUS_BLOCK.size;
+  return {
+    connection: undefined,
+    bytes: slabBytes,
+    words: slabWords,
+    offset,
+    index: -1,
+    astarg: undefined,
+    unlockAstarg: undefined,
+    lvb: undefined,
+  };
+}
+
+let readState: (lksb: DlmLksb) => LksbState;
+let isLksb: (value: unknown) => value is DlmLksb;
+
+/**
+ * A lock status block. It belongs to the connection of its first lock for good, has at most one lock
+ * at a time, and can be used again once that lock is gone.
+ */
+export class DlmLksb {
+  readonly #state: LksbState = newState();
+
+  static {
+    readState = (lksb) => lksb.#state;
+    isLksb = (value): value is DlmLksb =>
+      typeof value === 'object' && value !== null && #state in value;
+  }
+}
+
+/** The inside of a lock status block; for the glue and stacks. Throws when `value` is none. */
+export function lksbState(value: unknown): LksbState {
+  if (!isLksb(value)) throw invalidType('lksb', 'an instance of DlmLksb', value);
+  return readState(value);
+}
+
+/** The status word, as the stack wrote it. */
+export function readStatus(state: LksbState): number {
+  return state.words[(state.offset + STATUS_BLOCK.status) >> 2] ?? 0;
+}
+
+/** The flags word: `DLM_SBF_*`. */
+export function readFlags(state: LksbState): number {
+  return state.words[(state.offset + STATUS_BLOCK.flags) >> 2] ?? 0;
+}
+
+/** The kernel's or engine's id of the lock. */
+export function readLockId(state: LksbState): number {
+  return (state.words[(state.offset + STATUS_BLOCK.lockId) >> 2] ?? 0) >>> 0;
+}
+
+/** Sets the status word, for a status that came as a call's result. */
+export function writeStatus(state: LksbState, status: number): void {
+  state.words[(state.offset + STATUS_BLOCK.status) >> 2] = status;
+}
+
+/** The first `length` bytes of the value block, live. */
+export function readLvb(state: LksbState, length: number): Uint8Array {
+  const start = state.offset + STATUS_BLOCK.lvb;
+  return (state.lvb ??= state.bytes.subarray(start, start + length));
+}

@@ -1,0 +1,58 @@
+/** What a cluster stack is to the glue: `ocfs2_stack_operations`, `ocfs2_stack_plugin`. */
+import type { LockMode } from '../constants.js';
+import type { ClusterConnection } from './connection.js';
+import type { DlmLksb } from './lksb.js';
+
+/**
+ * `ocfs2_stack_operations`: what every stack does. A failing `connect` or `disconnect` rejects with a
+ * `DlmError`; `dlmLock` and `dlmUnlock` return 0 or a negative errno and throw only on misuse.
+ */
+export interface StackOperations {
+  /**
+   * Attaches a new connection, whose name, protocol and recovery handler are set. Must not resolve
+   * before node-down notices will reach the recovery handler *and* lock requests will be served. A
+   * stack that negotiates sets `connection.version`.
+   */
+  connect(connection: ClusterConnection): Promise<void>;
+  /**
+   * Detaches. Must not resolve before the stack will never touch the connection again. Locks that
+   * are still there are dropped; their completions are not delivered.
+   */
+  disconnect(connection: ClusterConnection): Promise<void>;
+  /** The cluster's unique number of this node. */
+  thisNode(connection: ClusterConnection): number;
+  /**
+   * Asks for a lock, or with `DLM_LKF.CONVERT` for another mode. Completion comes by
+   * `connection.lockAst`, never before this returns.
+   */
+  dlmLock(
+    connection: ClusterConnection,
+    mode: LockMode,
+    lksb: DlmLksb,
+    flags: number,
+    name: string | Uint8Array,
+  ): number;
+  /** Asks for the unlock, or with `DLM_LKF.CANCEL` for a cancel; completion by the unlock AST. */
+  dlmUnlock(connection: ClusterConnection, lksb: DlmLksb, flags: number): number;
+  /** The lock's status as 0 or a negative errno. */
+  lockStatus(lksb: DlmLksb): number;
+  /** Whether the value block can be trusted. */
+  lvbValid(lksb: DlmLksb): boolean;
+  /** The value block: the lock's own bytes, live. */
+  lockLvb(lksb: DlmLksb): Uint8Array;
+  /** One line about the lock, for people. */
+  dumpLksb?(lksb: DlmLksb): string;
+  /** Whether the connection keeps the event loop alive. */
+  setRef?(connection: ClusterConnection, referenced: boolean): void;
+}
+
+/** How far the locks of a stack reach. */
+export type StackScope = 'process' | 'cluster';
+
+/** `ocfs2_stack_plugin`: what a stack registers. Use count and protocol are the glue's. */
+export interface StackPlugin {
+  /** `sp_name`: `o2cb`, `user`, or a name of one's own. */
+  readonly name: string;
+  readonly scope: StackScope;
+  readonly operations: StackOperations;
+}

@@ -1,0 +1,77 @@
+/**
+ * What both stacks share: a connection's live locks by the native index, and the dispatch of event
+ * batches to them.
+ *
+ * Invariant: a lock is in the table from the native `lock()` until its final event, so the memory
+ * that native code writes to is held, and an index names one lock at a time.
+ */
+import type { LockMode } from '../constants.js';
+import type { ClusterConnection } from '../stackglue/connection.js';
+import { lksbState, type DlmLksb } from '../stackglue/lksb.js';
+import { EVENT_BATCH_MAX, EVENT_WORDS, EventKind, type NativeConnection } from '../native.js';
+
+/** What a stack does with the two events that it must interpret. */
+export interface AstWrappers {
+  /** A completion came; the status block tells of what. */
+  completion(connection: ClusterConnection, lksb: DlmLksb): void;
+  /** An unlock AST came with the stack's own status. */
+  unlock(connection: ClusterConnection, lksb: DlmLksb, status: number): void;
+}
+
+/** The locks of one connection to a native stack. */
+export class NativeLocks {
+  readonly batch = new Int32Array(EVENT_BATCH_MAX * EVENT_WORDS);
+  readonly #locks: (DlmLksb | undefined)[] = [];
+  readonly #connection: ClusterConnection;
+  readonly #wrappers: AstWrappers;
+
+  constructor(connection: ClusterConnection, wrappers: AstWrappers) {
+    this.#connection = connection;
+    this.#wrappers = wrappers;
+  }
+
+  /** A new lock: 0, or the stack's refusal. */
+  lock(
+    native: NativeConnection,
+    lksb: DlmLksb,
+    mode: number,
+    flags: number,
+    name: string | Uint8Array,
+  ): number {
+    const state = lksbState(lksb);
+    const index = native.lock(state.bytes, state.offset, mode, flags, name);
+    if (index < 0) return index;
+    state.index = index;
+    this.#locks[index] = lksb;
+    return 0;
+  }
+
+  /** The native side's `onEvents`. */
+  readonly dispatch = (count: number): void => {
+    const { batch } = this;
+    for (let at = 0; at < count * EVENT_WORDS; at += EVENT_WORDS) {
+      const kind = batch[at];
+      const index = batch[at + 1] ?? -1;
+      const value = batch[at + 2] ?? 0;
+      if (kind === EventKind.nodeDown) {
+        this.#connection.nodeDown(value);
+        continue;
+      }
+      const lksb = this.#locks[index];
+      if (lksb === undefined) continue;
+      if (batch[at + 3] === 1) {
+        this.#locks[index] = undefined;
+        lksbState(lksb).index = -1;
+      }
+      if (kind === EventKind.blocking) this.#connection.blockingAst(lksb, value as LockMode);
+      else if (kind === EventKind.completion) this.#wrappers.completion(this.#connection, lksb);
+      else this.#wrappers.unlock(this.#connection, lksb, value);
+    }
+  };
+
+  /** The connection is gone, and its locks with it. */
+  clear(): void {
+    for (const lksb of this.#locks) if (lksb !== undefined) lksbState(lksb).index = -1;
+    this.#locks.length = 0;
+  }
+}

@@ -1,0 +1,39 @@
+/** Request flags for o2dlm: `flags_to_o2dlm` of fs/ocfs2/stack_o2cb.c. */
+import { DLM_LKF } from '../../constants.js';
+
+type Flag = keyof typeof DLM_LKF;
+
+/** `LKM_*` of fs/ocfs2/dlm/dlmapi.h for each flag; 0 for those that o2dlm does not have. */
+const LKM: Record<Flag, number> = {
+  NOQUEUE: 0x00000200,
+  CANCEL: 0x00002000,
+  CONVERT: 0x00000400,
+  VALBLK: 0x00000100,
+  QUECVT: 0,
+  IVVALBLK: 0x00008000,
+  CONVDEADLK: 0,
+  PERSISTENT: 0,
+  NODLCKWT: 0,
+  NODLCKBLK: 0,
+  EXPEDITE: 0,
+  NOQUEUEBAST: 0,
+  HEADQUE: 0,
+  NOORDER: 0,
+  ORPHAN: 0x00000010,
+  ALTPR: 0,
+  ALTCW: 0,
+  FORCEUNLOCK: 0x00800000,
+  TIMEOUT: 0x00020000,
+  LOCAL: 0x00000080,
+};
+
+const PAIRS = (Object.keys(LKM) as Flag[])
+  .filter((flag) => LKM[flag] !== 0)
+  .map((flag) => [DLM_LKF[flag], LKM[flag]] as const);
+
+/** The `LKM_*` flags for `DLM_LKF_*` flags. */
+export function flagsToO2dlm(flags: number): number {
+  let mapped = 0;
+  for (const [kernelFlag, o2dlmFlag] of PAIRS) if ((flags & kernelFlag) !== 0) mapped |= o2dlmFlag;
+  return mapped;
+}

@@ -1,0 +1,153 @@
+/**
+ * Stack `o2cb`: the operations of fs/ocfs2/stack_o2cb.c on the o2dlm engine in this process.
+ */
+import { constants } from 'node:os';
+import { getSystemErrorName } from 'node:util';
+
+import { DLM_LKF } from '../../constants.js';
+import { DlmError, type DlmErrorCode } from '../../errors.js';
+import { NativeO2dlmConnection, type NativeO2dlmConnectionClass } from '../../native.js';
+import type { ClusterConnection } from '../../stackglue/connection.js';
+import {
+  lksbState,
+  readLockId,
+  readLvb,
+  readStatus,
+  writeStatus,
+  type DlmLksb,
+} from '../../stackglue/lksb.js';
+import type { StackOperations } from '../../stackglue/plugin.js';
+import { NativeLocks, type AstWrappers } from '../native-locks.js';
+import { flagsToO2dlm } from './flags.js';
+import { STATUS_CANCELGRANT, statusName, statusToErrno } from './status.js';
+
+const { errno } = constants;
+
+/** `DLM_LVB_LEN` of fs/ocfs2/dlm/dlmapi.h, bytes. */
+const LVB_LEN = 64;
+
+/** `BADPARAM`: what dlmunlock() and a conversion say of an lksb that has no lock. */
+const NO_LOCK = -24;
+
+const wrappers: AstWrappers = {
+  /** `o2dlm_lock_ast_wrapper` */
+  completion(connection, lksb) {
+    connection.lockAst(lksb);
+  },
+  /** `o2dlm_unlock_ast_wrapper`: a cancel that lost is told by the grant's own AST alone. */
+  unlock(connection, lksb, status) {
+    if (status !== STATUS_CANCELGRANT) connection.unlockAst(lksb, statusToErrno(status));
+  },
+};
+
+interface Private {
+  readonly native: InstanceType<NativeO2dlmConnectionClass>;
+  readonly locks: NativeLocks;
+  readonly closed: Promise<void>;
+}
+
+function privateOf(connection: ClusterConnection): Private {
+  return connection.private as Private;
+}
+
+const JOIN_CODES: ReadonlyMap<number, DlmErrorCode> = new Map([
+  [errno.EPROTO, 'ERR_DLM_PROTOCOL'],
+  [errno.ENAMETOOLONG, 'ERR_DLM_GROUP_NAME'],
+]);
+
+function joinError(connection: ClusterConnection, status: number): DlmError {
+  const { major, minor } = connection.version;
+  return new DlmError(
+    JOIN_CODES.get(-status) ?? 'ERR_DLM_CONNECT',
+    status === -errno.EPROTO
+      ? `Domain "${connection.name}" runs at a locking protocol that ${major}.${minor} is not compatible with`
+      : `Joining domain "${connection.name}" failed: ${getSystemErrorName(status)}`,
+    { op: 'connect', resource: connection.name, errno: -status },
+  );
+}
+
+/** The operations of simulated node `node` of the process's cluster named `cluster`. */
+export function createOperations(cluster: string, node: number): StackOperations {
+  return {
+    // eslint-disable-next-line @typescript-eslint/require-await -- the contract is a promise's
+    async connect(connection) {
+      const locks = new NativeLocks(connection, wrappers);
+      const { promise: closed, resolve } = withResolvers();
+      const native = new NativeO2dlmConnection(
+        { cluster, domain: connection.name, node, ...connection.version },
+        locks.batch,
+        locks.dispatch,
+        resolve,
+      );
+      if (native.joinStatus !== 0) throw joinError(connection, native.joinStatus);
+      const [major, minor] = native.version;
+      connection.version = { major, minor };
+      connection.private = { native, locks, closed } satisfies Private;
+    },
+
+    async disconnect(connection) {
+      const { native, locks, closed } = privateOf(connection);
+      native.close();
+      await closed;
+      locks.clear();
+    },
+
+    thisNode() {
+      return node;
+    },
+
+    dlmLock(connection, mode, lksb, flags, name) {
+      const { native, locks } = privateOf(connection);
+      const o2dlmFlags = flagsToO2dlm(flags);
+      if ((flags & DLM_LKF.CONVERT) === 0) {
+        return statusToErrno(-locks.lock(native, lksb, mode, o2dlmFlags, name));
+      }
+      return changeLock(lksb, (index) => native.convert(index, mode, o2dlmFlags));
+    },
+
+    dlmUnlock(connection, lksb, flags) {
+      const { native } = privateOf(connection);
+      return changeLock(lksb, (index) => native.unlock(index, flagsToO2dlm(flags)));
+    },
+
+    lockStatus(lksb) {
+      return statusToErrno(readStatus(lksbState(lksb)));
+    },
+
+    /** o2dlm zeroes a block that it has lost, and so calls every block valid. */
+    lvbValid() {
+      return true;
+    },
+
+    lockLvb(lksb) {
+      return readLvb(lksbState(lksb), LVB_LEN);
+    },
+
+    dumpLksb(lksb) {
+      const state = lksbState(lksb);
+      return `lock ${readLockId(state)} status ${statusName(readStatus(state))}`;
+    },
+
+    setRef(connection, referenced) {
+      const { native } = privateOf(connection);
+      if (referenced) native.ref();
+      else native.unref();
+    },
+  };
+}
+
+/** Asks for a change of the lock that `lksb` has; the status is also left in the lksb. */
+function changeLock(lksb: DlmLksb, change: (index: number) => number): number {
+  const state = lksbState(lksb);
+  const status = state.index < 0 ? -NO_LOCK : -change(state.index);
+  if (status !== 0) writeStatus(state, status);
+  return statusToErrno(status);
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve!: () => void;
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}

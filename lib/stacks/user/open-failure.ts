@@ -1,0 +1,67 @@
+/** Why a lockspace could not be opened: `OpenFailure` of native/libdlm/open_failure.h, for people. */
+import { getSystemErrorName } from 'node:util';
+
+import { DlmError, type DlmErrorCode } from '../../errors.js';
+
+interface Explanation {
+  readonly code: DlmErrorCode;
+  readonly text: (lockspace: string) => string;
+}
+
+/** By number; 0 is no failure. */
+const EXPLANATIONS: readonly (Explanation | undefined)[] = [
+  undefined,
+  {
+    code: 'ERR_DLM_NO_LIBRARY',
+    text: () =>
+      'libdlm could not be loaded: install libdlm3 (Debian, Ubuntu) or dlm-lib (Fedora, RHEL, SUSE)',
+  },
+  {
+    code: 'ERR_DLM_NO_DLM',
+    text: () =>
+      'the kernel has no DLM: load it with "modprobe dlm" (a kernel that has the module is needed; Debian\'s cloud kernel does not) and start dlm_controld',
+  },
+  {
+    code: 'ERR_DLM_NO_DEVICE',
+    text: () =>
+      'the DLM has no device node /dev/misc/dlm-control: install the udev rule 51-dlm.rules that comes with dlm_controld',
+  },
+  {
+    code: 'ERR_DLM_PERMISSION',
+    text: (lockspace) =>
+      `this user may not: creating a lockspace takes CAP_SYS_ADMIN, using one takes read and write permission on /dev/misc/dlm_${lockspace} and read permission on /dev/misc/dlm-control`,
+  },
+  {
+    code: 'ERR_DLM_NO_DAEMON',
+    text: () =>
+      'dlm_controld is not running, or not ready: start corosync and dlm_controld, and see "dlm_tool status"',
+  },
+  {
+    code: 'ERR_DLM_UNKNOWN_LOCKSPACE',
+    text: (lockspace) =>
+      `there is no lockspace of this name on this node: "dlm_tool join ${lockspace}" creates it, and so does connecting with create: true`,
+  },
+  {
+    code: 'ERR_DLM_NO_MEMBERSHIP',
+    text: () =>
+      "the members of the lockspace cannot be watched, and a node's death would go unnoticed: mount configfs at /sys/kernel/config",
+  },
+  { code: 'ERR_DLM_CONNECT', text: () => 'the lockspace could not be opened' },
+];
+
+/** The error for a failure that the addon reported. `errno` is 0 when there is none. */
+export function openError(
+  lockspace: string,
+  failure: number,
+  errno: number,
+  detail: string,
+): DlmError {
+  const explanation = EXPLANATIONS[failure];
+  if (explanation === undefined) throw new Error(`stackglue: no open failure ${failure}`);
+  const parts = [detail, errno === 0 ? '' : getSystemErrorName(-errno)].filter(Boolean).join(', ');
+  return new DlmError(
+    explanation.code,
+    `Connecting to lockspace "${lockspace}" failed: ${explanation.text(lockspace)}${parts === '' ? '' : ` (${parts})`}`,
+    { op: 'connect', resource: lockspace, ...(errno === 0 ? {} : { errno }) },
+  );
+}

@@ -1,0 +1,22 @@
+// The addon's one entry: what lib/native.ts declares.
+#include <napi.h>
+
+#include "binding/o2dlm_connection.h"
+#include "binding/user_connection.h"
+
+namespace stackglue::binding {
+namespace {
+
+Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
+  exports.Set("NativeUserConnection", UserConnection::Define(env));
+  exports.Set("NativeO2dlmConnection", O2dlmConnection::Define(env));
+  exports.Set("o2dlmKillNode",
+              Napi::Function::New<&O2dlmConnection::KillNode>(env, "o2dlmKillNode"));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(stackglue, Initialize)
+
+}  // namespace stackglue::binding

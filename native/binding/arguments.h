@@ -1,0 +1,53 @@
+// What comes from JavaScript, checked. lib/ has checked it before and says so with better words;
+// these checks are what keeps a mistake in lib/ from becoming a mistake in memory.
+#ifndef STACKGLUE_NATIVE_BINDING_ARGUMENTS_H_
+#define STACKGLUE_NATIVE_BINDING_ARGUMENTS_H_
+
+#include <napi.h>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "util/status_block.h"
+
+namespace stackglue::binding {
+
+// A lock's name: the UTF-8 bytes of a string, or the bytes of a Uint8Array.
+class LockName {
+ public:
+  // False when `value` is neither. A name of more than kMax bytes is cut at kMax + 1 or a little
+  // less, which every stack refuses for its length.
+  bool Read(const Napi::Value& value);
+  std::string_view view() const { return {bytes_.data(), size_}; }
+
+ private:
+  // DLM_RESNAME_MAXLEN, the longest of any stack.
+  static constexpr size_t kMax = 64;
+  std::array<char, kMax + 8> bytes_;
+  size_t size_ = 0;
+};
+
+// The status block at `offset` of a Uint8Array over shared memory; none when it does not lie there.
+std::optional<StatusBlock> ReadStatusBlock(const Napi::Value& chunk, const Napi::Value& offset);
+
+// An integer in the range of T; none for anything else.
+template <typename T>
+std::optional<T> ReadInteger(const Napi::Value& value) {
+  if (!value.IsNumber()) return std::nullopt;
+  const double number = value.As<Napi::Number>().DoubleValue();
+  if (!(number >= static_cast<double>(std::numeric_limits<T>::min()) &&
+        number <= static_cast<double>(std::numeric_limits<T>::max()))) {
+    return std::nullopt;
+  }
+  const T integer = static_cast<T>(number);
+  return static_cast<double>(integer) == number ? std::optional<T>(integer) : std::nullopt;
+}
+
+// Throws a TypeError into JavaScript; for callers that bypass lib/.
+Napi::Value ThrowBadArguments(Napi::Env env, const char* method);
+
+}  // namespace stackglue::binding
+
+#endif  // STACKGLUE_NATIVE_BINDING_ARGUMENTS_H_

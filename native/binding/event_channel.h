@@ -1,0 +1,40 @@
+// The way of events into JavaScript: a batch in memory that both sides see, and one call for each.
+//
+// Threads: the environment's own; Deliver() never inside a call from JavaScript, so no callback
+// runs before the call that caused it has returned.
+#ifndef STACKGLUE_NATIVE_BINDING_EVENT_CHANNEL_H_
+#define STACKGLUE_NATIVE_BINDING_EVENT_CHANNEL_H_
+
+#include <napi.h>
+
+#include <cstddef>
+
+#include "util/event_record.h"
+
+namespace stackglue::binding {
+
+class EventChannel {
+ public:
+  // `batch` has room for kBatchMax records; `on_events(count)` reads them before it returns.
+  EventChannel(Napi::Int32Array batch, Napi::Function on_events);
+
+  // Whether `batch` is large enough.
+  static bool Fits(const Napi::Int32Array& batch);
+
+  // Copies up to kBatchMax records into the batch and calls JavaScript once, as a task of its own
+  // (microtasks run before this returns). What it throws becomes an uncaught exception.
+  void Deliver(const EventRecord* events, size_t count);
+
+ private:
+  Napi::Reference<Napi::Int32Array> batch_;
+  Napi::FunctionReference on_events_;
+  Napi::AsyncContext context_;
+};
+
+// Calls `function` as a task of its own; what it throws becomes an uncaught exception.
+void CallAsTask(const Napi::FunctionReference& function, const Napi::AsyncContext& context,
+                std::initializer_list<napi_value> arguments);
+
+}  // namespace stackglue::binding
+
+#endif  // STACKGLUE_NATIVE_BINDING_EVENT_CHANNEL_H_

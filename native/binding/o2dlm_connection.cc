@@ -1,0 +1,256 @@
+#include "binding/o2dlm_connection.h"
+
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "binding/arguments.h"
+
+namespace stackglue::binding {
+namespace {
+
+// A lock that was refused in the call itself: the negated status of o2dlm.
+Napi::Value Refusal(Napi::Env env, o2dlm::Status status) {
+  return Napi::Number::New(env, -static_cast<int32_t>(status));
+}
+
+uint64_t ToAstArg(uint32_t index, uint32_t generation) {
+  return (static_cast<uint64_t>(generation) << 32) | index;
+}
+
+}  // namespace
+
+Napi::Function O2dlmConnection::Define(Napi::Env env) {
+  return DefineClass(env, "NativeO2dlmConnection",
+                     {
+                         InstanceMethod<&O2dlmConnection::Lock>("lock"),
+                         InstanceMethod<&O2dlmConnection::Convert>("convert"),
+                         InstanceMethod<&O2dlmConnection::Unlock>("unlock"),
+                         InstanceMethod<&O2dlmConnection::Close>("close"),
+                         InstanceMethod<&O2dlmConnection::Ref>("ref"),
+                         InstanceMethod<&O2dlmConnection::Unref>("unref"),
+                         InstanceAccessor<&O2dlmConnection::JoinStatus>("joinStatus"),
+                         InstanceAccessor<&O2dlmConnection::Version>("version"),
+                     });
+}
+
+Napi::Value O2dlmConnection::KillNode(const Napi::CallbackInfo& info) {
+  const auto node = ReadInteger<int32_t>(info[1]);
+  if (!info[0].IsString() || !node) return ThrowBadArguments(info.Env(), "o2dlmKillNode");
+  const std::string name = info[0].As<Napi::String>();
+  return Napi::Number::New(info.Env(), o2dlm::Cluster::Named(name)->KillNode(*node));
+}
+
+O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 4 || !info[0].IsObject() || !info[1].IsTypedArray() ||
+      info[1].As<Napi::TypedArray>().TypedArrayType() != napi_int32_array ||
+      !EventChannel::Fits(info[1].As<Napi::Int32Array>()) || !info[2].IsFunction() ||
+      !info[3].IsFunction()) {
+    ThrowBadArguments(env, "NativeO2dlmConnection");
+    return;
+  }
+  const auto given = info[0].As<Napi::Object>();
+  const Napi::Value cluster = given.Get("cluster");
+  const Napi::Value domain = given.Get("domain");
+  const auto node = ReadInteger<int32_t>(given.Get("node"));
+  const auto major = ReadInteger<uint8_t>(given.Get("major"));
+  const auto minor = ReadInteger<uint8_t>(given.Get("minor"));
+  if (!cluster.IsString() || !domain.IsString() || !node || !major || !minor) {
+    ThrowBadArguments(env, "NativeO2dlmConnection");
+    return;
+  }
+  version_ = {*major, *minor};
+
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(env, &loop);
+  if (uv_async_init(loop, &wake_, [](uv_async_t* handle) {
+        static_cast<O2dlmConnection*>(handle->data)->Drain();
+      }) != 0) {
+    Napi::Error::New(env, "stackglue addon: no event loop handle").ThrowAsJavaScriptException();
+    return;
+  }
+  wake_.data = this;
+  ObjectWrap::Ref();  // until the handle is closed
+  events_ =
+      std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(), info[2].As<Napi::Function>());
+  on_closed_ = Napi::Persistent(info[3].As<Napi::Function>());
+  closed_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
+  cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
+    tearing_down_ = true;
+    BeginClose();
+  });
+  cluster_ = o2dlm::Cluster::Named(std::string(cluster.As<Napi::String>()));
+  join_status_ =
+      cluster_->Join(std::string(domain.As<Napi::String>()), *node, &version_, this, &member_);
+  if (join_status_ != 0) BeginClose();
+}
+
+O2dlmConnection::~O2dlmConnection() = default;
+
+Napi::Value O2dlmConnection::Lock(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto status_block = ReadStatusBlock(info[0], info[1]);
+  const auto mode = ReadInteger<int32_t>(info[2]);
+  const auto flags = ReadInteger<uint32_t>(info[3]);
+  LockName name;
+  if (!status_block || !mode || !flags || (*flags & o2dlm::kLkmConvert) != 0 ||
+      !name.Read(info[4])) {
+    return ThrowBadArguments(env, "lock");
+  }
+  if (!member_) return Refusal(env, o2dlm::Status::kNoLockMgr);
+  uint32_t index;
+  try {
+    index = locks_.Acquire();
+  } catch (const std::bad_alloc&) {
+    return Refusal(env, o2dlm::Status::kSysErr);
+  }
+  LockRecord* record = locks_.Find(index);
+  *record = {};
+  record->status_block = *status_block;
+  const o2dlm::Status status =
+      member_->Lock(*mode, *flags, name.view(), ToAstArg(index, locks_.generation(index)),
+                    status_block->lvb(), &record->id);
+  if (status != o2dlm::Status::kNormal) {
+    // dlmlock() leaves its status in the lksb too.
+    record->status_block.set_status(static_cast<int32_t>(status));
+    locks_.Release(index);
+    return Refusal(env, status);
+  }
+  return Napi::Number::New(env, index);
+}
+
+Napi::Value O2dlmConnection::Convert(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto index = ReadInteger<uint32_t>(info[0]);
+  const auto mode = ReadInteger<int32_t>(info[1]);
+  const auto flags = ReadInteger<uint32_t>(info[2]);
+  if (!index || !mode || !flags) return ThrowBadArguments(env, "convert");
+  LockRecord* record = locks_.Find(*index);
+  if (!member_ || record == nullptr) return Refusal(env, o2dlm::Status::kBadArgs);
+  o2dlm::LockId id = record->id;
+  const o2dlm::Status status =
+      member_->Lock(*mode, *flags | o2dlm::kLkmConvert, {},
+                    ToAstArg(*index, locks_.generation(*index)), record->status_block.lvb(), &id);
+  if (status != o2dlm::Status::kNormal) {
+    record->status_block.set_status(static_cast<int32_t>(status));
+  }
+  return Refusal(env, status);
+}
+
+Napi::Value O2dlmConnection::Unlock(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto index = ReadInteger<uint32_t>(info[0]);
+  const auto flags = ReadInteger<uint32_t>(info[1]);
+  if (!index || !flags) return ThrowBadArguments(env, "unlock");
+  LockRecord* record = locks_.Find(*index);
+  if (!member_ || record == nullptr) return Refusal(env, o2dlm::Status::kBadArgs);
+  return Refusal(env, member_->Unlock(record->id, *flags, record->status_block.lvb()));
+}
+
+void O2dlmConnection::Close(const Napi::CallbackInfo&) { BeginClose(); }
+
+void O2dlmConnection::Ref(const Napi::CallbackInfo&) {
+  if (!closing_) uv_ref(reinterpret_cast<uv_handle_t*>(&wake_));
+}
+
+void O2dlmConnection::Unref(const Napi::CallbackInfo&) {
+  if (!closing_) uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
+}
+
+Napi::Value O2dlmConnection::JoinStatus(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), join_status_);
+}
+
+Napi::Value O2dlmConnection::Version(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Array version = Napi::Array::New(env, 2);
+  version.Set(0u, Napi::Number::New(env, version_.major));
+  version.Set(1u, Napi::Number::New(env, version_.minor));
+  return version;
+}
+
+void O2dlmConnection::Drain() {
+  if (closing_) return;
+  ++batch_number_;
+  size_t count = 0;
+  std::vector<uint32_t> ended;
+  while (count < kBatchMax) {
+    if (!has_held_ && member_->TakeEvents(&held_, 1) == 0) break;
+    has_held_ = true;
+    const auto index = static_cast<uint32_t>(held_.astarg);
+    LockRecord* record = locks_.Find(index, static_cast<uint32_t>(held_.astarg >> 32));
+    if (record != nullptr && record->completed_in_batch == batch_number_ &&
+        held_.kind == o2dlm::Event::Kind::kLockAst) {
+      break;  // its status block already tells of a completion that JavaScript has not seen
+    }
+    has_held_ = false;
+    if (!HandleEvent(held_, &batch_[count])) continue;
+    if (held_.final) ended.push_back(index);
+    ++count;
+  }
+  // One batch a turn: what is left takes its place behind the loop's other work.
+  if (count == kBatchMax || has_held_) uv_async_send(&wake_);
+  if (count > 0) events_->Deliver(batch_.data(), count);
+  for (const uint32_t index : ended) locks_.Release(index);
+}
+
+bool O2dlmConnection::HandleEvent(const o2dlm::Event& event, EventRecord* record) {
+  *record = {};
+  record->value = event.value;
+  if (event.kind == o2dlm::Event::Kind::kEviction) {
+    record->kind = EventKind::kNodeDown;
+    return true;
+  }
+  const auto index = static_cast<uint32_t>(event.astarg);
+  LockRecord* lock = locks_.Find(index, static_cast<uint32_t>(event.astarg >> 32));
+  if (lock == nullptr) return false;
+  record->index = static_cast<int32_t>(index);
+  record->final = event.final ? 1 : 0;
+  if (event.has_lvb) {
+    std::memcpy(lock->status_block.lvb(), event.lvb.data(), o2dlm::kLvbLen);
+  }
+  switch (event.kind) {
+    case o2dlm::Event::Kind::kLockAst:
+      record->kind = EventKind::kCompletion;
+      lock->status_block.set_status(event.value);
+      lock->status_block.set_lock_id(static_cast<uint32_t>(lock->id));
+      lock->completed_in_batch = batch_number_;
+      break;
+    case o2dlm::Event::Kind::kBlockingAst:
+      record->kind = EventKind::kBlocking;
+      break;
+    case o2dlm::Event::Kind::kUnlockAst:
+      record->kind = EventKind::kUnlock;
+      break;
+    case o2dlm::Event::Kind::kEviction:
+      break;
+  }
+  return true;
+}
+
+void O2dlmConnection::BeginClose() {
+  if (closing_) return;
+  closing_ = true;
+  member_.reset();  // after this the engine wakes nobody
+  cluster_.reset();
+  uv_close(reinterpret_cast<uv_handle_t*>(&wake_),
+           [](uv_handle_t* handle) { static_cast<O2dlmConnection*>(handle->data)->OnClosed(); });
+}
+
+void O2dlmConnection::OnClosed() {
+  if (!tearing_down_) {
+    const Napi::Env env = Env();
+    const Napi::HandleScope scope(env);
+    CallAsTask(on_closed_, *closed_context_, {});
+    events_.reset();
+    on_closed_.Reset();
+    closed_context_.reset();
+  }
+  cleanup_hook_->Done();
+  ObjectWrap::Unref();
+}
+
+}  // namespace stackglue::binding

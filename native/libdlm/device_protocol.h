@@ -1,0 +1,69 @@
+// The bytes of one request to, and one result from, a lockspace's device: the user interface 6.0 of
+// fs/dlm (<linux/dlm_device.h>, fs/dlm/user.c), which is what libdlm speaks too.
+//
+// Every byte of a request is set here: fs/dlm copies the value block field of an unlock into the
+// lock and sends it to the master whether or not VALBLK was asked for, so what is not meant to
+// leave this node must not be in the buffer.
+//
+// Threads: plain values and pure functions.
+#ifndef STACKGLUE_NATIVE_LIBDLM_DEVICE_PROTOCOL_H_
+#define STACKGLUE_NATIVE_LIBDLM_DEVICE_PROTOCOL_H_
+
+#include <linux/dlm_device.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace stackglue::libdlm {
+
+// DLM_USER_LVB_LEN, bytes.
+inline constexpr size_t kLvbLen = DLM_USER_LVB_LEN;
+// DLM_RESNAME_MAXLEN, bytes.
+inline constexpr size_t kResourceNameMax = 64;
+
+// Comes back with every result of a lock: which lock it is, and which use of that place.
+struct Cookie {
+  uint32_t index = 0;
+  uint32_t generation = 0;
+};
+
+// One encoded request, ready for write(2) but for the lock's id.
+struct Request {
+  std::array<char, sizeof(dlm_write_request) + kResourceNameMax> bytes{};
+  uint32_t size = 0;
+
+  // A new lock. `name` is 0 to kResourceNameMax bytes.
+  static Request Lock(Cookie cookie, int mode, uint32_t flags, std::string_view name);
+  // A conversion. `lvb` (kLvbLen bytes) is sent when `flags` has VALBLK; null sends zeros.
+  static Request Convert(Cookie cookie, int mode, uint32_t flags, const uint8_t* lvb);
+  // An unlock, or a cancel when `flags` has CANCEL. `lvb` as in Convert().
+  static Request Unlock(Cookie cookie, uint32_t flags, const uint8_t* lvb);
+
+  void set_lock_id(uint32_t lock_id);
+};
+
+// One result: a completion AST, or a blocking AST.
+struct Result {
+  Cookie cookie;
+  bool blocking = false;
+  // The mode that is blocked; only for a blocking AST.
+  int blocked_mode = 0;
+  // The kernel's own status: 0 or negative; only for a completion.
+  int status = 0;
+  uint32_t lock_id = 0;
+  uint32_t sb_flags = 0;
+  // kLvbLen bytes inside the buffer that was decoded, or null.
+  const uint8_t* lvb = nullptr;
+};
+
+// Large enough for any result.
+inline constexpr size_t kResultMax = sizeof(dlm_lock_result) + kLvbLen;
+
+// Decodes what read(2) returned. False when it is no result of a version that we speak.
+[[nodiscard]] bool DecodeResult(const uint8_t* bytes, size_t size, Result* result);
+
+}  // namespace stackglue::libdlm
+
+#endif  // STACKGLUE_NATIVE_LIBDLM_DEVICE_PROTOCOL_H_

@@ -1,0 +1,30 @@
+// Why a lockspace could not be opened, in terms of what its operator can do about it.
+// lib/stacks/user/open-failure.ts repeats the numbers.
+#ifndef STACKGLUE_NATIVE_LIBDLM_OPEN_FAILURE_H_
+#define STACKGLUE_NATIVE_LIBDLM_OPEN_FAILURE_H_
+
+#include <string>
+
+namespace stackglue::libdlm {
+
+enum class OpenFailure {
+  kNone = 0,
+  kNoLibrary = 1,         // libdlm is not installed, or not one that we know
+  kNoDlm = 2,             // the kernel has no DLM: module not loaded
+  kNoDevice = 3,          // the DLM is there, its device node is not: udev
+  kPermission = 4,        // the device may not be used by this user
+  kNoDaemon = 5,          // dlm_controld does not run, or is not ready
+  kUnknownLockspace = 6,  // it does not exist on this node and was not to be created
+  kNoMembership = 7,      // configfs cannot be watched, so a node's death could not be reported
+  kFailed = 8,            // anything else; the errno tells
+};
+
+struct OpenResult {
+  OpenFailure failure = OpenFailure::kNone;
+  int error = 0;       // errno, 0 when there is none
+  std::string detail;  // the loader's words, a path, or nothing
+};
+
+}  // namespace stackglue::libdlm
+
+#endif  // STACKGLUE_NATIVE_LIBDLM_OPEN_FAILURE_H_

@@ -1,0 +1,32 @@
+// One event on its way to JavaScript: four 32-bit words in the batch that both sides see.
+// lib/native.ts repeats the numbers.
+#ifndef STACKGLUE_NATIVE_UTIL_EVENT_RECORD_H_
+#define STACKGLUE_NATIVE_UTIL_EVENT_RECORD_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace stackglue {
+
+enum class EventKind : int32_t {
+  kCompletion = 1,  // a lock, conversion or (fs/dlm) unlock completed; the status block tells how
+  kBlocking = 2,    // value: the blocked mode
+  kUnlock = 3,      // the unlock AST; value: the stack's own status
+  kNodeDown = 4,    // value: the number of a node that died
+};
+
+struct EventRecord {
+  EventKind kind = EventKind::kCompletion;
+  int32_t index = 0;  // which lock; not for node events
+  int32_t value = 0;
+  int32_t final = 0;  // 1: the lock is no more, its index is free again after this batch
+};
+
+static_assert(sizeof(EventRecord) == 16);
+
+// The most events that one call into JavaScript carries: it bounds the work of one turn.
+inline constexpr size_t kBatchMax = 128;
+
+}  // namespace stackglue
+
+#endif  // STACKGLUE_NATIVE_UTIL_EVENT_RECORD_H_
