@@ -1,0 +1,18 @@
+/** The agent as a program on a cluster node: commands and reports are lines of JSON. */
+import { createInterface } from 'node:readline';
+
+import { defaultGlue } from '../../lib/index.js';
+import { NodeAgent, type Command } from './node-agent.js';
+
+function say(report: object): void {
+  process.stdout.write(`${JSON.stringify(report)}\n`);
+}
+
+const agent = new NodeAgent(defaultGlue, say);
+say({ ready: process.pid });
+for await (const line of createInterface({ input: process.stdin })) {
+  const { id, command } = JSON.parse(line) as { id: number; command: Command };
+  // Not awaited: a connect that waits for the cluster must not hold up what comes after it.
+  void agent.handle(command).then((reply) => say({ id, ...reply }));
+}
+process.exit(0);
