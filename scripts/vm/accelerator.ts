@@ -1,0 +1,69 @@
+/** KVM where it really works, emulation elsewhere. */
+
+import { accessSync, constants } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { VmError } from './errors.js';
+import type { Image } from './image.js';
+import { withLock } from './lock.js';
+import { cacheFolder } from './paths.js';
+import { step, type Progress } from './progress.js';
+import { Machine, type Accelerator } from './qemu.js';
+
+const KVM_DEVICE = '/dev/kvm';
+/** A guest under a KVM that works is ready in one or two seconds. */
+const PROBE_MS = 8_000;
+
+function isAccelerator(text: string): text is Accelerator {
+  return text === 'kvm' || text === 'tcg';
+}
+
+/**
+ * The accelerator to use: what the environment variable STACKGLUE_VM_ACCEL says, or what a guest
+ * was seen to boot with. On some hosts /dev/kvm opens but no guest gets anywhere on it, so one is
+ * booted to see; the answer is kept until the host restarts.
+ */
+export async function chooseAccelerator(image: Image, progress: Progress): Promise<Accelerator> {
+  const chosen = process.env.STACKGLUE_VM_ACCEL;
+  if (chosen) {
+    if (isAccelerator(chosen)) return chosen;
+    throw new VmError('usage', `STACKGLUE_VM_ACCEL is "${chosen}"; it can be kvm or tcg.`);
+  }
+  try {
+    accessSync(KVM_DEVICE, constants.R_OK | constants.W_OK);
+  } catch {
+    return 'tcg';
+  }
+  const folder = join(cacheFolder(), 'kvm');
+  await mkdir(folder, { recursive: true });
+  const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  const record = join(folder, boot);
+  return withLock(join(folder, 'lock'), async () => {
+    const known = await readFile(record, 'utf8').catch(() => '');
+    if (isAccelerator(known)) return known;
+    const found = await step(progress, 'Trying KVM, once', () => probe(image, `${record}.log`));
+    await writeFile(record, found);
+    return found;
+  });
+}
+
+async function probe(image: Image, log: string): Promise<Accelerator> {
+  const machine = new Machine({
+    image,
+    accelerator: 'kvm',
+    node: 1,
+    nodes: 1,
+    memoryMiB: 256,
+    log,
+  });
+  try {
+    await machine.ready(PROBE_MS);
+    return 'kvm';
+  } catch (error) {
+    if (error instanceof VmError) return 'tcg';
+    throw error;
+  } finally {
+    await machine.kill();
+  }
+}

@@ -1,0 +1,321 @@
+/**
+ * What the virtual machines boot: a kernel, an initial file system made of Debian packages, and a
+ * disk with the host's Node.js. All of it is made once and kept in the cache.
+ */
+
+import { createHash } from 'node:crypto';
+import { existsSync, lstatSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { chmod, copyFile, mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+
+import { buildOnce, markUsed, removeOld } from './cached.js';
+import { writeCpio, type CpioEntry } from './cpio.js';
+import { VmError } from './errors.js';
+import { collectModules, extractVmlinux, modulesDep } from './kernel.js';
+import { withLock } from './lock.js';
+import {
+  DEFAULT_KERNEL,
+  missingHostPackages,
+  providePackages,
+  type PackageSet,
+} from './packages.js';
+import { GUEST_SOURCES, cacheFolder } from './paths.js';
+import { SILENT, step, type Progress } from './progress.js';
+import { runTool } from './tools.js';
+
+/** Files on the host that QEMU boots from. None of them is ever written to again. */
+export interface Image {
+  /** The ELF kernel. */
+  readonly kernel: string;
+  /** The initial file system, which is all of the guest but Node.js and the project. */
+  readonly initramfs: string;
+  /** A read-only ext4 disk with Node.js and the libraries it needs from the host. */
+  readonly nodeDisk: string;
+  /** The kernel's package, such as `linux-image-6.1.0-56-amd64`. */
+  readonly kernelPackage: string;
+}
+
+/** What to make an image from. */
+export interface ImageOptions {
+  /**
+   * A Debian kernel package or metapackage; the default is the environment variable
+   * STACKGLUE_VM_KERNEL or `linux-image-amd64`. The `-cloud` kernels have no lock manager.
+   */
+  kernel?: string | undefined;
+  /** Ask the package archive for newer versions, instead of keeping those in the cache. */
+  refresh?: boolean | undefined;
+}
+
+/** Programs of the guest's packages that go into the image, with the libraries they need. */
+const PROGRAMS = [
+  'usr/sbin/corosync',
+  'usr/sbin/corosync-cfgtool',
+  'usr/sbin/corosync-cmapctl',
+  'usr/sbin/corosync-cpgtool',
+  'usr/sbin/corosync-quorumtool',
+  'usr/sbin/dlm_controld',
+  'usr/sbin/dlm_tool',
+];
+
+/** Libraries that no program above needs, but those do that are run from the project. */
+const LIBRARIES = [
+  'libdlm.so.3',
+  'libdlm_lt.so.3',
+  'libgcc_s.so.1', // loaded by name when a thread is cancelled
+  'libstdc++.so.6',
+  'libm.so.6',
+  'libdl.so.2',
+  'libpthread.so.0',
+  'librt.so.1',
+];
+
+const LIBRARY_FOLDERS = ['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu', 'usr/lib', 'lib'];
+const LOADER = 'ld-linux-x86-64.so.2';
+
+/** C programs of the harness that run in the guest. */
+const GUEST_PROGRAMS = ['agent', 'dlm-hands'];
+
+const FOLDERS = [
+  ...['bin', 'dev', 'dlm', 'etc', 'etc/corosync', 'etc/dlm', 'lib64', 'mnt', 'opt', 'opt/node'],
+  ...['proc', 'project', 'root', 'run', 'sys', 'tmp', 'usr', 'usr/bin', 'usr/sbin', 'usr/lib'],
+  ...['var', 'var/lib', 'var/lib/corosync', 'var/log', 'var/log/cluster'],
+  'var/log/dlm_controld',
+];
+
+/**
+ * The image for a kernel and the Node.js that runs this: from the cache when nothing that it is
+ * made of has changed (a few milliseconds, no network), or else made now (some 20 s with the
+ * download). Several processes may call it at once.
+ *
+ * @throws {VmError} `build` when packages cannot be had or a tool fails.
+ */
+export async function prepareImage(
+  options: ImageOptions = {},
+  progress: Progress = SILENT,
+): Promise<Image> {
+  const cache = cacheFolder();
+  const kernel = options.kernel ?? process.env.STACKGLUE_VM_KERNEL ?? DEFAULT_KERNEL;
+  await mkdir(cache, { recursive: true });
+  return withLock(join(cache, 'lock'), async () => {
+    const packageFolder = join(cache, 'packages', kernel);
+    const nodeFolder = join(cache, 'images', `node-${hash(nodeIdentity())}`);
+    if (options.refresh || !existsSync(packageFolder) || !existsSync(nodeFolder)) {
+      refuseWithoutTools();
+    }
+    const packages = await providePackages(
+      packageFolder,
+      kernel,
+      options.refresh ?? false,
+      progress,
+    );
+    const guestFolder = join(
+      cache,
+      'images',
+      `guest-${hash([...packages.packages, ...sources()])}`,
+    );
+    await buildOnce(guestFolder, (work) => buildGuest(packages, work, progress));
+    await buildOnce(nodeFolder, (work) =>
+      step(progress, `Making a disk of Node.js ${process.version}`, () => buildNodeDisk(work)),
+    );
+    for (const folder of [guestFolder, nodeFolder]) await markUsed(folder);
+    await removeOld(join(cache, 'images'));
+    return {
+      kernel: join(guestFolder, 'vmlinux'),
+      initramfs: join(guestFolder, 'initramfs.cpio'),
+      nodeDisk: join(nodeFolder, 'node.ext4'),
+      kernelPackage: packages.kernelPackage,
+    };
+  });
+}
+
+function refuseWithoutTools(): void {
+  const missing = missingHostPackages();
+  if (missing.length === 0) return;
+  throw new VmError('build', `To build the guest image, install: ${missing.join(' ')}.`);
+}
+
+function hash(parts: readonly (string | Buffer)[]): string {
+  const sum = createHash('sha256');
+  for (const part of parts) sum.update(String(part.length)).update('\0').update(part);
+  return sum.digest('hex').slice(0, 16);
+}
+
+/** Everything of the harness that decides what is in a guest: its sources and this very code. */
+function sources(): Buffer[] {
+  const guest = readdirSync(GUEST_SOURCES).sort();
+  const builders = ['image.js', 'kernel.js', 'cpio.js'];
+  return [
+    ...guest.map((name) => readFileSync(join(GUEST_SOURCES, name))),
+    ...builders.map((name) => readFileSync(join(import.meta.dirname, name))),
+  ];
+}
+
+function nodeIdentity(): string[] {
+  const { size, mtimeMs } = statSync(process.execPath);
+  return [process.version, process.execPath, String(size), String(mtimeMs)];
+}
+
+async function buildGuest(packages: PackageSet, work: string, progress: Progress): Promise<void> {
+  const modulesFolder = join(packages.kernelFolder, 'lib', 'modules');
+  const release = readdirSync(modulesFolder)[0];
+  if (!release) throw new VmError('build', `${packages.kernelPackage} has no modules in it.`);
+  const scratch = join(work, 'scratch');
+  await mkdir(scratch);
+
+  await step(progress, `Unpacking the kernel ${release}`, () =>
+    extractVmlinux(
+      join(packages.kernelFolder, 'boot', `vmlinuz-${release}`),
+      join(work, 'vmlinux'),
+    ),
+  );
+  await step(progress, 'Making the guest image', async () => {
+    const files = new FileTree();
+    for (const folder of FOLDERS) files.folder(folder);
+    await addPrograms(files, packages.rootFolder);
+    await addBusybox(files, packages.rootFolder);
+    await addModules(files, join(modulesFolder, release), release, scratch);
+    await addHarness(files, scratch);
+    files.link('sbin', 'bin');
+    files.link('lib', 'usr/lib');
+    files.link('var/run', '/run');
+    files.link('etc/mtab', '/proc/mounts');
+    files.text('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n');
+    files.text('etc/group', 'root:x:0:\n');
+    files.text('etc/nsswitch.conf', 'passwd: files\ngroup: files\nhosts: files\n');
+    await writeFile(join(work, 'initramfs.cpio'), writeCpio(files.entries()));
+  });
+  await rm(scratch, { recursive: true });
+}
+
+/** The guest's files, in an order that the kernel accepts. */
+class FileTree {
+  readonly #entries = new Map<string, CpioEntry>();
+
+  folder(path: string): void {
+    const parent = path.slice(0, Math.max(0, path.lastIndexOf('/')));
+    if (parent) this.folder(parent);
+    if (!this.#entries.has(path)) this.#entries.set(path, { type: 'directory', path });
+  }
+
+  file(path: string, data: Uint8Array): void {
+    this.folder(path.slice(0, Math.max(0, path.lastIndexOf('/'))) || 'bin');
+    this.#entries.set(path, { type: 'file', path, data });
+  }
+
+  text(path: string, text: string): void {
+    this.file(path, Buffer.from(text));
+  }
+
+  link(path: string, target: string): void {
+    this.#entries.set(path, { type: 'link', path, target });
+  }
+
+  entries(): Iterable<CpioEntry> {
+    return this.#entries.values();
+  }
+}
+
+async function addPrograms(files: FileTree, root: string): Promise<void> {
+  const loader = findLibrary(root, LOADER);
+  if (!loader) throw new VmError('build', `The packages have no ${LOADER}.`);
+  files.file(`lib64/${LOADER}`, await readFile(loader));
+
+  for (const path of PROGRAMS) files.file(path, await readFile(join(root, path)));
+  const seen = new Set([LOADER]);
+  let wave = [...(await neededLibraries(PROGRAMS.map((path) => join(root, path)))), ...LIBRARIES];
+  while (wave.length > 0) {
+    const paths: string[] = [];
+    for (const name of new Set(wave)) {
+      if (seen.has(name)) continue;
+      seen.add(name);
+      const path = findLibrary(root, name);
+      if (!path) throw new VmError('build', `No package of the guest has the library ${name}.`);
+      paths.push(path);
+      files.file(`usr/lib/x86_64-linux-gnu/${name}`, await readFile(path));
+    }
+    wave = await neededLibraries(paths);
+  }
+}
+
+/** The file of a library in an unpacked root, whose links may point to absolute paths. */
+function findLibrary(root: string, name: string): string | undefined {
+  for (const folder of LIBRARY_FOLDERS) {
+    const path = join(root, folder, name);
+    if (!lstatSync(path, { throwIfNoEntry: false })) continue;
+    const target = lstatSync(path).isSymbolicLink() ? readlinkSync(path) : path;
+    if (target.startsWith(root)) return path;
+    return target.startsWith('/') ? join(root, target) : join(root, folder, target);
+  }
+  return undefined;
+}
+
+/** The libraries that ELF files name as needed. */
+async function neededLibraries(paths: readonly string[]): Promise<string[]> {
+  if (paths.length === 0) return [];
+  const text = await runTool('readelf', ['-d', ...paths]);
+  return [...text.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map((match) => match[1] ?? '');
+}
+
+async function addBusybox(files: FileTree, root: string): Promise<void> {
+  const busybox = ['bin/busybox', 'usr/bin/busybox']
+    .map((path) => join(root, path))
+    .find((path) => existsSync(path));
+  if (!busybox) throw new VmError('build', 'The package busybox-static has no busybox in it.');
+  files.file('bin/busybox', await readFile(busybox));
+  const applets = (await runTool(busybox, ['--list'])).split('\n').filter(Boolean);
+  for (const name of applets) if (name !== 'busybox') files.link(`bin/${name}`, 'busybox');
+}
+
+async function addModules(
+  files: FileTree,
+  folder: string,
+  release: string,
+  scratch: string,
+): Promise<void> {
+  const list = await readFile(join(GUEST_SOURCES, 'modules.list'), 'utf8');
+  const names = list.split('\n').filter((line) => line && !line.startsWith('#'));
+  const modules = await collectModules(folder, names, scratch);
+  const target = `usr/lib/modules/${release}`;
+  for (const { name, data } of modules) files.file(`${target}/${name}.ko`, data);
+  files.text(`${target}/modules.dep`, modulesDep(modules));
+}
+
+async function addHarness(files: FileTree, scratch: string): Promise<void> {
+  files.file('init', await readFile(join(GUEST_SOURCES, 'init')));
+  for (const name of GUEST_PROGRAMS) {
+    const output = join(scratch, name);
+    const source = join(GUEST_SOURCES, `${name}.c`);
+    await runTool('gcc', ['-O2', '-Wall', '-Wextra', '-static', '-s', '-o', output, source]);
+    files.file(`bin/${name}`, await readFile(output));
+  }
+}
+
+/** An ext4 file system with Node.js in `bin` and every library it needs from the host in `lib`. */
+async function buildNodeDisk(work: string): Promise<void> {
+  const tree = join(work, 'tree');
+  await mkdir(join(tree, 'bin'), { recursive: true });
+  await mkdir(join(tree, 'lib'));
+  await copyFile(process.execPath, join(tree, 'bin', 'node'));
+  await chmod(join(tree, 'bin', 'node'), 0o755);
+  const listing = await runTool('ldd', [process.execPath]);
+  for (const [, path] of listing.matchAll(/=> (\/\S+)/g)) {
+    if (path) await copyFile(await realpath(path), join(tree, 'lib', basename(path)));
+  }
+  const disk = join(work, 'node.ext4');
+  const size = Number((await runTool('du', ['-sk', tree])).split('\t')[0]);
+  const sizeWithTables = `${Math.ceil(size * 1.1) + 8 * 1024}k`;
+  await runTool('mke2fs', [
+    '-q',
+    '-t',
+    'ext4',
+    '-O',
+    '^has_journal',
+    '-m',
+    '0',
+    '-d',
+    tree,
+    disk,
+    sizeWithTables,
+  ]);
+  await rm(tree, { recursive: true });
+}

@@ -1,0 +1,33 @@
+/**
+ * Clusters of virtual machines with the kernel's real DLM, for tests and for trying things out.
+ * README.md says what runs where; `Cluster.boot` is where to start.
+ */
+
+import { HOST_PACKAGES, missingHostPackages } from './packages.js';
+
+export type { SpawnOptions, GuestProcess } from './agent-client.js';
+export { Cluster, type ClusterOptions } from './cluster.js';
+export { VmError, type VmErrorCode } from './errors.js';
+export type { LinkRule } from './hub.js';
+export { prepareImage, type Image, type ImageOptions } from './image.js';
+export type { MembershipMode } from './membership.js';
+export type { Node, RunOptions, RunResult } from './node.js';
+export { printingProgress, type Progress } from './progress.js';
+export { HOST_PACKAGES, missingHostPackages };
+
+/**
+ * Why virtual machines cannot run on this host, as a sentence that says what to install; or
+ * undefined when they can.
+ */
+export function whyNotHere(): Promise<string | undefined> {
+  return Promise.resolve(reason());
+}
+
+function reason(): string | undefined {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    return `Virtual machine clusters need Linux on x86-64; this is ${process.platform} on ${process.arch}.`;
+  }
+  const missing = missingHostPackages();
+  if (missing.length === 0) return undefined;
+  return `Virtual machine clusters need these Debian packages: apt-get install ${missing.join(' ')}.`;
+}

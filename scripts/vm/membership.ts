@@ -1,0 +1,50 @@
+/** Who is a member of the cluster, and who decides it. */
+
+import type { Node } from './node.js';
+
+/**
+ * - `corosync`: corosync and dlm_controld run in the guests. The real thing: a dead node is noticed
+ *   after the token's timeout, and a minority loses its quorum.
+ * - `host`: no daemons; the harness plays dlm_controld from outside. Exact and fast: a node is a
+ *   member until the harness says otherwise.
+ * - `none`: nothing but the booted guests; there is no DLM until somebody sets it up.
+ */
+export type MembershipMode = 'corosync' | 'host' | 'none';
+
+/** One way of deciding membership, for one cluster. */
+export interface Membership {
+  /** Makes a cluster of nodes that have just booted; lockspaces can be joined when it resolves. */
+  form(nodes: readonly Node[]): Promise<void>;
+
+  /**
+   * Makes a node that has just booted again a member.
+   *
+   * @param upNodes how many nodes are running, this one included.
+   */
+  rejoin(node: Node, upNodes: number): Promise<void>;
+
+  /** Removes a failed node, where it falls to the harness to do so. */
+  evict(id: number): Promise<void>;
+
+  /** Stops all activity of the harness in the guests. */
+  close(): Promise<void>;
+}
+
+/** The mode `none`. */
+export class NoMembership implements Membership {
+  form(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  rejoin(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  evict(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,150 @@
+/** One node of a cluster, as seen from the host. */
+
+import { GuestProcess, type SpawnOptions } from './agent-client.js';
+import { withDeadline } from './deadline.js';
+import { VmError } from './errors.js';
+import { GUEST_NODE, GUEST_PROJECT } from './paths.js';
+import { Machine, type MachineOptions } from './qemu.js';
+
+/** What a command that has ended left behind. */
+export interface RunResult {
+  /** The exit code; 128 and the signal's number when a signal ended the command. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How a command is run to its end. */
+export interface RunOptions {
+  /** Standard input; without it the command reads its end at once. */
+  input?: string | Uint8Array | undefined;
+  /** After so many milliseconds the command is killed. The default is 60,000. */
+  timeoutMs?: number | undefined;
+}
+
+/** Emulated guests that share two processors with other work boot in 4 to 20 s. */
+const BOOT_MS = 120_000;
+const RUN_MS = 60_000;
+
+/** A node. It stays the same object when its virtual machine is killed and started again. */
+export class Node {
+  /** The node's number, from 1: its DLM node id and the last part of its address. */
+  readonly id: number;
+  /** The project's root in the guest; read-only. `/tmp` and `/run` can be written. */
+  readonly project = GUEST_PROJECT;
+  /** The Node.js program in the guest, the same as on the host; it is in PATH as `node`, too. */
+  readonly nodeBinary = GUEST_NODE;
+  readonly #options: MachineOptions;
+  #machine: Machine | undefined;
+
+  /** Use `Cluster.boot`. */
+  constructor(options: MachineOptions) {
+    this.id = options.node;
+    this.#options = options;
+  }
+
+  /** The node's address in the cluster's network. */
+  get address(): string {
+    return nodeAddress(this.id);
+  }
+
+  /** Whether its virtual machine runs. */
+  get isUp(): boolean {
+    return this.#machine !== undefined && !this.#machine.hasEnded;
+  }
+
+  /** The process id of its QEMU, while it runs. */
+  get pid(): number | undefined {
+    return this.isUp ? this.#machine?.pid : undefined;
+  }
+
+  /** The host's loopback port of its agent. */
+  get agentPort(): number {
+    return this.#running().agentPort;
+  }
+
+  /** The file on the host with all that its console has said, restarts included. */
+  get consoleLog(): string {
+    return this.#options.log;
+  }
+
+  /**
+   * Starts the virtual machine and waits until commands can be run.
+   *
+   * @throws {VmError} `boot` or `timeout`, with the end of the console's log.
+   */
+  async powerOn(): Promise<void> {
+    if (this.isUp) throw new VmError('usage', `Node ${this.id} is running already.`);
+    this.#machine = new Machine(this.#options);
+    await this.#machine.ready(BOOT_MS);
+  }
+
+  /** Ends the virtual machine as a power cut would; resolves when QEMU is dead. */
+  async powerOff(): Promise<void> {
+    await this.#machine?.kill();
+  }
+
+  /**
+   * Starts a command with `/bin/sh -c` in the project's root and goes on at once.
+   *
+   * @throws {VmError} `gone` when the node is not running.
+   */
+  spawn(command: string, options: SpawnOptions = {}): GuestProcess {
+    const description = `"${command}" on node ${this.id}`;
+    return new GuestProcess(this.#running().agentPort, command, description, options);
+  }
+
+  /**
+   * Runs a command with `/bin/sh -c` to its end, whatever its exit code.
+   *
+   * @throws {VmError} `timeout`, after the command was killed; `gone` when the node is not
+   * running or dies meanwhile.
+   */
+  async run(command: string, options: RunOptions = {}): Promise<RunResult> {
+    const child = this.spawn(command);
+    const output: Buffer[] = [];
+    const timeoutMs = options.timeoutMs ?? RUN_MS;
+    child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
+    child.stdin.end(options.input ?? '');
+    const stdout = (): string => Buffer.concat(output).toString();
+    try {
+      const code = await withDeadline(child.exit, timeoutMs, () => {
+        const said = `${stdout()}${child.stderrText}`.trim();
+        return `On node ${this.id}, "${command}" did not end in ${timeoutMs} ms. It said: ${said}`;
+      });
+      return { code, stdout: stdout(), stderr: child.stderrText };
+    } finally {
+      child.disconnect();
+    }
+  }
+
+  /**
+   * As {@link run}, for commands that must succeed.
+   *
+   * @throws {VmError} `command`, with all output, when the exit code is not zero.
+   */
+  async exec(command: string, options: RunOptions = {}): Promise<RunResult> {
+    const result = await this.run(command, options);
+    if (result.code === 0) return result;
+    const { code, stdout, stderr } = result;
+    throw new VmError(
+      'command',
+      `On node ${this.id}, "${command}" ended with code ${code}.\n${stdout}${stderr}`.trimEnd(),
+    );
+  }
+
+  /** For errors: the end of what the console said and where its log is. */
+  consoleTail(): string {
+    return this.#machine?.consoleTail() ?? `Node ${this.id} was never started.`;
+  }
+
+  #running(): Machine {
+    if (this.#machine && !this.#machine.hasEnded) return this.#machine;
+    throw new VmError('gone', `Node ${this.id} is not running.`);
+  }
+}
+
+/** The address of a node in the cluster's network; guest/init gives it to the card. */
+export function nodeAddress(id: number): string {
+  return `10.77.0.${id}`;
+}

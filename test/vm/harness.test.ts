@@ -1,0 +1,476 @@
+import { expect } from 'chai';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { writeCpio } from '../../scripts/vm/cpio.js';
+import { FrameReader, frame } from '../../scripts/vm/framing.js';
+import { describeInGuest } from '../../scripts/vm/guest-mocha.js';
+import { Hub, clusterMac } from '../../scripts/vm/hub.js';
+import {
+  Cluster,
+  VmError,
+  printingProgress,
+  whyNotHere,
+  type Node,
+} from '../../scripts/vm/index.js';
+import { modulesDep } from '../../scripts/vm/kernel.js';
+import { withLock } from '../../scripts/vm/lock.js';
+
+describe('vm: framing', function () {
+  it('puts a big-endian length in front of all parts', function () {
+    expect(frame(Buffer.from('ab'), Buffer.from('c'))).to.deep.equal(
+      Buffer.from('\0\0\0\x03abc', 'latin1'),
+    );
+  });
+
+  it('finds the same messages however the stream is split', function () {
+    const texts = ['', 'a', 'hello', 'x'.repeat(3000)];
+    const stream = Buffer.concat(texts.map((each) => frame(Buffer.from(each))));
+    for (const size of [1, 2, 3, 5, 7, 1000, stream.length]) {
+      const reader = new FrameReader();
+      const found: string[] = [];
+      for (let at = 0; at < stream.length; at += size) {
+        found.push(...reader.push(stream.subarray(at, at + size)).map(String));
+      }
+      expect(found).to.deep.equal(texts);
+    }
+  });
+});
+
+describe('vm: cpio', function () {
+  it('writes what cpio reads: folders, files with their bytes, links', function () {
+    const archive = writeCpio([
+      { type: 'directory', path: 'etc' },
+      { type: 'file', path: 'etc/name', mode: 0o640, data: Buffer.from('guest\n') },
+      { type: 'link', path: 'etc/link', target: 'name' },
+    ]);
+    expect(archive.length % 4).to.equal(0);
+    // The kernel's format: ASCII headers of 110 bytes, names and data padded to 4.
+    const header = (at: number): { mode: number; size: number; name: string; next: number } => {
+      expect(archive.toString('latin1', at, at + 6)).to.equal('070701');
+      const field = (index: number): number =>
+        Number.parseInt(archive.toString('latin1', at + 6 + index * 8, at + 14 + index * 8), 16);
+      const pad = (length: number): number => (length + 3) & ~3;
+      const name = archive.toString('latin1', at + 110, at + 110 + field(11) - 1);
+      const data = pad(at + 110 + field(11));
+      return { mode: field(1), size: field(6), name, next: data + pad(field(6)) };
+    };
+    const folder = header(0);
+    const file = header(folder.next);
+    const link = header(file.next);
+    const trailer = header(link.next);
+    expect(folder).to.include({ mode: 0o040755, size: 0, name: 'etc' });
+    expect(file).to.include({ mode: 0o100640, size: 6, name: 'etc/name' });
+    expect(archive.toString('latin1', file.next - 8, file.next - 2)).to.equal('guest\n');
+    expect(link).to.include({ mode: 0o120777, size: 4, name: 'etc/link' });
+    expect(trailer.name).to.equal('TRAILER!!!');
+    expect(trailer.next).to.equal(archive.length);
+  });
+});
+
+describe('vm: modules.dep', function () {
+  it('names all that a module needs, what is loaded first at the end', function () {
+    const data = Buffer.alloc(0);
+    const text = modulesDep([
+      { name: 'a', data, needs: [] },
+      { name: 'b', data, needs: ['a'] },
+      { name: 'c', data, needs: ['b'] },
+    ]);
+    expect(text).to.equal('a.ko:\nb.ko: a.ko\nc.ko: b.ko a.ko\n');
+  });
+});
+
+describe('vm: lock between processes', function () {
+  it('lets one in at a time', async function () {
+    const folder = mkdtempSync(join(tmpdir(), 'stackglue-lock-'));
+    const path = join(folder, 'lock');
+    let inside = 0;
+    const work = async (): Promise<void> => {
+      expect(++inside).to.equal(1);
+      await sleep(20);
+      inside--;
+    };
+    await Promise.all([1, 2, 3].map(() => withLock(path, work)));
+    rmSync(folder, { recursive: true });
+  });
+
+  it('is free again after work that failed', async function () {
+    const folder = mkdtempSync(join(tmpdir(), 'stackglue-lock-'));
+    const path = join(folder, 'lock');
+    const failed = await withLock(path, () => Promise.reject(new Error('no'))).catch(String);
+    expect(failed).to.equal('Error: no');
+    expect(await withLock(path, () => Promise.resolve(7))).to.equal(7);
+    rmSync(folder, { recursive: true });
+  });
+});
+
+/** A network card that is not QEMU's: sends and records frames. */
+class Card {
+  readonly received: string[] = [];
+  readonly #node: number;
+  readonly #socket: Socket;
+
+  constructor(node: number, port: number) {
+    this.#node = node;
+    this.#socket = connect(port, '127.0.0.1');
+    const reader = new FrameReader();
+    this.#socket.on('data', (chunk: Buffer) => {
+      for (const message of reader.push(chunk)) this.received.push(message.toString('latin1', 14));
+    });
+  }
+
+  send(to: number | 'all', text: string): void {
+    const address = (mac: string): Buffer => Buffer.from(mac.replaceAll(':', ''), 'hex');
+    const destination = to === 'all' ? Buffer.alloc(6, 0xff) : address(clusterMac(to));
+    const source = address(clusterMac(this.#node));
+    const type = Buffer.from([0x08, 0x00]);
+    this.#socket.write(frame(destination, source, type, Buffer.from(text)));
+  }
+
+  async receives(text: string): Promise<void> {
+    while (!this.received.includes(text)) await once(this.#socket, 'data');
+  }
+
+  end(): void {
+    this.#socket.destroy();
+  }
+}
+
+describe('vm: hub', function () {
+  let hub: Hub;
+  let cards: Card[];
+  let one: Card, two: Card, three: Card;
+
+  /** All have spoken, so that the hub knows who is where. */
+  beforeEach(async function () {
+    hub = new Hub(() => 0.5);
+    const port = await hub.listen();
+    cards = [];
+    for (const node of [1, 2, 3]) {
+      const plugged = [...cards];
+      const card = new Card(node, port);
+      cards.push(card);
+      card.send('all', `node ${node} is here`);
+      for (const other of plugged) await other.receives(`node ${node} is here`);
+    }
+    [one, two, three] = cards as [Card, Card, Card];
+    one.send('all', 'all are here');
+    for (const card of [two, three]) await card.receives('all are here');
+    for (const card of cards) card.received.length = 0;
+  });
+
+  afterEach(async function () {
+    for (const card of cards) card.end();
+    await hub.close();
+  });
+
+  /** What was sent before has arrived when this has, as links keep their order. */
+  async function marker(from: Card, ...to: Card[]): Promise<void> {
+    hub.clearRules();
+    from.send('all', 'marker');
+    for (const card of to) await card.receives('marker');
+  }
+
+  it('gives a frame to its destination, and those for all to all others', async function () {
+    one.send(2, 'for two');
+    one.send('all', 'for all');
+    await marker(one, two, three);
+    expect(two.received).to.deep.equal(['for two', 'for all', 'marker']);
+    expect(three.received).to.deep.equal(['for all', 'marker']);
+    expect(one.received).to.deep.equal([]);
+  });
+
+  it('cuts one direction of one link', async function () {
+    hub.setRule(1, 2, { cut: true });
+    one.send(2, 'lost');
+    one.send('all', 'half lost');
+    one.send(3, 'passes');
+    two.send(1, 'back');
+    await three.receives('passes');
+    await one.receives('back');
+    await marker(one, two);
+    expect(two.received).to.deep.equal(['marker']);
+    expect(three.received).to.include.members(['half lost', 'passes']);
+  });
+
+  it('passes everything again once rules are cleared', async function () {
+    hub.setRule(1, 2, { cut: true });
+    one.send(2, 'lost');
+    one.send(3, 'seen');
+    await three.receives('seen');
+    hub.clearRules();
+    one.send(2, 'healed');
+    await two.receives('healed');
+    expect(two.received).to.deep.equal(['healed']);
+  });
+
+  it('loses frames by chance', async function () {
+    hub.setRule(1, 2, { loss: 0.6 }); // the test's chance is always 0.5
+    hub.setRule(1, 3, { loss: 0.4 });
+    one.send('all', 'perhaps');
+    await three.receives('perhaps');
+    await marker(one, two);
+    expect(two.received).to.deep.equal(['marker']);
+  });
+
+  it('delays frames and keeps their order', async function () {
+    hub.setRule(1, 2, { delayMs: 60 });
+    const sent = performance.now();
+    one.send(2, 'first');
+    one.send(2, 'second');
+    await two.receives('second');
+    expect(performance.now() - sent).to.be.greaterThan(55);
+    expect(two.received).to.deep.equal(['first', 'second']);
+  });
+
+  it('goes on when a card is unplugged', async function () {
+    three.end();
+    one.send('all', 'still here');
+    await two.receives('still here');
+  });
+});
+
+async function failure(work: Promise<unknown>): Promise<VmError> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof VmError) return error;
+    throw error;
+  }
+  throw new Error('It was expected to fail.');
+}
+
+/** Skips the suite where virtual machines cannot run, and says why; in CI that is a failure. */
+async function requireVms(context: Mocha.Context): Promise<void> {
+  const reason = await whyNotHere();
+  if (reason === undefined) return;
+  if (process.env.CI === 'true') throw new Error(reason);
+  console.log(`      skipped: ${reason}`);
+  context.skip();
+}
+
+const progress = printingProgress((line) => {
+  console.log(`      ${line}`);
+});
+
+describe('vm: one node without a cluster', function () {
+  this.timeout(300_000);
+  let cluster: Cluster | undefined;
+  let node: Node;
+
+  before(async function () {
+    await requireVms(this);
+    cluster = await Cluster.boot({ nodes: 1, membership: 'none', progress });
+    node = cluster.node(1);
+  });
+
+  after(async function () {
+    await cluster?.close();
+  });
+
+  it('runs a command and tells its exit code and both outputs apart', async function () {
+    const result = await node.run('echo out; echo err >&2; exit 3');
+    expect(result).to.deep.equal({ code: 3, stdout: 'out\n', stderr: 'err\n' });
+  });
+
+  it('throws with all output when a command that must succeed does not', async function () {
+    const error = await failure(node.exec('echo this went wrong; exit 5'));
+    expect(error.code).to.equal('command');
+    expect(error.message).to.include('code 5').and.include('this went wrong');
+  });
+
+  it('streams megabytes through a command that echoes them', async function () {
+    const child = node.spawn('cat');
+    const sent = Buffer.alloc(3_000_000, 'stackglue ');
+    const received = buffer(child.stdout);
+    child.stdin.end(sent);
+    expect(await child.exit).to.equal(0);
+    expect((await received).equals(sent)).to.equal(true);
+  });
+
+  it('talks to a command line by line', async function () {
+    const child = node.spawn('while read line; do echo "got $line"; done');
+    const { lines } = child;
+    for (const word of ['one', 'two']) {
+      child.stdin.write(`${word}\n`);
+      expect((await lines.next()).value).to.equal(`got ${word}`);
+    }
+    child.stdin.end();
+    expect(await child.exit).to.equal(0);
+  });
+
+  it('runs several commands at once', async function () {
+    const numbers = Array.from({ length: 20 }, (_, index) => String(index));
+    const results = await Promise.all(numbers.map((number) => node.exec(`echo -n ${number}`)));
+    expect(results.map((result) => result.stdout)).to.deep.equal(numbers);
+  });
+
+  it('does not wait for what a command leaves in the background', async function () {
+    expect((await node.run('sleep 1000 & echo done')).stdout).to.equal('done\n');
+  });
+
+  it('kills a command with all of its group', async function () {
+    const child = node.spawn('sleep 4321 & echo started; wait');
+    await child.lines.next();
+    child.kill();
+    expect(await child.exit).to.equal(128 + 9);
+    expect((await node.run('ps | grep "sleep 432[1]"')).stdout).to.equal('');
+  });
+
+  it('kills a command whose connection is closed', async function () {
+    const child = node.spawn('echo started; exec sleep 5432');
+    await child.lines.next();
+    child.disconnect();
+    expect((await failure(child.exit)).code).to.equal('gone');
+    await node.exec('while ps | grep -q "sleep 543[2]"; do sleep 0.1; done');
+  });
+
+  it('gives up a command that takes too long', async function () {
+    const error = await failure(node.run('echo begun; sleep 1000', { timeoutMs: 500 }));
+    expect(error.code).to.equal('timeout');
+    expect(error.message).to.include('begun');
+  });
+
+  it('runs a command on a terminal', async function () {
+    const child = node.spawn('stty size; test -t 0', { terminal: { rows: 33, columns: 77 } });
+    const output = buffer(child.stdout);
+    expect(await child.exit).to.equal(0);
+    expect(String(await output)).to.equal('33 77\r\n');
+  });
+
+  it("has the host's Node.js, the project, libdlm and the lock manager", async function () {
+    expect((await node.exec('node --version')).stdout.trim()).to.equal(process.version);
+    const { stdout } = await node.exec(`cat ${node.project}/package.json`);
+    expect(JSON.parse(stdout)).to.include({ name: 'stackglue' });
+    await node.exec(
+      'test -c /dev/misc/dlm-control && test -e /usr/lib/x86_64-linux-gnu/libdlm.so.3',
+    );
+  });
+
+  describeInGuest('mocha in the guest', () => node, 'dist/test/vm/harness.fixture.js', {
+    env: { GREETING: "it's me" },
+  });
+
+  it('reports the death of a node to those who wait, and boots it again', async function () {
+    const running = cluster;
+    if (!running) throw new Error('There is no cluster.');
+    const waiting = failure(node.run('sleep 1000'));
+    await running.kill(1);
+    expect((await waiting).code).to.equal('gone');
+    expect(node.isUp).to.equal(false);
+    expect((await failure(node.run('true'))).message).to.include('not running');
+    await running.restart(1);
+    expect((await node.exec('hostname')).stdout).to.equal('n1\n');
+  });
+
+  it('leaves no machine behind when its process is killed', async function () {
+    const script = `
+      import { Cluster } from ${JSON.stringify(join(import.meta.dirname, '../../scripts/vm/index.js'))};
+      const cluster = await Cluster.boot({ nodes: 1, membership: 'none' });
+      console.log(cluster.node(1).pid);
+      setInterval(() => {}, 1000);
+    `;
+    const folder = mkdtempSync(join(tmpdir(), 'stackglue-orphan-'));
+    const file = join(folder, 'boot.mjs');
+    writeFileSync(file, script);
+    const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    const pid = Number(String(line));
+    expect(isRunning(pid)).to.equal(true);
+    child.kill('SIGKILL');
+    while (isRunning(pid)) await sleep(20);
+    rmSync(folder, { recursive: true });
+  });
+
+  it('keeps the console in a log', function () {
+    const file = join(cluster?.logFolder ?? '', 'n1.console.log');
+    expect(readFileSync(file, 'utf8')).to.include('STACKGLUE-GUEST-READY');
+  });
+});
+
+describe('vm: membership decided by the host', function () {
+  this.timeout(300_000);
+  const MEMBERS = '/sys/kernel/config/dlm/cluster/spaces/X/nodes';
+  let cluster: Cluster | undefined;
+
+  before(async function () {
+    await requireVms(this);
+    cluster = await Cluster.boot({ nodes: 3, membership: 'host', progress });
+  });
+
+  after(async function () {
+    await cluster?.close();
+  });
+
+  function running(): Cluster {
+    if (!cluster) throw new Error('There is no cluster.');
+    return cluster;
+  }
+
+  async function membersSeenBy(id: number): Promise<string> {
+    return (await running().node(id).exec(`ls ${MEMBERS} | xargs`)).stdout.trim();
+  }
+
+  async function onAll(command: string): Promise<void> {
+    await Promise.all(running().nodes.map((node) => node.exec(command)));
+  }
+
+  it('tells all members of a lockspace of each other, again and again', async function () {
+    for (let round = 0; round < 5; round++) {
+      await onAll('dlm_tool join X');
+      const seen = await Promise.all([1, 2, 3].map(membersSeenBy));
+      expect(seen).to.deep.equal(['1 2 3', '1 2 3', '1 2 3']);
+      await onAll('dlm_tool leave X');
+    }
+  });
+
+  it('tells those who stay of one that leaves', async function () {
+    await onAll('dlm_tool join X');
+    await running().node(2).exec('dlm_tool leave X');
+    expect(await membersSeenBy(1)).to.equal('1 3');
+    expect(await membersSeenBy(3)).to.equal('1 3');
+    await running().node(2).exec('dlm_tool join X');
+    expect(await membersSeenBy(1)).to.equal('1 2 3');
+  });
+
+  it('removes a node that was killed, and takes it back', async function () {
+    await running().kill(1);
+    expect(await membersSeenBy(2)).to.equal('2 3');
+    await running().restart(1);
+    await running().node(1).exec('dlm_tool join X');
+    expect(await membersSeenBy(3)).to.equal('1 2 3');
+  });
+
+  it('loses and restores what the cluster network carries, but not commands', async function () {
+    const reaches = async (from: number, to: number): Promise<boolean> =>
+      (await running().node(from).run(`ping -c 1 -W 1 n${to}`)).code === 0;
+    expect(await reaches(1, 2)).to.equal(true);
+    await running().isolate(1);
+    expect(await reaches(1, 2)).to.equal(false);
+    expect(await reaches(2, 3)).to.equal(true);
+    await running().heal(1, 2);
+    await running().node(1).exec('until ping -c 1 -W 1 n2; do :; done');
+    expect(await reaches(1, 3)).to.equal(false);
+    await running().heal();
+    await running().node(1).exec('until ping -c 1 -W 1 n3; do :; done');
+  });
+
+  it('is closed for good, and any number of times', async function () {
+    await Promise.all([running().close(), running().close()]);
+    expect((await failure(running().cut(1, 2))).code).to.equal('gone');
+  });
+});
+
+/** Whether a process exists and is no zombie. */
+function isRunning(pid: number): boolean {
+  if (!existsSync(`/proc/${pid}/status`)) return false;
+  return !/^State:\s+[ZX]/m.test(
+    execFileSync('cat', [`/proc/${pid}/status`], { encoding: 'utf8' }),
+  );
+}
