@@ -1,0 +1,58 @@
+/**
+ * A program that takes a lock on stack `user` and then ends in the way that its arguments say:
+ * `group resource ending`. It prints "held" once it has the lock.
+ */
+import {
+  clusterConnect,
+  clusterDisconnect,
+  defaultGlue,
+  DLM_LKF,
+  DLM_LOCK,
+  DlmLksb,
+  dlmLock,
+  dlmLockStatus,
+  dlmUnlock,
+  setLockingProtocol,
+} from '../../lib/index.js';
+
+const [group = '', resource = '', ending = ''] = process.argv.slice(2);
+const lksb = new DlmLksb();
+
+setLockingProtocol({
+  maxVersion: { major: 1, minor: 0 },
+  lockAst: () => {
+    if (dlmLockStatus(lksb) !== 0) process.exit(3);
+    console.log('held');
+    end();
+  },
+  blockingAst: () => undefined,
+  unlockAst: () => void clusterDisconnect(connection),
+});
+defaultGlue.clusterStack = 'pcmk';
+const connection = await clusterConnect({
+  stackName: 'pcmk',
+  group,
+  recoveryHandler: () => undefined,
+});
+dlmLock(connection, DLM_LOCK.EX, lksb, DLM_LKF.VALBLK, resource);
+
+function end(): void {
+  switch (ending) {
+    case 'close':
+      dlmUnlock(connection, lksb, 0);
+      return;
+    case 'disconnect':
+      void clusterDisconnect(connection);
+      return;
+    case 'exit':
+      process.exit(0);
+    // eslint-disable-next-line no-fallthrough -- process.exit does not return
+    case 'unref':
+      connection.unref();
+      return;
+    case 'throw':
+      throw new Error('on purpose');
+    case 'wait':
+      return;
+  }
+}

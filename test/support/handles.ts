@@ -1,0 +1,35 @@
+/** What a process holds, to be compared before and after. Linux only, as we are. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Open descriptors of this process, without the one that lists them. */
+export function countDescriptors(): number {
+  return readdirSync('/proc/self/fd').length - 1;
+}
+
+/** How many threads of this process have that name, or any name. */
+export function countThreads(name?: string): number {
+  return readdirSync('/proc/self/task').filter((thread) => {
+    try {
+      const own = readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').trim();
+      return name === undefined || own === name;
+    } catch {
+      return false; // it has ended meanwhile
+    }
+  }).length;
+}
+
+/** Resident memory of this process in KiB, after a collection when there is one to be had. */
+export function residentKiB(): number {
+  globalThis.gc?.();
+  const status = readFileSync('/proc/self/status', 'utf8');
+  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]);
+}
+
+/** Resolves once no lockspace's thread is left: one that was joined is listed a moment longer. */
+export async function lockspaceThreadsGone(deadlineMs = 10_000): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
+  while (countThreads('dlm-lockspace') > 0) {
+    if (performance.now() > deadline) throw new Error("a lockspace's thread is still there");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

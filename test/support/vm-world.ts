@@ -1,0 +1,96 @@
+/** A cluster of virtual machines to test on, with an agent on each node. */
+import { createInterface } from 'node:readline';
+
+import {
+  Cluster,
+  printingProgress,
+  whyNotHere,
+  type ClusterOptions,
+} from '../../scripts/vm/index.js';
+import type { Command, NodeEvent, Reply } from './node-agent.js';
+import { NodeDriver } from './node-driver.js';
+import type { World } from './world.js';
+
+/** Image, boot and cluster on a machine that is busy with other things. */
+export const BOOT_TIMEOUT_MS = 300_000;
+
+/** Skips the suite, and says why, where virtual machines can't run; in CI that is a failure. */
+export async function requireVms(context: Mocha.Context): Promise<void> {
+  const reason = await whyNotHere();
+  if (reason === undefined) return;
+  if (process.env.CI === 'true') throw new Error(reason);
+  console.log(`      skipped: ${reason}`);
+  context.skip();
+}
+
+/** Boots a cluster, or skips; to be called in a `before` hook. */
+export async function bootForTest(
+  context: Mocha.Context,
+  options: ClusterOptions,
+): Promise<Cluster> {
+  context.timeout(BOOT_TIMEOUT_MS);
+  await requireVms(context);
+  return Cluster.boot({
+    progress: printingProgress((line) => console.log(`      ${line}`)),
+    ...options,
+  });
+}
+
+interface Report {
+  ready?: number;
+  id?: number;
+}
+
+/** Starts the agent on a node of a cluster and resolves when it takes commands. */
+export function startAgent(cluster: Cluster, id: number): Promise<NodeDriver> {
+  const node = cluster.node(id);
+  const child = node.spawn(`exec node dist/test/support/node-agent-main.js`);
+  const pending = new Map<number, (reply: Reply) => void>();
+  let lastId = 0;
+  const driver = new NodeDriver({
+    request: (command: Command) =>
+      new Promise((resolve) => {
+        lastId += 1;
+        pending.set(lastId, resolve);
+        child.stdin.write(`${JSON.stringify({ id: lastId, command })}\n`);
+      }),
+  });
+  return new Promise((resolve, reject) => {
+    const end = (why: string): void => {
+      const message = `the agent on node ${id} ${why}\n${child.stderrText}`;
+      for (const answer of pending.values()) answer({ error: { message } });
+      pending.clear();
+      reject(new Error(message));
+    };
+    child.exit.then(
+      (code) => end(`ended with code ${code}`),
+      (error: unknown) => end(String(error)),
+    );
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const report = JSON.parse(line) as Report;
+      if (report.ready !== undefined) {
+        resolve(driver);
+      } else if (report.id === undefined) {
+        driver.push(report as NodeEvent);
+      } else {
+        const answer = pending.get(report.id);
+        pending.delete(report.id);
+        answer?.(report as unknown as Reply);
+      }
+    });
+  });
+}
+
+/** The first three nodes of a cluster as a world; the agents run, nobody is connected yet. */
+export async function createVmWorld(cluster: Cluster): Promise<World> {
+  const [first, second, third] = await Promise.all([1, 2, 3].map((id) => startAgent(cluster, id)));
+  if (!first || !second || !third) throw new Error('a world has three nodes');
+  const nodes = [first, second, third] as const;
+  return {
+    stackName: 'pcmk',
+    traits: { noqueueFails: 'by AST' },
+    nodes,
+    kill: (node) => cluster.kill(node.number),
+    close: () => cluster.close(),
+  };
+}
