@@ -25,13 +25,21 @@ void EventChannel::Deliver(const EventRecord* events, size_t count) {
 
 void CallAsTask(const Napi::FunctionReference& function, const Napi::AsyncContext& context,
                 std::initializer_list<napi_value> arguments) {
-  const Napi::Env env = function.Env();
+  // Plain Node-API: while a worker is being terminated every call into JavaScript fails, and the
+  // C++ wrapper would end the process over an error that it cannot make an object of.
+  const napi_env env = function.Env();
   const Napi::HandleScope scope(env);
-  function.MakeCallback(env.Global(), arguments, context);
-  if (env.IsExceptionPending()) {
-    const Napi::Error error = env.GetAndClearPendingException();
-    napi_fatal_exception(env, error.Value());
+  napi_value receiver = nullptr;
+  napi_get_global(env, &receiver);
+  const napi_status status = napi_make_callback(env, context, receiver, function.Value(),
+                                                arguments.size(), arguments.begin(), nullptr);
+  bool is_pending = false;
+  if (status != napi_pending_exception || napi_is_exception_pending(env, &is_pending) != napi_ok ||
+      !is_pending) {
+    return;
   }
+  napi_value error = nullptr;
+  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
 }
 
 }  // namespace stackglue::binding

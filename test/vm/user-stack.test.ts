@@ -1,4 +1,4 @@
-/** Runs test/guest/user-stack.spec.ts on a node of its own. */
+/** Runs the tests of test/guest on a node of its own. */
 import type { Cluster } from '../../scripts/vm/index.js';
 import { describeInGuest } from '../../scripts/vm/guest-mocha.js';
 import { bootForTest, BOOT_TIMEOUT_MS } from '../support/vm-world.js';
@@ -14,5 +14,10 @@ describe('on a virtual machine', () => {
     await cluster?.close();
   });
 
+  describeInGuest(
+    'stack user under stress',
+    () => cluster!.node(1),
+    'dist/test/guest/stress.spec.js',
+  );
   describeInGuest('stack user', () => cluster!.node(1), 'dist/test/guest/user-stack.spec.js');
 });
