@@ -317,16 +317,20 @@ int Lockspace::Unlock(uint32_t index, uint32_t flags) {
     return 0;
   }
 
-  record->unlocking = true;
-
   // fs/dlm writes the value block at unlock if the last request had VALBLK, asked for or not, and
   // does not write it, asked for or not, if no request ever had it. Where that is not what the
   // caller said, going through NL is: a conversion writes just as its own flags say.
   const bool write = (flags & DLM_LKF_VALBLK) != 0;
-  const bool can_write = record->granted_mode >= DLM_LOCK_PW && (flags & DLM_LKF_IVVALBLK) == 0 &&
-                         record->operation == Operation::kNone;
+  const bool can_write = record->granted_mode >= DLM_LOCK_PW && (flags & DLM_LKF_IVVALBLK) == 0;
   const bool would_write = write ? record->kernel_has_lvb : record->kernel_has_valblk;
-  if (can_write && write != would_write) {
+  const bool through_null = can_write && write != would_write;
+  if (record->operation != Operation::kNone) {
+    // Without FORCEUNLOCK fs/dlm refuses only while a message is under way, which is nothing that a
+    // caller can know; with it, there is no going through NL any more.
+    if ((flags & DLM_LKF_FORCEUNLOCK) == 0 || through_null) return -EBUSY;
+  }
+  record->unlocking = true;
+  if (through_null) {
     record->unlock_follows = true;
     EnqueueConvert(index, record, DLM_LOCK_NL, write ? DLM_LKF_VALBLK : 0, Operation::kUnlock);
     return 0;
@@ -422,7 +426,7 @@ bool Lockspace::ReadResults(EventRecord* events, size_t* count) {
   Result result;
   if (DecodeResult(held_bytes_, held_size_, &result)) {
     const LockRecord* record = locks_.Find(result.cookie.index, result.cookie.generation);
-    if (record != nullptr && record->completed_in_batch == batch_) {
+    if (record != nullptr && !result.blocking && record->completed_in_batch == batch_) {
       // Its status block already tells of a completion that JavaScript has not seen.
       waker_->Wake();
       return false;
