@@ -17,7 +17,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const logs = join(root, '.cache', 'logs');
 const isRoot = process.getuid?.() === 0;
 
-/** Debian packages that building the addon takes, by the command that shows that they are there. */
+/** Debian packages that building the addon takes, by a command or file that shows them present. */
 const BUILD_PACKAGES = { 'g++': 'g++', make: 'make', python3: 'python3' };
 
 /** What can be asked for: how to start it, and whether it needs virtual machines. */
@@ -29,11 +29,26 @@ const TASKS = {
   test: {
     run: ['node_modules/mocha/bin/mocha.js'],
     vm: true,
-    packages: { 'clang-format': 'clang-format' },
+    packages: {
+      'clang-format': 'clang-format',
+      '/usr/include/libdlm.h': 'libdlm-dev',
+      '/usr/include/doctest/doctest.h': 'doctest-dev',
+    },
   },
 };
 
 class StepError extends Error {}
+
+function isThere(commandOrFile) {
+  return commandOrFile.startsWith('/') ? existsSync(commandOrFile) : onPath(commandOrFile);
+}
+
+/** The packages, of a table like BUILD_PACKAGES, that are missing. */
+function missingOf(packages) {
+  return Object.entries(packages)
+    .filter(([sign]) => !isThere(sign))
+    .map(([, debianPackage]) => debianPackage);
+}
 
 function onPath(command) {
   return (process.env.PATH ?? '').split(':').some((directory) => {
@@ -131,10 +146,10 @@ async function installPackages(packages, needed) {
 }
 
 async function installBuildTools() {
-  const missing = Object.entries(BUILD_PACKAGES)
-    .filter(([command]) => !onPath(command))
-    .map(([, debianPackage]) => debianPackage);
-  await installPackages(missing, 'Building the addon takes a C++ compiler, make and python3');
+  await installPackages(
+    missingOf(BUILD_PACKAGES),
+    'Building the addon takes a C++ compiler, make and python3',
+  );
 }
 
 async function installNpmPackages() {
@@ -181,7 +196,7 @@ async function installVmPackages() {
   const { missingHostPackages } = await import(
     pathToFileURL(join(root, 'dist/scripts/vm/packages.js')).href
   );
-  const missing = await missingHostPackages();
+  const missing = missingHostPackages();
   if (missing.length === 0) return;
   if (!isRoot) {
     process.stderr.write(
@@ -211,10 +226,7 @@ async function main() {
   await buildAddon();
   await buildTypeScript();
   if (task.vm) await installVmPackages();
-  const wanted = Object.entries(task.packages ?? {})
-    .filter(([command]) => !onPath(command))
-    .map(([, debianPackage]) => debianPackage);
-  if (isRoot) await installPackages(wanted, 'The checks need Debian packages');
+  if (isRoot) await installPackages(missingOf(task.packages ?? {}), 'The tests need packages');
   if (task.run) process.exitCode = await start([...task.run, ...args]);
 }
 
