@@ -9,7 +9,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { openSync, closeSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -187,7 +187,11 @@ async function buildTypeScript() {
     'dist/.stackglue-built',
     fingerprint(['tsconfig.json', 'lib', 'test', 'scripts', 'package-lock.json']),
     'compiling TypeScript',
-    () => runLogged('tsc', process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.']),
+    () => {
+      // What a deleted source once became must not be run.
+      rmSync(join(root, 'dist'), { recursive: true, force: true });
+      runLogged('tsc', process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.']);
+    },
   );
 }
 
