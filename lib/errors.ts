@@ -39,6 +39,8 @@ export type DlmErrorCode =
   | 'ERR_DLM_CONNECT'
   /** The connection is, or is being, disconnected. */
   | 'ERR_DLM_DISCONNECTED'
+  /** The connection was made by another glue. */
+  | 'ERR_DLM_WRONG_GLUE'
   /** The lock status block belongs to another connection. */
   | 'ERR_DLM_WRONG_CONNECTION'
   /** The lock status block has a lock already. */

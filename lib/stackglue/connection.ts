@@ -15,6 +15,7 @@ export interface ConnectionInit {
   readonly recoveryHandler: RecoveryHandler;
   readonly recoveryData: unknown;
   readonly plugin: StackPlugin;
+  readonly glue: object;
 }
 
 /** A listener's error must neither stop the batch that it is in nor be lost. */
@@ -47,6 +48,8 @@ export class ClusterConnection {
   readonly scope: StackScope;
   /** The plugin that serves it; the operations hang here rather than on a global. */
   readonly plugin: StackPlugin;
+  /** The glue that made it, and the only one that may use it. */
+  readonly glue: object;
   /** `cc_private`: the stack's own. */
   private: unknown = undefined;
   /** Where the connection is in its life. Set by the glue. */
@@ -62,6 +65,7 @@ export class ClusterConnection {
     this.recoveryData = init.recoveryData;
     this.plugin = init.plugin;
     this.scope = init.plugin.scope;
+    this.glue = init.glue;
     this.#recoveryHandler = init.recoveryHandler;
   }
 
@@ -89,10 +93,12 @@ export class ClusterConnection {
     callListener(() => this.protocol.blockingAst(astarg, level));
   }
 
-  /** For stacks: an unlock or cancel completed, with 0 or a negative errno. */
-  unlockAst(lksb: DlmLksb, error: number): void {
-    const { unlockAstarg } = lksbState(lksb);
-    callListener(() => this.protocol.unlockAst(unlockAstarg, error));
+  /**
+   * For stacks: an unlock or cancel completed, with 0 or a negative errno; `astarg` is what
+   * `dlmUnlock` was given.
+   */
+  unlockAst(astarg: unknown, error: number): void {
+    callListener(() => this.protocol.unlockAst(astarg, error));
   }
 
   /** For stacks: a node of the group has died. */

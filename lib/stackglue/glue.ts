@@ -26,7 +26,7 @@ import {
 } from '../errors.js';
 import { ClusterConnection, type RecoveryHandler } from './connection.js';
 import { lksbState, type DlmLksb, type LksbState } from './lksb.js';
-import type { StackPlugin } from './plugin.js';
+import type { StackOperations, StackPlugin, StackScope } from './plugin.js';
 import {
   checkProtocol,
   checkVersion,
@@ -42,6 +42,21 @@ const { errno } = constants;
 const CLASSIC = 'o2cb';
 /** The plugin that serves every other label. */
 const USER = 'user';
+
+const SCOPES: readonly unknown[] = ['process', 'cluster'] satisfies StackScope[];
+
+/** What every stack has; the rest of its operations is optional. */
+const OPERATIONS = [
+  'connect',
+  'disconnect',
+  'thisNode',
+  'dlmLock',
+  'dlmUnlock',
+  'lockStatus',
+  'lvbValid',
+  'lockLvb',
+] as const satisfies (keyof StackOperations)[];
+const OPTIONAL_OPERATIONS = ['dumpLksb', 'setRef'] as const satisfies (keyof StackOperations)[];
 
 /** What `clusterConnect` needs. */
 export interface ConnectOptions {
@@ -94,7 +109,10 @@ export class StackGlue {
     checkObject('plugin', plugin);
     checkString('plugin.name', plugin.name);
     if (plugin.name === '') throw outOfRange('plugin.name', 'a name', plugin.name);
-    checkObject('plugin.operations', plugin.operations);
+    checkOperations(plugin.operations);
+    if (!SCOPES.includes(plugin.scope)) {
+      throw outOfRange('plugin.scope', SCOPES.join(' or '), plugin.scope);
+    }
     if (this.#plugins.has(plugin.name)) {
       throw new DlmError(
         'ERR_DLM_STACK_EXISTS',
@@ -229,6 +247,7 @@ export class StackGlue {
       recoveryHandler,
       recoveryData,
       plugin,
+      glue: this,
     });
     try {
       await plugin.operations.connect(connection);
@@ -247,7 +266,10 @@ export class StackGlue {
    * way, it throws `ERR_DLM_DISCONNECTED`.
    */
   async clusterDisconnect(connection: ClusterConnection, hangupPending = false): Promise<void> {
-    checkConnection(connection, 'disconnect');
+    this.#checkConnection(connection, 'disconnect');
+    if (typeof hangupPending !== 'boolean') {
+      throw invalidType('hangupPending', 'of type boolean', hangupPending);
+    }
     connection.state = 'disconnecting';
     try {
       await connection.plugin.operations.disconnect(connection);
@@ -282,7 +304,7 @@ export class StackGlue {
 
   /** `ocfs2_cluster_this_node`: the cluster's number of this node. */
   clusterThisNode(connection: ClusterConnection): number {
-    checkConnection(connection, 'thisNode');
+    this.#checkConnection(connection, 'thisNode');
     return connection.plugin.operations.thisNode(connection);
   }
 
@@ -302,9 +324,9 @@ export class StackGlue {
     name: string | Uint8Array,
     astarg?: unknown,
   ): number {
-    checkConnection(connection, 'lock');
+    this.#checkConnection(connection, 'lock');
     checkInteger('mode', mode, DLM_LOCK.NL, DLM_LOCK.EX);
-    const state = checkLksb(lksb, connection);
+    const state = checkLksb(lksb, connection, 'lock');
     checkFlags(flags);
     if ((flags & DLM_LKF.CONVERT) === 0) {
       if (typeof name !== 'string' && !(name instanceof Uint8Array)) {
@@ -331,12 +353,12 @@ export class StackGlue {
    * @param astarg what this `unlockAst` is given; by default what the lock's handlers are.
    */
   dlmUnlock(connection: ClusterConnection, lksb: DlmLksb, flags: number, astarg?: unknown): number {
-    checkConnection(connection, 'unlock');
-    const state = checkLksb(lksb, connection);
+    this.#checkConnection(connection, 'unlock');
+    const state = checkLksb(lksb, connection, 'unlock');
     checkFlags(flags);
     checkUsed(state, 'unlock');
-    state.unlockAstarg = arguments.length > 3 ? astarg : state.astarg;
-    return connection.plugin.operations.dlmUnlock(connection, lksb, flags);
+    const unlockAstarg = arguments.length > 3 ? astarg : state.astarg;
+    return connection.plugin.operations.dlmUnlock(connection, lksb, flags, unlockAstarg);
   }
 
   /** `ocfs2_dlm_lock_status`: 0 or a negative errno. */
@@ -361,6 +383,26 @@ export class StackGlue {
   /** `ocfs2_dlm_dump_lksb`: a line about the lock for people; empty where the stack has none. */
   dlmDumpLksb(lksb: DlmLksb): string {
     return operationsOf(lksb, 'dumpLksb').dumpLksb?.(lksb) ?? '';
+  }
+
+  #checkConnection(connection: unknown, op: string): asserts connection is ClusterConnection {
+    if (!(connection instanceof ClusterConnection)) {
+      throw invalidType('connection', 'an instance of ClusterConnection', connection);
+    }
+    const { name, state, glue } = connection;
+    if (glue !== this) {
+      throw new DlmError('ERR_DLM_WRONG_GLUE', `The connection to "${name}" is another glue's`, {
+        op,
+        resource: name,
+        errno: errno.EINVAL,
+      });
+    }
+    if (state === 'connected') return;
+    throw new DlmError('ERR_DLM_DISCONNECTED', `The connection to "${name}" is ${state}`, {
+      op,
+      resource: name,
+      errno: errno.ENOTCONN,
+    });
   }
 
   /** `ocfs2_stack_driver_get`: makes the stack active, or counts one more user of it. */
@@ -416,25 +458,22 @@ function checkLabel(op: string, label: string): void {
   );
 }
 
-function checkConnection(connection: unknown, op: string): asserts connection is ClusterConnection {
-  if (!(connection instanceof ClusterConnection)) {
-    throw invalidType('connection', 'an instance of ClusterConnection', connection);
+function checkOperations(operations: StackOperations): void {
+  checkObject('plugin.operations', operations);
+  const given: Partial<Record<keyof StackOperations, unknown>> = operations;
+  for (const name of OPERATIONS) checkFunction(`plugin.operations.${name}`, given[name]);
+  for (const name of OPTIONAL_OPERATIONS) {
+    if (given[name] !== undefined) checkFunction(`plugin.operations.${name}`, given[name]);
   }
-  if (connection.state === 'connected') return;
-  throw new DlmError(
-    'ERR_DLM_DISCONNECTED',
-    `The connection to "${connection.name}" is ${connection.state}`,
-    { op, resource: connection.name, errno: errno.ENOTCONN },
-  );
 }
 
-function checkLksb(lksb: DlmLksb, connection: ClusterConnection): LksbState {
+function checkLksb(lksb: DlmLksb, connection: ClusterConnection, op: string): LksbState {
   const state = lksbState(lksb);
   if (state.connection === undefined || state.connection === connection) return state;
   throw new DlmError(
     'ERR_DLM_WRONG_CONNECTION',
     `The lock status block belongs to another connection, to "${state.connection.name}"`,
-    { op: 'lock', resource: connection.name, errno: errno.EINVAL },
+    { op, resource: connection.name, errno: errno.EINVAL },
   );
 }
 

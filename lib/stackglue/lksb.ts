@@ -24,8 +24,8 @@ export interface LksbState {
   index: number;
   /** What the lock and blocking ASTs are given. */
   astarg: unknown;
-  /** What the unlock AST is given. */
-  unlockAstarg: unknown;
+  /** What unlock ASTs that are due will be given: the stack's own. */
+  unlockAstargs: unknown;
   /** The value block, once somebody has looked at it. */
   lvb: Uint8Array | undefined;
 }
@@ -51,7 +51,7 @@ function newState(): LksbState {
     offset,
     index: -1,
     astarg: undefined,
-    unlockAstarg: undefined,
+    unlockAstargs: undefined,
     lvb: undefined,
   };
 }

@@ -32,8 +32,11 @@ export interface StackOperations {
     flags: number,
     name: string | Uint8Array,
   ): number;
-  /** Asks for the unlock, or with `DLM_LKF.CANCEL` for a cancel; completion by the unlock AST. */
-  dlmUnlock(connection: ClusterConnection, lksb: DlmLksb, flags: number): number;
+  /**
+   * Asks for the unlock, or with `DLM_LKF.CANCEL` for a cancel. Completion comes by
+   * `connection.unlockAst` with this `astarg`, never before this returns.
+   */
+  dlmUnlock(connection: ClusterConnection, lksb: DlmLksb, flags: number, astarg: unknown): number;
   /** The lock's status as 0 or a negative errno. */
   lockStatus(lksb: DlmLksb): number;
   /** Whether the value block can be trusted. */

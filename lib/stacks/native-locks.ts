@@ -50,6 +50,8 @@ export class NativeLocks {
   readonly dispatch = (count: number): void => {
     const { batch } = this;
     for (let at = 0; at < count * EVENT_WORDS; at += EVENT_WORDS) {
+      // A handler may have disconnected; no handler is called after that.
+      if (this.#connection.state !== 'connected') return;
       const kind = batch[at];
       const index = batch[at + 1] ?? -1;
       const value = batch[at + 2] ?? 0;

@@ -23,9 +23,9 @@ function startNode(
     .node(node)
     .spawn(`exec node ${program} ${STACK} ${GROUP} ${turns} ${holdsOn ? 'hold' : ''}`);
   const joined = promise<StartedNode>();
-  const finished = promise<void>();
+  const finished = promise<undefined>();
   const count = promise<number>();
-  const gone = promise<void>();
+  const gone = promise<undefined>();
   // The victim's end is part of the story.
   finished.promise.catch(() => undefined);
   const end = (error: unknown): void => {
@@ -52,11 +52,15 @@ function startNode(
   };
   createInterface({ input: child.stdout }).on('line', (line) => {
     const report = JSON.parse(line) as Report;
-    if ('read' in report) return count.resolve(report.read);
-    if ('left' in report) return gone.resolve();
-    tell(report);
-    if (report.kind === 'joined') joined.resolve(started);
-    if (report.kind === 'done') finished.resolve();
+    if ('read' in report) {
+      count.resolve(report.read);
+    } else if ('left' in report) {
+      gone.resolve(undefined);
+    } else {
+      tell(report);
+      if (report.kind === 'joined') joined.resolve(started);
+      if (report.kind === 'done') finished.resolve(undefined);
+    }
   });
   return joined.promise;
 }

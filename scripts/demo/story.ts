@@ -67,7 +67,7 @@ function describe(event: CounterEvent, lostBlock: string): string {
 
 /** Runs the plot; true when the count at the end is right. */
 export async function runStory(stage: Stage): Promise<boolean> {
-  const start = performance.now();
+  const began = performance.now();
   narrate(stage.title);
   console.log(
     'Three nodes add to one counter. It lives nowhere but in the value block of the lock "counter".\n' +
@@ -76,44 +76,40 @@ export async function runStory(stage: Stage): Promise<boolean> {
 
   const committed = new Map(NODES.map((node) => [node, 0]));
   const waiting = new Set<number>();
-  let victimHolds = false;
+  const victim = { holds: false };
   let victimHasAdded!: () => void;
   const opening = new Promise<void>((resolve) => (victimHasAdded = resolve));
   let sceneIsSet!: () => void;
   const scene = new Promise<void>((resolve) => (sceneIsSet = resolve));
   const tell = (node: number) => (event: CounterEvent) => {
-    const time = ((performance.now() - start) / 1000).toFixed(3).padStart(7);
+    const time = ((performance.now() - began) / 1000).toFixed(3).padStart(7);
     const colour = COLOURS[node - 1] ?? '0';
     console.log(`${time} s  ${paint(colour, `node ${node}`)}  ${describe(event, stage.lostBlock)}`);
     if (event.kind === 'asks') waiting.add(node);
     if (event.kind === 'granted') waiting.delete(node);
     if (event.kind === 'wrote') committed.set(node, (committed.get(node) ?? 0) + 1);
-    if (event.kind === 'holds on') victimHolds = true;
+    if (event.kind === 'holds on') victim.holds = true;
     if (committed.get(VICTIM) === VICTIM_TURNS) victimHasAdded();
-    if (victimHolds && waiting.size === NODES.length - 1) sceneIsSet();
+    if (victim.holds && waiting.size === NODES.length - 1) sceneIsSet();
   };
 
-  const nodes = new Map<number, StartedNode>();
-  await Promise.all(
-    NODES.map(async (node) => {
-      const turns = node === VICTIM ? VICTIM_TURNS : TURNS;
-      nodes.set(node, await stage.start(node, turns, node === VICTIM, tell(node)));
-    }),
-  );
+  const start = (node: number): Promise<StartedNode> => {
+    const isVictim = node === VICTIM;
+    return stage.start(node, isVictim ? VICTIM_TURNS : TURNS, isVictim, tell(node));
+  };
+  const [first, doomed, third] = await Promise.all([start(1), start(VICTIM), start(3)]);
 
-  const survivors = NODES.filter((node) => node !== VICTIM);
-  void nodes.get(VICTIM)?.run();
+  void doomed.run();
   await opening;
-  const runs = survivors.map((node) => nodes.get(node)?.run());
-  await Promise.race([scene, Promise.all(runs)]);
-  if (!victimHolds) throw new Error('the survivors were done before the victim held on');
+  const runs = Promise.all([first.run(), third.run()]);
+  await Promise.race([scene, runs]);
+  if (!victim.holds) throw new Error('the survivors were done before the victim held on');
   narrate(`Node ${VICTIM} holds EX and the others wait. Its power is cut.`);
   await stage.kill(VICTIM);
 
-  await Promise.all(runs);
-  const counts: number[] = [];
-  for (const node of survivors) counts.push((await nodes.get(node)?.read()) ?? NaN);
-  await Promise.all(survivors.map((node) => nodes.get(node)?.leave()));
+  await runs;
+  const counts = [await first.read(), await third.read()];
+  await Promise.all([first.leave(), third.leave()]);
 
   const parts = NODES.map((node) => committed.get(node) ?? 0);
   const expected = parts.reduce((sum, part) => sum + part, 0);

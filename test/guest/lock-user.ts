@@ -46,7 +46,6 @@ function end(): void {
       return;
     case 'exit':
       process.exit(0);
-    // eslint-disable-next-line no-fallthrough -- process.exit does not return
     case 'unref':
       connection.unref();
       return;

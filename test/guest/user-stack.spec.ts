@@ -73,7 +73,7 @@ async function startHolder(resource: string, ending: string): Promise<ChildProce
   const child = spawn(process.execPath, [PROGRAM, GROUP, resource, ending], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const [line] = (await once(child.stdout!, 'data')) as [Buffer];
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
   expect(line.toString()).to.equal('held\n');
   return child;
 }

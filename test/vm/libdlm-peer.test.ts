@@ -39,9 +39,9 @@ class Peer {
   }
 
   async answer(): Promise<string> {
-    const { value, done } = await this.#lines.next();
-    if (done === true) throw new Error(`the C program ended: ${this.#process.stderrText}`);
-    return value;
+    const next = await this.#lines.next();
+    if (next.done === true) throw new Error(`the C program ended: ${this.#process.stderrText}`);
+    return next.value;
   }
 
   ask(line: string): Promise<string> {

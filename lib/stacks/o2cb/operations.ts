@@ -36,9 +36,20 @@ const wrappers: AstWrappers = {
   },
   /** `o2dlm_unlock_ast_wrapper`: a cancel that lost is told by the grant's own AST alone. */
   unlock(connection, lksb, status) {
-    if (status !== STATUS_CANCELGRANT) connection.unlockAst(lksb, statusToErrno(status));
+    const astarg = unlockAstargs(lksb).shift();
+    if (status !== STATUS_CANCELGRANT) connection.unlockAst(astarg, statusToErrno(status));
   },
 };
+
+/** The name becomes a C string. */
+function checkDomainName(name: string): void {
+  if (!name.includes('\0')) return;
+  throw new DlmError('ERR_DLM_GROUP_NAME', `A domain's name has no NUL byte: "${name}"`, {
+    op: 'connect',
+    resource: name,
+    errno: errno.EINVAL,
+  });
+}
 
 interface Private {
   readonly native: InstanceType<NativeO2dlmConnectionClass>;
@@ -71,6 +82,7 @@ export function createOperations(cluster: string, node: number): StackOperations
   return {
     // eslint-disable-next-line @typescript-eslint/require-await -- the contract is a promise's
     async connect(connection) {
+      checkDomainName(connection.name);
       const locks = new NativeLocks(connection, wrappers);
       const { promise: closed, resolve } = withResolvers();
       const native = new NativeO2dlmConnection(
@@ -105,9 +117,11 @@ export function createOperations(cluster: string, node: number): StackOperations
       return changeLock(lksb, (index) => native.convert(index, mode, o2dlmFlags));
     },
 
-    dlmUnlock(connection, lksb, flags) {
+    dlmUnlock(connection, lksb, flags, astarg) {
       const { native } = privateOf(connection);
-      return changeLock(lksb, (index) => native.unlock(index, flagsToO2dlm(flags)));
+      const result = changeLock(lksb, (index) => native.unlock(index, flagsToO2dlm(flags)));
+      if (result === 0) unlockAstargs(lksb).push(astarg);
+      return result;
     },
 
     lockStatus(lksb) {
@@ -134,6 +148,11 @@ export function createOperations(cluster: string, node: number): StackOperations
       else native.unref();
     },
   };
+}
+
+/** For each unlock and cancel that o2dlm accepted, in order: each ends in one unlock AST. */
+function unlockAstargs(lksb: DlmLksb): unknown[] {
+  return (lksbState(lksb).unlockAstargs ??= []) as unknown[];
 }
 
 /** Asks for a change of the lock that `lksb` has; the status is also left in the lksb. */

@@ -54,6 +54,7 @@ const NAMES = [
   'NO_CONTROL_DEVICE',
   'RECOVERING',
   'MIGRATING',
+  'MAXSTATS',
 ] as const;
 
 type O2dlmStatusName = (typeof NAMES)[number];
@@ -100,6 +101,7 @@ const ERRNO: Record<O2dlmStatusName, number> = {
   NO_CONTROL_DEVICE: -errno.ENOENT,
   RECOVERING: -errno.ENOTCONN,
   MIGRATING: -ERESTART,
+  MAXSTATS: -errno.EINVAL,
 };
 
 /** The errno of every status, by its number. */

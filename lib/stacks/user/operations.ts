@@ -23,7 +23,7 @@ import type { StackOperations } from '../../stackglue/plugin.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
 import { flagsToFsdlm } from './flags.js';
 import { openError } from './open-failure.js';
-import { endsInUnlockAst, SBF_VALNOTVALID } from './status.js';
+import { endsInUnlockAst, isCancel, SBF_VALNOTVALID } from './status.js';
 
 const { errno } = constants;
 
@@ -33,12 +33,14 @@ const LVB_LEN = 32;
 const wrappers: AstWrappers = {
   /** `fsdlm_lock_ast_wrapper` */
   completion(connection, lksb) {
-    if (endsInUnlockAst(readStatus(lksbState(lksb)))) connection.unlockAst(lksb, 0);
-    else connection.lockAst(lksb);
+    const status = readStatus(lksbState(lksb));
+    if (!endsInUnlockAst(status)) connection.lockAst(lksb);
+    else if (isCancel(status)) connection.unlockAst(unlockAstargs(lksb).cancel, 0);
+    else connection.unlockAst(unlockAstargs(lksb).unlock, 0);
   },
   /** The kernel refused an unlock after `dlmUnlock` had returned. */
   unlock(connection, lksb, error) {
-    connection.unlockAst(lksb, error);
+    connection.unlockAst(unlockAstargs(lksb).unlock, error);
   },
 };
 
@@ -80,10 +82,14 @@ export function createOperations(options: Omit<NativeUserOptions, 'name'>): Stac
       return index < 0 ? -errno.EINVAL : native.convert(index, mode, fsdlmFlags);
     },
 
-    dlmUnlock(connection, lksb, flags) {
+    dlmUnlock(connection, lksb, flags, astarg) {
       const { index } = lksbState(lksb);
       if (index < 0) return -errno.ENOENT;
-      return privateOf(connection).native.unlock(index, flagsToFsdlm(flags));
+      const result = privateOf(connection).native.unlock(index, flagsToFsdlm(flags));
+      if (result === 0) {
+        unlockAstargs(lksb)[(flags & DLM_LKF.CANCEL) === 0 ? 'unlock' : 'cancel'] = astarg;
+      }
+      return result;
     },
 
     lockStatus(lksb) {
@@ -110,6 +116,19 @@ export function createOperations(options: Omit<NativeUserOptions, 'name'>): Stac
       else native.unref();
     },
   };
+}
+
+/**
+ * What the unlock ASTs that may come will be given. An operation ends in one cancel's AST at most,
+ * however often its cancel was asked for.
+ */
+interface UnlockAstargs {
+  unlock?: unknown;
+  cancel?: unknown;
+}
+
+function unlockAstargs(lksb: DlmLksb): UnlockAstargs {
+  return (lksbState(lksb).unlockAstargs ??= {});
 }
 
 /** The name becomes a directory in configfs and a device node, which rules a few out. */

@@ -9,5 +9,10 @@ export const SBF_VALNOTVALID = 0x02;
 
 /** Whether a completion with this status is told by the unlock AST. */
 export function endsInUnlockAst(status: number): boolean {
-  return status === -DLM_ERRNO.EUNLOCK || status === -DLM_ERRNO.ECANCEL;
+  return status === -DLM_ERRNO.EUNLOCK || isCancel(status);
+}
+
+/** Whether that unlock AST is a cancel's. */
+export function isCancel(status: number): boolean {
+  return status === -DLM_ERRNO.ECANCEL;
 }

@@ -1,0 +1,60 @@
+/** The house rules: lint, format, the direction of imports. Each check is a program of its own. */
+import { expect } from 'chai';
+import { spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const packageRoot = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** Runs a script of this repository to its end. */
+function run(...args: string[]): Promise<{ code: number | null; output: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, {
+      cwd: packageRoot,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    const collect = (text: Buffer) => (output += text.toString());
+    child.stdout.on('data', collect);
+    child.stderr.on('data', collect);
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, output }));
+  });
+}
+
+async function expectSuccess(...args: string[]): Promise<void> {
+  const { code, output } = await run(...args);
+  expect(code, output).to.equal(0);
+}
+
+function isOnPath(command: string): boolean {
+  return (process.env.PATH ?? '').split(':').some((directory) => {
+    try {
+      accessSync(join(directory, command), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+describe('house rules', function () {
+  // Linting with types compiles everything once more; on a busy machine that takes its time.
+  this.timeout(180_000);
+
+  it('eslint finds nothing', () => expectSuccess('node_modules/eslint/bin/eslint.js', '.'));
+
+  it('prettier would change nothing', () =>
+    expectSuccess('node_modules/prettier/bin/prettier.cjs', '--check', '.'));
+
+  it('clang-format would change nothing', async function () {
+    if (process.env.CI !== 'true' && !isOnPath('clang-format')) {
+      console.log('      skipped: clang-format is not installed');
+      this.skip();
+    }
+    await expectSuccess('scripts/check/clang-format.mjs');
+  });
+
+  it('imports only point down', () => expectSuccess('scripts/check/imports.mjs'));
+});

@@ -1,0 +1,38 @@
+/** worker.terminate() at each step of a connection's life: no crash, and no lock left behind. */
+import { expect } from 'chai';
+
+import { runChild } from './run-child.js';
+
+const STEPS = [
+  'loading',
+  'loaded',
+  'connecting',
+  'connected',
+  'lock in flight',
+  'inside granted',
+  'locked',
+  'blocked',
+  'inside blocking',
+  'unlock in flight',
+  'inside unlocked',
+  'unlocked',
+  'disconnecting',
+  'disconnected',
+  'user connecting',
+  'user failed',
+];
+
+/** Workers for each step. */
+const ROUNDS = 10;
+
+describe('worker.terminate()', function () {
+  this.timeout(60_000);
+
+  for (const step of STEPS) {
+    it(`harms nobody: ${step}`, async () => {
+      const child = runChild(new URL('children/workers.js', import.meta.url), [step, `${ROUNDS}`]);
+      const exit = await child.exit;
+      expect(exit, exit.output).to.include({ code: 0, signal: null });
+    });
+  }
+});

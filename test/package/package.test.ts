@@ -1,0 +1,165 @@
+/** The package as its users get at it: by name, from modules and from CommonJS, with its types. */
+import { expect } from 'chai';
+import { spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import * as lib from '../../lib/index.js';
+
+const packageRoot = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** All that the package exports at run time: a change here is a change of the public interface. */
+const EXPORTS = [
+  'CLUSTER_NAME_MAX',
+  'ClusterConnection',
+  'DLM_ERRNO',
+  'DLM_LKF',
+  'DLM_LOCK',
+  'DlmError',
+  'DlmLksb',
+  'GROUP_NAME_MAX',
+  'STACK_LABEL_LEN',
+  'StackGlue',
+  'clusterConnect',
+  'clusterDisconnect',
+  'clusterHangup',
+  'clusterThisNode',
+  'createO2cbPlugin',
+  'createUserPlugin',
+  'defaultGlue',
+  'dlmDumpLksb',
+  'dlmLock',
+  'dlmLockStatus',
+  'dlmLvb',
+  'dlmLvbValid',
+  'dlmUnlock',
+  'killO2cbNode',
+  'setLockingProtocol',
+  'setMaxProtoVersion',
+];
+
+const CONSUMER = `
+import {
+  clusterConnect, clusterDisconnect, DLM_LKF, DLM_LOCK, DlmError, DlmLksb, dlmLock, setLockingProtocol,
+  type ClusterConnection, type ConnectOptions, type DlmErrorCode, type DlmErrorDetails, type LockMode,
+  type LockingProtocol, type O2cbOptions, type PluginLoader, type ProtocolVersion, type RecoveryHandler,
+  type StackOperations, type StackPlugin, type StackScope, type UserStackOptions,
+} from 'stackglue';
+
+const protocol: LockingProtocol = {
+  maxVersion: { major: 1, minor: 0 },
+  lockAst: (astarg: unknown) => void astarg,
+  blockingAst: (astarg: unknown, level: LockMode) => void [astarg, level],
+  unlockAst: (astarg: unknown, error: number) => void [astarg, error],
+};
+setLockingProtocol(protocol);
+const connection: ClusterConnection = await clusterConnect({ group: 'g', recoveryHandler: () => {} });
+const result: number = dlmLock(connection, DLM_LOCK.EX, new DlmLksb(), DLM_LKF.VALBLK, 'name');
+// @ts-expect-error -- 6 is no mode
+dlmLock(connection, 6, new DlmLksb(), 0, 'name');
+// @ts-expect-error -- a group is needed
+await clusterConnect({ recoveryHandler: () => {} });
+await clusterDisconnect(connection).catch((error: unknown) => {
+  if (error instanceof DlmError) { const code: DlmErrorCode = error.code; void code; }
+});
+export type All = [ConnectOptions, DlmErrorDetails, O2cbOptions, PluginLoader, ProtocolVersion,
+  RecoveryHandler, StackOperations, StackPlugin, StackScope, UserStackOptions];
+void result;
+`;
+
+describe('package', () => {
+  it('exports what is documented, and no more', () => {
+    expect(Object.keys(lib).sort()).to.deep.equal(EXPORTS);
+  });
+
+  it('is the same instance by import, by its name and by require', async function () {
+    const name = 'stackglue';
+    const imported = (await import(name)) as typeof lib;
+    expect(imported.defaultGlue).to.equal(lib.defaultGlue);
+    const { features } = process as unknown as { features: { require_module?: boolean } };
+    if (features.require_module !== true) this.skip();
+    const required = createRequire(import.meta.url)(name) as typeof lib;
+    expect(required.defaultGlue).to.equal(lib.defaultGlue);
+    expect(
+      Object.keys(required)
+        .filter((key) => key !== '__esModule')
+        .sort(),
+    ).to.deep.equal(EXPORTS);
+  });
+
+  it('shows its package.json and nothing else of its inside', () => {
+    const require = createRequire(import.meta.url);
+    expect(require('stackglue/package.json')).to.include({ name: 'stackglue' });
+    for (const inside of ['stackglue/dist/lib/native.js', 'stackglue/lib/index.js']) {
+      expect(() => require.resolve(inside))
+        .to.throw()
+        .with.property('code', 'ERR_PACKAGE_PATH_NOT_EXPORTED');
+    }
+  });
+
+  it('names files that are there', () => {
+    const manifest = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+      main: string;
+      types: string;
+      files: string[];
+      exports: { '.': Record<string, string> };
+    };
+    const { main, types, files, exports } = manifest;
+    for (const path of [main, types, ...files, ...Object.values(exports['.'])]) {
+      expect(existsSync(join(packageRoot, path)), path).to.equal(true);
+    }
+  });
+
+  it('has default glue with both stacks and no version', () => {
+    expect(lib.defaultGlue.loadedClusterPlugins).to.deep.equal(['user', 'o2cb']);
+    expect(lib.defaultGlue.clusterStack).to.equal('o2cb');
+  });
+
+  for (const [what, options] of Object.entries({
+    'node16 modules': { module: 'node16', moduleResolution: 'node16' },
+    'a bundler': { module: 'esnext', moduleResolution: 'bundler' },
+  })) {
+    it(`has types that a consumer's compiler finds: ${what}`, function () {
+      this.timeout(60_000);
+      const consumer = mkdtempSync(join(tmpdir(), 'stackglue-consumer-'));
+      try {
+        mkdirSync(join(consumer, 'node_modules'));
+        symlinkSync(packageRoot, join(consumer, 'node_modules/stackglue'));
+        writeFileSync(join(consumer, 'package.json'), '{ "type": "module" }');
+        writeFileSync(join(consumer, 'main.ts'), CONSUMER);
+        writeFileSync(
+          join(consumer, 'tsconfig.json'),
+          JSON.stringify({
+            compilerOptions: {
+              ...options,
+              target: 'es2022',
+              strict: true,
+              noEmit: true,
+              types: [],
+              // The declarations are checked too: a consumer may not skip them.
+              skipLibCheck: false,
+            },
+          }),
+        );
+        const tsc = join(packageRoot, 'node_modules/typescript/bin/tsc');
+        const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', consumer], {
+          encoding: 'utf8',
+        });
+        expect(status, stdout).to.equal(0);
+      } finally {
+        rmSync(consumer, { recursive: true });
+      }
+    });
+  }
+});

@@ -1,0 +1,141 @@
+/** What an error tells a program: code, errno, op, resource, status. */
+import { expect } from 'chai';
+import { constants } from 'node:os';
+import { getSystemErrorName } from 'node:util';
+
+import { createUserPlugin, DlmError, DlmLksb, killO2cbNode, StackGlue } from '../../lib/index.js';
+import { disconnectTestNodes, dlmFailure, silentProtocol, TestNode } from './test-node.js';
+
+const { EBUSY, EINVAL, ENAMETOOLONG, ENOENT, ENOTCONN } = constants.errno;
+
+describe('errors', () => {
+  afterEach(disconnectTestNodes);
+
+  it('carry code, errno, op, resource and the name of the errno', () => {
+    const error = new DlmError('ERR_DLM_CONNECT', 'why', {
+      errno: ENOENT,
+      op: 'connect',
+      resource: 'group',
+    });
+    expect(error).to.be.an.instanceOf(Error);
+    expect(error).to.include({
+      name: 'DlmError',
+      message: 'why',
+      code: 'ERR_DLM_CONNECT',
+      errno: ENOENT,
+      op: 'connect',
+      resource: 'group',
+      status: 'ENOENT',
+    });
+    expect(String(error)).to.equal('DlmError: why');
+  });
+
+  it('prefer the name that the stack has for its status', () => {
+    const details = { errno: EINVAL, op: 'lock', status: 'DLM_BADPARAM' };
+    expect(new DlmError('ERR_DLM_CONNECT', '', details).status).to.equal('DLM_BADPARAM');
+  });
+
+  it('have neither errno nor status when none applies', () => {
+    const error = new DlmError('ERR_DLM_ADDON', '', { op: 'load' });
+    expect(error).to.include({ errno: undefined, status: undefined, resource: undefined });
+  });
+
+  it('say what the library is and who has it when libdlm is missing', async () => {
+    const glue = new StackGlue();
+    glue.register(createUserPlugin({ library: '/nonexistent/libdlm.so.3' }));
+    glue.setLockingProtocol(silentProtocol());
+    glue.clusterStack = 'pcmk';
+    const error = await dlmFailure('ERR_DLM_NO_LIBRARY', () =>
+      glue.clusterConnect({ stackName: 'pcmk', group: 'space', recoveryHandler: () => undefined }),
+    );
+    expect(error).to.include({ op: 'connect', resource: 'space' });
+    expect(error.message).to.match(/install libdlm3/);
+    expect(glue.activeClusterPlugin).to.equal(undefined);
+  });
+
+  for (const group of ['', '.', '..', 'a/b', 'a b', 'a\tb', 'a\nb', 'a\0b']) {
+    it(`refuse the lockspace name ${JSON.stringify(group)} on the stack user`, async () => {
+      const glue = new StackGlue();
+      glue.register(createUserPlugin({ library: '/nonexistent/libdlm.so.3' }));
+      glue.setLockingProtocol(silentProtocol());
+      glue.clusterStack = 'pcmk';
+      const error = await dlmFailure('ERR_DLM_GROUP_NAME', () =>
+        glue.clusterConnect({ stackName: 'pcmk', group, recoveryHandler: () => undefined }),
+      );
+      expect(error).to.include({ op: 'connect', resource: group, errno: EINVAL });
+    });
+  }
+
+  it('refuse a domain name of 64 bytes on o2cb, which has room for 63', async () => {
+    const node = new TestNode();
+    const group = 'g'.repeat(64);
+    const error = await dlmFailure('ERR_DLM_GROUP_NAME', () => node.connect(group));
+    expect(error).to.include({ op: 'connect', resource: group, errno: ENAMETOOLONG });
+    const connection = await node.connect('g'.repeat(63));
+    await node.glue.clusterDisconnect(connection);
+  });
+
+  it('refuse a domain name with a NUL byte on o2cb as a bad group name', async () => {
+    const node = new TestNode();
+    const error = await dlmFailure('ERR_DLM_GROUP_NAME', () => node.connect('a\0b'));
+    expect(error).to.include({ op: 'connect', resource: 'a\0b', errno: EINVAL });
+  });
+
+  it('name the operation on a connection that is gone', async () => {
+    const node = new TestNode();
+    const connection = await node.connect('gone');
+    const lksb = await node.lock(connection, 'l');
+    const disconnecting = node.glue.clusterDisconnect(connection);
+    const calls = {
+      disconnect: () => node.glue.clusterDisconnect(connection),
+      thisNode: () => node.glue.clusterThisNode(connection),
+      lock: () => node.glue.dlmLock(connection, 5, new DlmLksb(), 0, 'm'),
+      unlock: () => node.glue.dlmUnlock(connection, lksb, 0),
+    };
+    for (const state of ['disconnecting', 'disconnected']) {
+      expect(connection.state).to.equal(state);
+      for (const [op, call] of Object.entries(calls)) {
+        const error = await dlmFailure('ERR_DLM_DISCONNECTED', call);
+        expect(error).to.include({ op, resource: 'gone', errno: ENOTCONN });
+        expect(error.message).to.include(state === 'disconnecting' ? 'disconnect' : state);
+      }
+      await disconnecting;
+    }
+    expect(connection.ref()).to.equal(connection);
+    expect(connection.unref()).to.equal(connection);
+  });
+
+  it('tell which rule a lock status block breaks, and for which call', async () => {
+    const node = new TestNode();
+    const { glue } = node;
+    const [first, second] = [await node.connect('first'), await node.connect('second')];
+    const lksb = await node.lock(first, 'l');
+    const busy = await dlmFailure('ERR_DLM_LKSB_BUSY', () => glue.dlmLock(first, 5, lksb, 0, 'l'));
+    expect(busy).to.include({ op: 'lock', errno: EBUSY });
+    for (const [op, call] of Object.entries({
+      lock: () => glue.dlmLock(second, 5, lksb, 0, 'l'),
+      unlock: () => glue.dlmUnlock(second, lksb, 0),
+    })) {
+      const wrong = await dlmFailure('ERR_DLM_WRONG_CONNECTION', call);
+      expect(wrong).to.include({ op, errno: EINVAL });
+    }
+    const fresh = new DlmLksb();
+    for (const [op, call] of Object.entries({
+      unlock: () => glue.dlmUnlock(first, fresh, 0),
+      lockStatus: () => glue.dlmLockStatus(fresh),
+      lvbValid: () => glue.dlmLvbValid(fresh),
+      lvb: () => glue.dlmLvb(fresh),
+      dumpLksb: () => glue.dlmDumpLksb(fresh),
+    })) {
+      expect(await dlmFailure('ERR_DLM_LKSB_UNUSED', call)).to.include({ op, errno: EINVAL });
+    }
+    await glue.clusterDisconnect(first);
+    await glue.clusterDisconnect(second);
+  });
+
+  it('tell that a node to kill is nowhere', async () => {
+    const error = await dlmFailure('ERR_DLM_CONNECT', () => killO2cbNode(9, 'no such cluster'));
+    expect(error).to.include({ op: 'killNode', resource: '9', errno: ENOENT });
+    expect(error.status).to.equal(getSystemErrorName(-ENOENT));
+  });
+});

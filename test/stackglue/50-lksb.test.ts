@@ -1,0 +1,179 @@
+/** What a lock status block may be used for, and whose bytes its value block shows. */
+import { expect } from 'chai';
+import { constants } from 'node:os';
+
+import { DLM_LKF, DLM_LOCK, DlmLksb, type ClusterConnection } from '../../lib/index.js';
+import { disconnectTestNodes, dlmFailure, freshCluster, TestNode } from './test-node.js';
+
+const { NL, PR, EX } = DLM_LOCK;
+const { CONVERT, NOQUEUE, VALBLK } = DLM_LKF;
+const { EAGAIN, EINVAL } = constants.errno;
+
+describe('lock status block', () => {
+  let node: TestNode;
+  let connection: ClusterConnection;
+
+  beforeEach(async () => {
+    node = new TestNode();
+    connection = await node.connect();
+  });
+  afterEach(disconnectTestNodes);
+
+  it('can be used again once its lock is gone, for another resource too', async () => {
+    const lksb = new DlmLksb();
+    for (const name of ['a', 'a', 'b']) {
+      await node.relock(connection, lksb, name);
+      await node.unlock(connection, lksb);
+    }
+  });
+
+  it('is busy from the request to the unlock AST', async () => {
+    const { glue } = node;
+    const lksb = new DlmLksb();
+    const isBusy = () =>
+      dlmFailure('ERR_DLM_LKSB_BUSY', () => glue.dlmLock(connection, PR, lksb, 0, 'other'));
+    expect(glue.dlmLock(connection, EX, lksb, 0, 'l')).to.equal(0);
+    await isBusy();
+    await node.next('lockAst', lksb);
+    await isBusy();
+    expect(glue.dlmLock(connection, NL, lksb, CONVERT, '')).to.equal(0);
+    await isBusy();
+    await node.next('lockAst', lksb);
+    expect(glue.dlmUnlock(connection, lksb, 0)).to.equal(0);
+    await isBusy();
+    await node.next('unlockAst', lksb);
+    await node.relock(connection, lksb, 'other');
+    await node.unlock(connection, lksb);
+  });
+
+  it('can be used again inside its unlock AST', async () => {
+    const lksb = await node.lock(connection, 'l');
+    let result: number | undefined;
+    node.onCall = (call) => {
+      if (call.kind === 'unlockAst' && result === undefined) {
+        result = node.glue.dlmLock(connection, EX, lksb, 0, 'm');
+      }
+    };
+    await node.unlock(connection, lksb);
+    expect(result).to.equal(0);
+    await node.next('lockAst', lksb);
+    await node.unlock(connection, lksb);
+  });
+
+  it('stays free after a request that the stack refused', async () => {
+    const held = await node.lock(connection, 'l');
+    const lksb = new DlmLksb();
+    expect(node.glue.dlmLock(connection, EX, lksb, NOQUEUE, 'l')).to.equal(-EAGAIN);
+    expect(node.glue.dlmLockStatus(lksb)).to.equal(-EAGAIN);
+    expect(node.glue.dlmLock(connection, EX, lksb, 0, '')).to.equal(-EINVAL);
+    expect(node.glue.dlmLock(connection, EX, lksb, 0, 'x'.repeat(33))).to.equal(-EINVAL);
+    await node.relock(connection, lksb, 'x'.repeat(32));
+    await node.unlock(connection, lksb);
+    await node.unlock(connection, held);
+    expect(node.calls.map(({ kind }) => kind)).to.have.members([
+      'lockAst',
+      'lockAst',
+      'unlockAst',
+      'unlockAst',
+    ]);
+  });
+
+  it('refuses conversion, unlock and cancel of a lock that is gone, without any AST', async () => {
+    const lksb = await node.lock(connection, 'l');
+    await node.unlock(connection, lksb);
+    const calls = node.calls.length;
+    expect(node.glue.dlmLock(connection, PR, lksb, CONVERT, '')).to.equal(-EINVAL);
+    expect(node.glue.dlmUnlock(connection, lksb, 0)).to.equal(-EINVAL);
+    expect(node.glue.dlmUnlock(connection, lksb, DLM_LKF.CANCEL)).to.equal(-EINVAL);
+    await node.unlock(connection, await node.lock(connection, 'probe'));
+    expect(node.calls).to.have.lengthOf(calls + 2);
+  });
+
+  it('belongs to the connection of its first lock for good', async () => {
+    const second = await node.connect('second');
+    const lksb = await node.lock(connection, 'l');
+    await node.unlock(connection, lksb);
+    await dlmFailure('ERR_DLM_WRONG_CONNECTION', () => node.glue.dlmLock(second, EX, lksb, 0, 'l'));
+    await node.glue.clusterDisconnect(connection);
+    await dlmFailure('ERR_DLM_WRONG_CONNECTION', () => node.glue.dlmLock(second, EX, lksb, 0, 'l'));
+    await node.unlock(second, await node.lock(second, 'l'));
+  });
+
+  it('can still be read after the disconnect', async () => {
+    const lksb = await node.lock(connection, 'l', EX, VALBLK);
+    node.glue.dlmLvb(lksb).fill(3);
+    await node.glue.clusterDisconnect(connection);
+    expect(node.glue.dlmLockStatus(lksb)).to.equal(0);
+    expect(node.glue.dlmLvbValid(lksb)).to.equal(true);
+    expect([...node.glue.dlmLvb(lksb)]).to.deep.equal(new Array(64).fill(3));
+    expect(node.glue.dlmDumpLksb(lksb)).to.match(/DLM_NORMAL/);
+  });
+
+  it('tells its lock and status in one line', async () => {
+    const lksb = await node.lock(connection, 'l');
+    expect(node.glue.dlmDumpLksb(lksb)).to.match(/^lock \d+ status DLM_NORMAL$/);
+    await node.unlock(connection, lksb);
+  });
+
+  describe('value block', () => {
+    it('is always the same view of 64 bytes', async () => {
+      const lksb = await node.lock(connection, 'l');
+      const lvb = node.glue.dlmLvb(lksb);
+      expect(lvb).to.have.lengthOf(64);
+      await node.unlock(connection, lksb);
+      await node.relock(connection, lksb, 'm');
+      expect(node.glue.dlmLvb(lksb)).to.equal(lvb);
+      await node.unlock(connection, lksb);
+    });
+
+    it('starts as zeros', async () => {
+      for (let count = 0; count < 200; count += 1) {
+        const lksb = await node.lock(connection, `l${count}`, EX, VALBLK);
+        expect(node.glue.dlmLvb(lksb).every((byte) => byte === 0)).to.equal(true);
+        node.glue.dlmLvb(lksb).fill(0xee);
+        await node.unlock(connection, lksb);
+      }
+    });
+
+    it("never shows another lock's bytes, however old the view is", async () => {
+      const { glue } = node;
+      const old: Uint8Array[] = [];
+      for (let count = 0; count < 100; count += 1) {
+        const lksb = await node.lock(connection, 'old', EX, VALBLK);
+        old.push(glue.dlmLvb(lksb));
+        await node.unlock(connection, lksb);
+      }
+      const locks: DlmLksb[] = [];
+      for (let index = 0; index < 1000; index += 1) {
+        const lksb = await node.lock(connection, `l${index}`, EX, VALBLK);
+        glue.dlmLvb(lksb).fill(index % 251);
+        locks.push(lksb);
+      }
+      for (const view of old) view.fill(0xff);
+      for (const [index, lksb] of locks.entries()) {
+        expect(glue.dlmLvb(lksb).every((byte) => byte === index % 251)).to.equal(true);
+        expect(glue.dlmLockStatus(lksb)).to.equal(0);
+        await node.unlock(connection, lksb, VALBLK);
+      }
+      for (const view of old) expect(view.every((byte) => byte === 0xff)).to.equal(true);
+    });
+
+    it('of a used lksb is what the new lock brings, not what the old one left', async () => {
+      const cluster = freshCluster();
+      const [a, b] = [new TestNode(1, cluster), new TestNode(2, cluster)];
+      const [toA, toB] = [await a.connect(), await b.connect()];
+      // Keeps the resource, and its value block with it.
+      const keeper = await a.lock(toA, 'l', NL);
+      const writer = await a.lock(toA, 'l', EX, VALBLK);
+      a.glue.dlmLvb(writer).fill(1);
+      await a.unlock(toA, writer, VALBLK);
+      const lksb = await b.lock(toB, 'other', EX, VALBLK);
+      b.glue.dlmLvb(lksb).fill(9);
+      await b.unlock(toB, lksb);
+      await b.relock(toB, lksb, 'l', PR, VALBLK);
+      expect(b.glue.dlmLvb(lksb).every((byte) => byte === 1)).to.equal(true);
+      await b.unlock(toB, lksb);
+      await a.unlock(toA, keeper);
+    });
+  });
+});
