@@ -24,6 +24,8 @@ export interface LksbState {
   index: number;
   /** What the lock and blocking ASTs are given. */
   astarg: unknown;
+  /** For a lock of the stack's own: who is told of its completions instead of the caller. */
+  onCompletion: (() => void) | undefined;
   /** What unlock ASTs that are due will be given: the stack's own. */
   unlockAstargs: unknown;
   /** The value block, once somebody has looked at it. */
@@ -51,6 +53,7 @@ function newState(): LksbState {
     offset,
     index: -1,
     astarg: undefined,
+    onCompletion: undefined,
     unlockAstargs: undefined,
     lvb: undefined,
   };

@@ -51,7 +51,7 @@ export class NativeLocks {
     const { batch } = this;
     for (let at = 0; at < count * EVENT_WORDS; at += EVENT_WORDS) {
       // A handler may have disconnected; no handler is called after that.
-      if (this.#connection.state !== 'connected') return;
+      if (this.#connection.state === 'disconnecting') return;
       const kind = batch[at];
       const index = batch[at + 1] ?? -1;
       const value = batch[at + 2] ?? 0;
@@ -61,11 +61,14 @@ export class NativeLocks {
       }
       const lksb = this.#locks[index];
       if (lksb === undefined) continue;
+      const state = lksbState(lksb);
       if (batch[at + 3] === 1) {
         this.#locks[index] = undefined;
-        lksbState(lksb).index = -1;
+        state.index = -1;
       }
-      if (kind === EventKind.blocking) this.#connection.blockingAst(lksb, value as LockMode);
+      if (state.onCompletion !== undefined) {
+        if (kind === EventKind.completion) state.onCompletion();
+      } else if (kind === EventKind.blocking) this.#connection.blockingAst(lksb, value as LockMode);
       else if (kind === EventKind.completion) this.#wrappers.completion(this.#connection, lksb);
       else this.#wrappers.unlock(this.#connection, lksb, value);
     }

@@ -9,6 +9,12 @@ EventChannel::EventChannel(Napi::Int32Array batch, Napi::Function on_events)
       on_events_(Napi::Persistent(on_events)),
       context_(batch.Env(), "stackglue:events") {}
 
+bool EventChannel::Accepts(const Napi::CallbackInfo& info) {
+  return info.Length() >= 4 && info[0].IsObject() && info[1].IsTypedArray() &&
+         info[1].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array &&
+         Fits(info[1].As<Napi::Int32Array>()) && info[2].IsFunction() && info[3].IsFunction();
+}
+
 bool EventChannel::Fits(const Napi::Int32Array& batch) {
   return batch.ByteLength() >= kBatchMax * sizeof(EventRecord);
 }

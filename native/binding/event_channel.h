@@ -18,14 +18,17 @@ class EventChannel {
   // `batch` has room for kBatchMax records; `on_events(count)` reads them before it returns.
   EventChannel(Napi::Int32Array batch, Napi::Function on_events);
 
-  // Whether `batch` is large enough.
-  static bool Fits(const Napi::Int32Array& batch);
+  // Whether these are (options, batch, onEvents, onOther) with a batch that is large enough: what the
+  // constructors of both connections take.
+  static bool Accepts(const Napi::CallbackInfo& info);
 
   // Copies up to kBatchMax records into the batch and calls JavaScript once, as a task of its own
   // (microtasks run before this returns). What it throws becomes an uncaught exception.
   void Deliver(const EventRecord* events, size_t count);
 
  private:
+  static bool Fits(const Napi::Int32Array& batch);
+
   Napi::Reference<Napi::Int32Array> batch_;
   Napi::FunctionReference on_events_;
   Napi::AsyncContext context_;

@@ -27,10 +27,7 @@ Napi::Function UserConnection::Define(Napi::Env env) {
 
 UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   const Napi::Env env = info.Env();
-  if (info.Length() < 4 || !info[0].IsObject() || !info[1].IsTypedArray() ||
-      info[1].As<Napi::TypedArray>().TypedArrayType() != napi_int32_array ||
-      !EventChannel::Fits(info[1].As<Napi::Int32Array>()) || !info[2].IsFunction() ||
-      !info[3].IsFunction()) {
+  if (!EventChannel::Accepts(info)) {
     ThrowBadArguments(env, "NativeUserConnection");
     return;
   }

@@ -23,15 +23,83 @@ async function isFree(node: NodeDriver, world: World, name: string): Promise<boo
   return true;
 }
 
-/** Declares the tests; `getWorld` is asked when they run, with all three nodes connected. */
+/** Every order of three things. */
+const ORDERS = [
+  [0, 1, 2],
+  [0, 2, 1],
+  [1, 0, 2],
+  [1, 2, 0],
+  [2, 0, 1],
+  [2, 1, 0],
+] as const;
+
+/** Joining with different versions; no node is connected before and after. */
+export function protocolBehaviours(getWorld: () => World): void {
+  const GROUP = 'protocol';
+
+  /** Joins the nodes in that order and checks what each is told; then all leave. */
+  async function joinInOrder(
+    order: (typeof ORDERS)[number],
+    versions: readonly [number, number][],
+  ): Promise<void> {
+    const { nodes, stackName, traits } = getWorld();
+    let running: [number, number] | undefined;
+    const joined: NodeDriver[] = [];
+    for (const index of order) {
+      const node = nodes[index];
+      const version = versions[index];
+      if (version === undefined) throw new RangeError('a version for each node');
+      running ??= version;
+      const fits = version[0] === running[0] && version[1] >= running[1];
+      const outcome = await node.connect(stackName, GROUP, version).then(
+        (agreed): unknown => {
+          joined.push(node);
+          return agreed;
+        },
+        (error: unknown) => error,
+      );
+      if (fits) expect(outcome).to.deep.equal(running);
+      else expect(outcome).to.include({ code: 'ERR_DLM_PROTOCOL', errno: traits.protocolErrno });
+    }
+    for (const node of joined) await node.disconnect();
+  }
+
+  for (const versions of [
+    [
+      [1, 0],
+      [1, 1],
+      [1, 2],
+    ],
+    [
+      [1, 0],
+      [2, 0],
+      [1, 3],
+    ],
+  ] as [number, number][][]) {
+    const names = versions.map((version) => version.join('.')).join(', ');
+    it(`runs a group at the version of the node that was first, of ${names}, in every order`, async () => {
+      for (const order of ORDERS) await joinInOrder(order, versions);
+    });
+  }
+
+  it('agrees on one version when all join at once', async () => {
+    const { nodes, stackName } = getWorld();
+    const versions = await Promise.all(nodes.map((node) => node.connect(stackName, GROUP, [3, 7])));
+    for (const version of versions) expect(version).to.deep.equal([3, 7]);
+    await Promise.all(nodes.map((node) => node.disconnect()));
+  });
+}
+
+/** What the nodes see of each other's locks; connects them, and leaves them connected. */
 export function lockBehaviours(getWorld: () => World): void {
   let world: World;
   let a: NodeDriver;
   let b: NodeDriver;
   let c: NodeDriver;
-  before(() => {
+  before(async () => {
     world = getWorld();
     [a, b, c] = world.nodes;
+    await Promise.all(world.nodes.map((node) => node.connect(world.stackName, 'behaviours')));
   });
 
   it('gives each node a number of its own', () => {

@@ -1,15 +1,21 @@
-import { deathBehaviours, lockBehaviours } from './behaviours.js';
+import { deathBehaviours, lockBehaviours, protocolBehaviours } from './behaviours.js';
 import { createEmulation, type World } from '../support/world.js';
 
 describe('three simulated nodes on the emulated stack o2cb', () => {
   let world: World;
 
-  before(async () => {
+  before(() => {
     world = createEmulation();
-    for (const node of world.nodes) await node.connect('o2cb', 'behaviours');
   });
   after(() => world.close());
 
-  lockBehaviours(() => world);
-  deathBehaviours(() => world);
+  describe('locking protocols', () => {
+    protocolBehaviours(() => world);
+  });
+  describe('locks', () => {
+    lockBehaviours(() => world);
+  });
+  describe('the death of a node', () => {
+    deathBehaviours(() => world);
+  });
 });

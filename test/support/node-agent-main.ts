@@ -1,14 +1,20 @@
 /** The agent as a program on a cluster node: commands and reports are lines of JSON. */
 import { createInterface } from 'node:readline';
 
-import { defaultGlue } from '../../lib/index.js';
+import { createUserPlugin, StackGlue } from '../../lib/index.js';
 import { NodeAgent, type Command } from './node-agent.js';
 
 function say(report: object): void {
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }
 
-const agent = new NodeAgent(defaultGlue, say);
+function makeGlue(): StackGlue {
+  const glue = new StackGlue();
+  glue.register(createUserPlugin());
+  return glue;
+}
+
+const agent = new NodeAgent(makeGlue, say);
 say({ ready: process.pid });
 for await (const line of createInterface({ input: process.stdin })) {
   const { id, command } = JSON.parse(line) as { id: number; command: Command };

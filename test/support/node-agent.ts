@@ -22,7 +22,14 @@ export type Command =
   | { do: 'lvb'; lock: string };
 
 /** What a command came to: a value, or the error that it threw. */
-export type Reply = { value: unknown } | { error: { code?: string; message: string } };
+export type Reply =
+  { value: unknown } | { error: { code?: string; errno?: number | undefined; message: string } };
+
+/** What a connect comes to: this node's number, and the version that the group runs at. */
+export interface Connected {
+  node: number;
+  version: [number, number];
+}
 
 /** Something that the glue told its caller. Value blocks are text without trailing zeros. */
 export type NodeEvent =
@@ -42,13 +49,16 @@ function textOf(lvb: Uint8Array): string {
 
 /** A node's agent. */
 export class NodeAgent {
-  readonly #glue: StackGlue;
+  readonly #makeGlue: () => StackGlue;
+  #glue: StackGlue;
   readonly #emit: (event: NodeEvent) => void;
   readonly #locks = new Map<string, Held>();
   #connection: ClusterConnection | undefined;
 
-  constructor(glue: StackGlue, emit: (event: NodeEvent) => void) {
-    this.#glue = glue;
+  /** `makeGlue` is called for each connect, for a glue's protocol version is set once. */
+  constructor(makeGlue: () => StackGlue, emit: (event: NodeEvent) => void) {
+    this.#makeGlue = makeGlue;
+    this.#glue = makeGlue();
     this.#emit = emit;
   }
 
@@ -58,7 +68,12 @@ export class NodeAgent {
       return { value: await this.#do(command) };
     } catch (error) {
       const { message } = error as Error;
-      return { error: error instanceof DlmError ? { code: error.code, message } : { message } };
+      return {
+        error:
+          error instanceof DlmError
+            ? { code: error.code, errno: error.errno, message }
+            : { message },
+      };
     }
   }
 
@@ -88,7 +103,8 @@ export class NodeAgent {
     }
   }
 
-  async #connect(command: Extract<Command, { do: 'connect' }>): Promise<{ node: number }> {
+  async #connect(command: Extract<Command, { do: 'connect' }>): Promise<Connected> {
+    this.#glue = this.#makeGlue();
     const [major, minor] = command.version ?? [1, 0];
     this.#glue.setLockingProtocol({
       maxVersion: { major, minor },
@@ -113,7 +129,11 @@ export class NodeAgent {
       group: command.group,
       recoveryHandler: (node) => this.#emit({ event: 'nodeDown', node }),
     });
-    return { node: this.#glue.clusterThisNode(this.#connection) };
+    const { version } = this.#connection;
+    return {
+      node: this.#glue.clusterThisNode(this.#connection),
+      version: [version.major, version.minor],
+    };
   }
 
   #connected(): ClusterConnection {

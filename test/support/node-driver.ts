@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 
 import { DLM_LKF, type LockMode } from '../../lib/index.js';
-import type { Command, NodeEvent, Reply } from './node-agent.js';
+import type { Command, Connected, NodeEvent, Reply } from './node-agent.js';
 
 /** How long a test waits for an event that must come; virtual machines on a busy host are slow. */
 const EVENT_DEADLINE_MS = 30_000;
@@ -55,14 +55,22 @@ export class NodeDriver {
   async command(command: Command): Promise<unknown> {
     const reply = await this.#transport.request(command);
     if ('error' in reply) {
-      throw Object.assign(new Error(reply.error.message), { code: reply.error.code });
+      const { message, code, errno } = reply.error;
+      throw Object.assign(new Error(message), { code, errno });
     }
     return reply.value;
   }
 
-  async connect(stackName: string, group: string): Promise<void> {
-    const { node } = (await this.command({ do: 'connect', stackName, group })) as { node: number };
-    this.number = node;
+  /** Connects and returns the version that the group runs at. */
+  async connect(
+    stackName: string,
+    group: string,
+    version: [number, number] = [1, 0],
+  ): Promise<[number, number]> {
+    const command = { do: 'connect', stackName, group, version } as const;
+    const connected = (await this.command(command)) as Connected;
+    this.number = connected.node;
+    return connected.version;
   }
 
   async disconnect(): Promise<void> {

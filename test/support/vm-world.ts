@@ -1,4 +1,5 @@
 /** A cluster of virtual machines to test on, with an agent on each node. */
+import { constants } from 'node:os';
 import { createInterface } from 'node:readline';
 
 import {
@@ -12,7 +13,7 @@ import { NodeDriver } from './node-driver.js';
 import type { World } from './world.js';
 
 /** Image, boot and cluster on a machine that is busy with other things. */
-export const BOOT_TIMEOUT_MS = 300_000;
+const BOOT_TIMEOUT_MS = 300_000;
 
 /** Skips the suite, and says why, where virtual machines can't run; in CI that is a failure. */
 export async function requireVms(context: Mocha.Context): Promise<void> {
@@ -23,17 +24,30 @@ export async function requireVms(context: Mocha.Context): Promise<void> {
   context.skip();
 }
 
-/** Boots a cluster, or skips; to be called in a `before` hook. */
-export async function bootForTest(
-  context: Mocha.Context,
-  options: ClusterOptions,
-): Promise<Cluster> {
-  context.timeout(BOOT_TIMEOUT_MS);
-  await requireVms(context);
-  return Cluster.boot({
-    progress: printingProgress((line) => console.log(`      ${line}`)),
-    ...options,
+/** Shows the steps of building and booting among the tests. */
+export const progress = printingProgress((line) => {
+  console.log(`      ${line}`);
+});
+
+/**
+ * A cluster for the suite that calls this, booted before its tests and closed after them; the suite
+ * is skipped where virtual machines can't run. Returns how to get at it.
+ */
+export function useCluster(options: ClusterOptions): () => Cluster {
+  let cluster: Cluster | undefined;
+  before(async function () {
+    this.timeout(BOOT_TIMEOUT_MS);
+    await requireVms(this);
+    cluster = await Cluster.boot({ progress, ...options });
   });
+  after(async function () {
+    this.timeout(BOOT_TIMEOUT_MS);
+    await cluster?.close();
+  });
+  return () => {
+    if (cluster === undefined) throw new Error('the cluster is there when the tests run');
+    return cluster;
+  };
 }
 
 interface Report {
@@ -88,7 +102,7 @@ export async function createVmWorld(cluster: Cluster): Promise<World> {
   const nodes = [first, second, third] as const;
   return {
     stackName: 'pcmk',
-    traits: { noqueueFails: 'by AST' },
+    traits: { noqueueFails: 'by AST', protocolErrno: constants.errno.EINVAL },
     nodes,
     kill: (node) => cluster.kill(node.number),
     close: () => cluster.close(),

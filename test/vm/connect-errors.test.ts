@@ -6,8 +6,8 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 import type { UserStackOptions } from '../../lib/index.js';
-import type { Cluster, Node } from '../../scripts/vm/index.js';
-import { bootForTest, BOOT_TIMEOUT_MS } from '../support/vm-world.js';
+import type { Node } from '../../scripts/vm/index.js';
+import { useCluster } from '../support/vm-world.js';
 
 const { errno } = constants;
 const PROGRAM = 'dist/test/support/connect-once.js';
@@ -59,20 +59,15 @@ describe('connecting to stack user where something is missing', function () {
   });
 
   describe('on a virtual machine that gains one part after the other', () => {
-    let cluster: Cluster | undefined;
+    const getCluster = useCluster({ nodes: 1, membership: 'none' });
     let node: Node;
     const attempt = async (what: Attempt): Promise<Outcome> => {
       const { stdout } = await node.exec(`node ${PROGRAM} '${JSON.stringify(what)}'`);
       return JSON.parse(stdout) as Outcome;
     };
 
-    before(async function () {
-      cluster = await bootForTest(this, { nodes: 1, membership: 'none' });
-      node = cluster.node(1);
-    });
-    after(async function () {
-      this.timeout(BOOT_TIMEOUT_MS);
-      await cluster?.close();
+    before(() => {
+      node = getCluster().node(1);
     });
 
     it('no library', async () => {
@@ -133,17 +128,10 @@ describe('connecting to stack user where something is missing', function () {
   });
 
   describe('on a virtual machine with everything', () => {
-    let cluster: Cluster | undefined;
-    before(async function () {
-      cluster = await bootForTest(this, { nodes: 1, membership: 'host' });
-    });
-    after(async function () {
-      this.timeout(BOOT_TIMEOUT_MS);
-      await cluster?.close();
-    });
+    const getCluster = useCluster({ nodes: 1, membership: 'host' });
 
     it('lets a user without rights into a lockspace that somebody else has created', async () => {
-      const node = cluster!.node(1);
+      const node = getCluster().node(1);
       const run = async (what: Attempt): Promise<Outcome> => {
         const { stdout } = await node.exec(`node ${PROGRAM} '${JSON.stringify(what)}'`);
         return JSON.parse(stdout) as Outcome;

@@ -11,12 +11,14 @@
  * A block is text without spaces, "-" when it is empty.
  */
 #include <errno.h>
-#include <libdlm.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+
+/* Needs <sys/types.h> before it, and does not include it. */
+#include <libdlm.h>
 
 static dlm_lshandle_t lockspace;
 static struct dlm_lksb lksb;

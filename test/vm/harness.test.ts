@@ -12,15 +12,10 @@ import { writeCpio } from '../../scripts/vm/cpio.js';
 import { FrameReader, frame } from '../../scripts/vm/framing.js';
 import { describeInGuest } from '../../scripts/vm/guest-mocha.js';
 import { Hub, clusterMac } from '../../scripts/vm/hub.js';
-import {
-  Cluster,
-  VmError,
-  printingProgress,
-  whyNotHere,
-  type Node,
-} from '../../scripts/vm/index.js';
+import { VmError, type Node } from '../../scripts/vm/index.js';
 import { modulesDep } from '../../scripts/vm/kernel.js';
 import { withLock } from '../../scripts/vm/lock.js';
+import { useCluster } from '../support/vm-world.js';
 
 describe('vm: framing', function () {
   it('puts a big-endian length in front of all parts', function () {
@@ -246,32 +241,13 @@ async function failure(work: Promise<unknown>): Promise<VmError> {
   throw new Error('It was expected to fail.');
 }
 
-/** Skips the suite where virtual machines cannot run, and says why; in CI that is a failure. */
-async function requireVms(context: Mocha.Context): Promise<void> {
-  const reason = await whyNotHere();
-  if (reason === undefined) return;
-  if (process.env.CI === 'true') throw new Error(reason);
-  console.log(`      skipped: ${reason}`);
-  context.skip();
-}
-
-const progress = printingProgress((line) => {
-  console.log(`      ${line}`);
-});
-
 describe('vm: one node without a cluster', function () {
   this.timeout(300_000);
-  let cluster: Cluster | undefined;
+  const getCluster = useCluster({ nodes: 1, membership: 'none' });
   let node: Node;
 
-  before(async function () {
-    await requireVms(this);
-    cluster = await Cluster.boot({ nodes: 1, membership: 'none', progress });
-    node = cluster.node(1);
-  });
-
-  after(async function () {
-    await cluster?.close();
+  before(function () {
+    node = getCluster().node(1);
   });
 
   it('runs a command and tells its exit code and both outputs apart', async function () {
@@ -358,8 +334,7 @@ describe('vm: one node without a cluster', function () {
   });
 
   it('reports the death of a node to those who wait, and boots it again', async function () {
-    const running = cluster;
-    if (!running) throw new Error('There is no cluster.');
+    const running = getCluster();
     const waiting = failure(node.run('sleep 1000'));
     await running.kill(1);
     expect((await waiting).code).to.equal('gone');
@@ -389,7 +364,7 @@ describe('vm: one node without a cluster', function () {
   });
 
   it('keeps the console in a log', function () {
-    const file = join(cluster?.logFolder ?? '', 'n1.console.log');
+    const file = join(getCluster().logFolder, 'n1.console.log');
     expect(readFileSync(file, 'utf8')).to.include('STACKGLUE-GUEST-READY');
   });
 });
@@ -397,21 +372,7 @@ describe('vm: one node without a cluster', function () {
 describe('vm: membership decided by the host', function () {
   this.timeout(300_000);
   const MEMBERS = '/sys/kernel/config/dlm/cluster/spaces/X/nodes';
-  let cluster: Cluster | undefined;
-
-  before(async function () {
-    await requireVms(this);
-    cluster = await Cluster.boot({ nodes: 3, membership: 'host', progress });
-  });
-
-  after(async function () {
-    await cluster?.close();
-  });
-
-  function running(): Cluster {
-    if (!cluster) throw new Error('There is no cluster.');
-    return cluster;
-  }
+  const running = useCluster({ nodes: 3, membership: 'host' });
 
   async function membersSeenBy(id: number): Promise<string> {
     return (await running().node(id).exec(`ls ${MEMBERS} | xargs`)).stdout.trim();

@@ -5,9 +5,9 @@ import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { DLM_LKF, DLM_LOCK } from '../../lib/index.js';
-import type { Cluster, GuestProcess } from '../../scripts/vm/index.js';
+import type { GuestProcess } from '../../scripts/vm/index.js';
 import type { NodeDriver } from '../support/node-driver.js';
-import { bootForTest, BOOT_TIMEOUT_MS, startAgent } from '../support/vm-world.js';
+import { startAgent, useCluster } from '../support/vm-world.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const { NL, PR, EX } = DLM_LOCK;
@@ -58,12 +58,12 @@ class Peer {
 describe('our program and a C program on libdlm, on two nodes', function () {
   this.timeout(60_000);
   const lockspace = 'interop';
-  let cluster: Cluster | undefined;
+  const getCluster = useCluster({ nodes: 2, membership: 'host' });
   let ours: NodeDriver;
   let peer: Peer;
 
-  before(async function () {
-    cluster = await bootForTest(this, { nodes: 2, membership: 'host' });
+  before(async () => {
+    const cluster = getCluster();
     const program = buildPeer();
     ours = await startAgent(cluster, 1);
     peer = new Peer(cluster.node(2).spawn(`exec ./${program}`));
@@ -71,11 +71,6 @@ describe('our program and a C program on libdlm, on two nodes', function () {
     await ours.connect('pcmk', lockspace);
     expect(await created).to.equal('created');
   });
-  after(async function () {
-    this.timeout(BOOT_TIMEOUT_MS);
-    await cluster?.close();
-  });
-
   it('passes a lock and its value block from ours to the C program', async () => {
     await ours.lock('l', 'to-c', EX, VALBLK);
     peer.send(`lock to-c ${EX}`);
@@ -98,7 +93,7 @@ describe('our program and a C program on libdlm, on two nodes', function () {
   it('leaves the lockspace when both have closed it', async () => {
     await ours.disconnect();
     await peer.end();
-    const { stdout } = await cluster!.node(1).exec('cat /proc/misc');
+    const { stdout } = await getCluster().node(1).exec('cat /proc/misc');
     expect(stdout).not.to.include(`dlm_${lockspace}`);
   });
 });

@@ -1,7 +1,7 @@
 /** The behaviours of test/cluster on the real thing: libdlm and the kernel's DLM on three nodes. */
-import type { Cluster, ClusterOptions } from '../../scripts/vm/index.js';
-import { deathBehaviours, lockBehaviours } from '../cluster/behaviours.js';
-import { BOOT_TIMEOUT_MS, bootForTest, createVmWorld } from '../support/vm-world.js';
+import type { ClusterOptions } from '../../scripts/vm/index.js';
+import { deathBehaviours, lockBehaviours, protocolBehaviours } from '../cluster/behaviours.js';
+import { createVmWorld, useCluster } from '../support/vm-world.js';
 import type { World } from '../support/world.js';
 
 const BEDS: readonly ClusterOptions[] = [
@@ -12,20 +12,20 @@ const BEDS: readonly ClusterOptions[] = [
 for (const options of BEDS) {
   describe(`three virtual machines on stack user, membership by ${options.membership}`, function () {
     this.timeout(60_000);
-    let cluster: Cluster | undefined;
+    const getCluster = useCluster(options);
     let world: World;
-
-    before(async function () {
-      cluster = await bootForTest(this, options);
-      world = await createVmWorld(cluster);
-      await Promise.all(world.nodes.map((node) => node.connect(world.stackName, 'behaviours')));
-    });
-    after(async function () {
-      this.timeout(BOOT_TIMEOUT_MS);
-      await cluster?.close();
+    before(async () => {
+      world = await createVmWorld(getCluster());
     });
 
-    lockBehaviours(() => world);
-    deathBehaviours(() => world);
+    describe('locking protocols', () => {
+      protocolBehaviours(() => world);
+    });
+    describe('locks', () => {
+      lockBehaviours(() => world);
+    });
+    describe('the death of a node', () => {
+      deathBehaviours(() => world);
+    });
   });
 }

@@ -23,6 +23,7 @@ import type { StackOperations } from '../../stackglue/plugin.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
 import { flagsToFsdlm } from './flags.js';
 import { openError } from './open-failure.js';
+import { negotiateVersion } from './version-lock.js';
 import { endsInUnlockAst, isCancel, SBF_VALNOTVALID } from './status.js';
 
 const { errno } = constants;
@@ -60,7 +61,21 @@ export function createOperations(options: Omit<NativeUserOptions, 'name'>): Stac
   return {
     async connect(connection) {
       checkLockspaceName(connection.name);
-      connection.private = await open(connection, options);
+      const opened = await open(connection, options);
+      connection.private = opened;
+      const { native, locks, closed } = opened;
+      try {
+        connection.version = await negotiateVersion(
+          connection.name,
+          native,
+          locks,
+          connection.version,
+        );
+      } catch (error) {
+        native.close();
+        await closed;
+        throw error;
+      }
     },
 
     async disconnect(connection) {
