@@ -18,8 +18,8 @@ class EventChannel {
   // `batch` has room for kBatchMax records; `on_events(count)` reads them before it returns.
   EventChannel(Napi::Int32Array batch, Napi::Function on_events);
 
-  // Whether these are (options, batch, onEvents, onOther) with a batch that is large enough: what the
-  // constructors of both connections take.
+  // Whether these are (options, batch, onEvents, onOther) with a batch that is large enough: what
+  // the constructors of both connections take.
   static bool Accepts(const Napi::CallbackInfo& info);
 
   // Copies up to kBatchMax records into the batch and calls JavaScript once, as a task of its own
