@@ -35,6 +35,8 @@ export type DlmErrorCode =
   | 'ERR_DLM_UNKNOWN_LOCKSPACE'
   /** configfs cannot be watched, so a node's death could not be reported. */
   | 'ERR_DLM_NO_MEMBERSHIP'
+  /** A lockspace that the kernel made for itself, here or on another node, is not for user space. */
+  | 'ERR_DLM_FOREIGN_LOCKSPACE'
   /** Connecting failed for another reason: see `errno`. */
   | 'ERR_DLM_CONNECT'
   /** The connection is, or is being, disconnected. */

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <utility>
@@ -38,6 +39,20 @@ bool IsMiscDevice(const std::string& name) {
   std::string device;
   while (devices >> minor >> device) {
     if (device == name) return true;
+  }
+  return false;
+}
+
+// Whether the lockspace is there but not for user space: made by the kernel itself, for GFS2 or
+// OCFS2, with value blocks of another size. The kernel would let us in and write beyond the 32
+// bytes that it keeps for ours. One that another process is just creating has no device yet either,
+// so look for a while.
+bool IsKernelLockspace(const std::string& name) {
+  const std::string path = "/sys/kernel/dlm/" + name;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (access(path.c_str(), F_OK) == 0 && !IsMiscDevice("dlm_" + name)) {
+    if (std::chrono::steady_clock::now() > deadline) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   return false;
 }
@@ -131,6 +146,10 @@ bool Lockspace::OpenHandle(const Library& library, OpenResult* result) {
     *result = {denied ? OpenFailure::kPermission : OpenFailure::kFailed, error, kControlDevice};
     return false;
   }
+  if (IsKernelLockspace(options_.name)) {
+    *result = {OpenFailure::kForeignLockspace, EPERM, {}};
+    return false;
+  }
   const bool exists = IsMiscDevice("dlm_" + options_.name);
   int error = 0;
   if (options_.create) {
@@ -142,6 +161,10 @@ bool Lockspace::OpenHandle(const Library& library, OpenResult* result) {
     error = errno;
     if (error == EUNATCH || error == ENOTCONN) {
       *result = {OpenFailure::kNoDaemon, error, {}};
+      return false;
+    }
+    if (error == EPROTO) {
+      *result = {OpenFailure::kForeignLockspace, error, {}};
       return false;
     }
     // Creating takes CAP_SYS_ADMIN; a lockspace that is there already can be used without.

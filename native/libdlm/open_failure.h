@@ -16,7 +16,8 @@ enum class OpenFailure {
   kNoDaemon = 5,          // dlm_controld does not run, or is not ready
   kUnknownLockspace = 6,  // it does not exist on this node and was not to be created
   kNoMembership = 7,      // configfs cannot be watched, so a node's death could not be reported
-  kFailed = 8,            // anything else; the errno tells
+  kForeignLockspace = 8,  // it is one of the kernel's own, here or on another node
+  kFailed = 9,            // anything else; the errno tells
 };
 
 struct OpenResult {

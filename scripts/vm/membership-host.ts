@@ -30,7 +30,12 @@ const CLUSTER = '/sys/kernel/config/dlm/cluster';
 
 /** What is written where; see guest/dlm-hands.c for the verbs. */
 const actions = {
-  setUp: [`mkdir ${CLUSTER}`, `write ${CLUSTER}/cluster_name stackglue`],
+  setUp: [
+    `mkdir ${CLUSTER}`,
+    // Lockspaces that the kernel makes for itself are told of recoveries, as with dlm_controld. No
+    // cluster_name: ocfs2's dlmfs gives none, and only one that gives the same is let in.
+    `write ${CLUSTER}/recover_callbacks 1`,
+  ],
   addPeer: (id: number, local: boolean): string[] => [
     `mkdir ${CLUSTER}/comms/${id}`,
     `write ${CLUSTER}/comms/${id}/nodeid ${id}`,

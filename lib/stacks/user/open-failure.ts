@@ -46,6 +46,11 @@ const EXPLANATIONS: readonly (Explanation | undefined)[] = [
     text: () =>
       "the members of the lockspace cannot be watched, and a node's death would go unnoticed: mount configfs at /sys/kernel/config",
   },
+  {
+    code: 'ERR_DLM_FOREIGN_LOCKSPACE',
+    text: () =>
+      'the kernel has made a lockspace of this name for itself (GFS2, OCFS2), here or on another node, and its value blocks are of another size than those of user space: use another name',
+  },
   { code: 'ERR_DLM_CONNECT', text: () => 'the lockspace could not be opened' },
 ];
 
