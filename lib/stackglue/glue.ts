@@ -1,6 +1,5 @@
 /**
- * The stack glue: the registry of cluster stacks and the calls of `fs/ocfs2/stackglue.h`, with the
- * rules of `fs/ocfs2/stackglue.c`. Calls that the kernel makes return 0 or a negative errno return
+ * The stack glue: the calls of `fs/ocfs2/stackglue.h`, with the rules of `fs/ocfs2/stackglue.c`. Calls that the kernel makes return 0 or a negative errno return
  * the same here; calls that can wait return promises, which reject with a `DlmError` that has the
  * errno. Misuse, everything that is `BUG_ON` in the kernel included, throws and changes nothing.
  */
@@ -9,10 +8,8 @@ import { constants } from 'node:os';
 import {
   CLUSTER_NAME_MAX,
   DLM_LKF,
-  DLM_LKF_ALL,
   DLM_LOCK,
   GROUP_NAME_MAX,
-  STACK_LABEL_LEN,
   type LockMode,
 } from '../constants.js';
 import {
@@ -24,9 +21,10 @@ import {
   invalidType,
   outOfRange,
 } from '../errors.js';
+import { checkFlags, checkLksb, checkPlock, checkUsed } from './checks.js';
 import { ClusterConnection, type RecoveryHandler } from './connection.js';
-import { lksbState, type DlmLksb, type LksbState } from './lksb.js';
-import type { StackOperations, StackPlugin, StackScope } from './plugin.js';
+import { lksbState, type DlmLksb } from './lksb.js';
+import type { PlockRequest, StackPlugin } from './plugin.js';
 import {
   checkProtocol,
   checkVersion,
@@ -35,28 +33,9 @@ import {
   type LockingProtocol,
   type ProtocolVersion,
 } from './protocol.js';
+import { StackRegistry, type PluginLoader } from './registry.js';
 
 const { errno } = constants;
-
-/** The label of the classic stack, which is also its plugin's name. */
-const CLASSIC = 'o2cb';
-/** The plugin that serves every other label. */
-const USER = 'user';
-
-const SCOPES: readonly unknown[] = ['process', 'cluster'] satisfies StackScope[];
-
-/** What every stack has; the rest of its operations is optional. */
-const OPERATIONS = [
-  'connect',
-  'disconnect',
-  'thisNode',
-  'dlmLock',
-  'dlmUnlock',
-  'lockStatus',
-  'lvbValid',
-  'lockLvb',
-] as const satisfies (keyof StackOperations)[];
-const OPTIONAL_OPERATIONS = ['dumpLksb', 'setRef'] as const satisfies (keyof StackOperations)[];
 
 /** What `clusterConnect` needs. */
 export interface ConnectOptions {
@@ -74,8 +53,8 @@ export interface ConnectOptions {
   readonly recoveryData?: unknown;
 }
 
-/** Loads a plugin that is not registered, as `request_module` does; it should register it. */
-export type PluginLoader = (pluginName: string) => void | Promise<void>;
+/** What `clusterConnectAgnostic` needs. */
+export type AgnosticConnectOptions = Omit<ConnectOptions, 'stackName' | 'clusterName'>;
 
 let warnedOfScope = false;
 
@@ -94,63 +73,22 @@ function warnOfScope(): void {
  * tests that need two worlds make more.
  */
 export class StackGlue {
-  readonly #plugins = new Map<string, StackPlugin>();
-  #clusterStack: string = CLASSIC;
-  #active: StackPlugin | undefined;
-  /** `sp_count` of the active plugin: its connections, and the hangups that are pending. */
-  #useCount = 0;
-  readonly #pendingHangups = new Map<string, number>();
+  readonly #registry = new StackRegistry();
   #maxVersion: ProtocolVersion = { major: 0, minor: 0 };
   #protocol: LockingProtocol | undefined;
-  #loader: PluginLoader | undefined;
-
   /** `ocfs2_stack_glue_register`. Throws `ERR_DLM_STACK_EXISTS` for a second one of its name. */
   register(plugin: StackPlugin): void {
-    checkObject('plugin', plugin);
-    checkString('plugin.name', plugin.name);
-    if (plugin.name === '') throw outOfRange('plugin.name', 'a name', plugin.name);
-    checkOperations(plugin.operations);
-    if (!SCOPES.includes(plugin.scope)) {
-      throw outOfRange('plugin.scope', SCOPES.join(' or '), plugin.scope);
-    }
-    if (this.#plugins.has(plugin.name)) {
-      throw new DlmError(
-        'ERR_DLM_STACK_EXISTS',
-        `A stack plugin named "${plugin.name}" is registered already`,
-        { op: 'register', resource: plugin.name, errno: errno.EEXIST },
-      );
-    }
-    this.#plugins.set(plugin.name, plugin);
+    this.#registry.register(plugin);
   }
 
   /** `ocfs2_stack_glue_unregister`. A plugin that is in use throws `ERR_DLM_STACK_IN_USE`. */
   unregister(plugin: StackPlugin): void {
-    checkObject('plugin', plugin);
-    if (this.#plugins.get(plugin.name) !== plugin) {
-      throw new DlmError(
-        'ERR_DLM_STACK_UNKNOWN',
-        `Stack plugin "${plugin.name}" is not registered`,
-        {
-          op: 'unregister',
-          resource: plugin.name,
-          errno: errno.ENOENT,
-        },
-      );
-    }
-    if (this.#active === plugin) {
-      throw new DlmError('ERR_DLM_STACK_IN_USE', `Stack plugin "${plugin.name}" is in use`, {
-        op: 'unregister',
-        resource: plugin.name,
-        errno: errno.EBUSY,
-      });
-    }
-    this.#plugins.delete(plugin.name);
+    this.#registry.unregister(plugin);
   }
 
   /** Who is asked, once, for a plugin that is not registered. */
   setPluginLoader(loader: PluginLoader | undefined): void {
-    if (loader !== undefined) checkFunction('loader', loader);
-    this.#loader = loader;
+    this.#registry.setPluginLoader(loader);
   }
 
   /**
@@ -177,28 +115,24 @@ export class StackGlue {
     this.#protocol = protocol;
   }
 
-  /** sysfs `cluster_stack`: the label that connections must name. */
+  /** sysfs `cluster_stack`: the label that connections must name; `o2cb` at first. */
   get clusterStack(): string {
-    return this.#clusterStack;
+    return this.#registry.clusterStack;
   }
 
   /** Selects a stack by its label; `ERR_DLM_STACK_BUSY` while another is in use. */
   set clusterStack(label: string) {
-    checkString('clusterStack', label);
-    checkLabel('clusterStack', label);
-    if (this.#active !== undefined && label !== this.#clusterStack)
-      throw busy('clusterStack', label);
-    this.#clusterStack = label;
+    this.#registry.clusterStack = label;
   }
 
   /** sysfs `loaded_cluster_plugins`: the names of the registered plugins, newest first. */
   get loadedClusterPlugins(): string[] {
-    return [...this.#plugins.keys()].reverse();
+    return this.#registry.loadedPlugins;
   }
 
   /** sysfs `active_cluster_plugin`: the plugin in use, or undefined. */
   get activeClusterPlugin(): string | undefined {
-    return this.#active?.name;
+    return this.#registry.active?.name;
   }
 
   /** sysfs `max_locking_protocol`: "major.minor", or undefined while there is none. */
@@ -238,7 +172,7 @@ export class StackGlue {
       );
     }
 
-    const plugin = await this.#pin(stackName);
+    const plugin = await this.#registry.pin(stackName);
     if (stackName === '' && plugin.scope === 'process') warnOfScope();
     const connection = new ClusterConnection({
       name: group,
@@ -253,11 +187,20 @@ export class StackGlue {
       await plugin.operations.connect(connection);
     } catch (error) {
       connection.state = 'disconnected';
-      this.#unpin();
+      this.#registry.unpin();
       throw error;
     }
     connection.state = 'connected';
     return connection;
+  }
+
+  /**
+   * `ocfs2_cluster_connect_agnostic`: connects to whatever stack is selected (`clusterStack`), for
+   * callers that do not keep a stack's name. They see to it that all nodes have the same one.
+   */
+  async clusterConnectAgnostic(options: AgnosticConnectOptions): Promise<ClusterConnection> {
+    checkObject('options', options);
+    return this.clusterConnect({ ...options, stackName: this.clusterStack });
   }
 
   /**
@@ -278,28 +221,13 @@ export class StackGlue {
       throw error;
     }
     connection.state = 'disconnected';
-    if (hangupPending) {
-      const { name } = connection;
-      this.#pendingHangups.set(name, (this.#pendingHangups.get(name) ?? 0) + 1);
-    } else {
-      this.#unpin();
-    }
+    if (hangupPending) this.#registry.expectHangup(connection.name);
+    else this.#registry.unpin();
   }
 
   /** `ocfs2_cluster_hangup`: ends what a disconnect with hangup pending left. */
   clusterHangup(group: string): void {
-    checkString('group', group);
-    const pending = this.#pendingHangups.get(group) ?? 0;
-    if (pending === 0) {
-      throw new DlmError('ERR_DLM_NO_HANGUP', `No hangup is pending for group "${group}"`, {
-        op: 'hangup',
-        resource: group,
-        errno: errno.EINVAL,
-      });
-    }
-    if (pending === 1) this.#pendingHangups.delete(group);
-    else this.#pendingHangups.set(group, pending - 1);
-    this.#unpin();
+    this.#registry.hangup(group);
   }
 
   /** `ocfs2_cluster_this_node`: the cluster's number of this node. */
@@ -405,93 +333,20 @@ export class StackGlue {
     });
   }
 
-  /** `ocfs2_stack_driver_get`: makes the stack active, or counts one more user of it. */
-  async #pin(stackName: string): Promise<StackPlugin> {
-    const label = stackName === '' ? CLASSIC : stackName;
-    checkLabel('connect', label);
-    const pluginName = label === CLASSIC ? CLASSIC : USER;
-    const pinned = this.#tryPin(label, pluginName);
-    if (pinned !== undefined) return pinned;
-    await this.#loader?.(pluginName);
-    const loaded = this.#tryPin(label, pluginName);
-    if (loaded !== undefined) return loaded;
-    throw new DlmError(
-      'ERR_DLM_STACK_UNKNOWN',
-      `No plugin "${pluginName}" is registered to serve the stack "${label}"`,
-      { op: 'connect', resource: label, errno: errno.ENOENT },
-    );
+  /**
+   * `ocfs2_stack_supports_plocks`: whether the active stack has POSIX locks. False while none is active,
+   * and for both stacks here: o2cb never had them, and libdlm offers none to user space, where
+   * `fcntl` on a cluster file system does the same.
+   */
+  get supportsPlocks(): boolean {
+    return this.#registry.active?.operations.plock !== undefined;
   }
 
-  /** `ocfs2_stack_driver_request`. */
-  #tryPin(label: string, pluginName: string): StackPlugin | undefined {
-    if (label !== this.#clusterStack) throw busy('connect', label);
-    if (this.#active !== undefined && this.#active.name !== pluginName)
-      throw busy('connect', label);
-    const plugin = this.#active ?? this.#plugins.get(pluginName);
-    if (plugin === undefined) return undefined;
-    this.#active = plugin;
-    this.#useCount += 1;
-    return plugin;
-  }
-
-  /** `ocfs2_stack_driver_put`. */
-  #unpin(): void {
-    this.#useCount -= 1;
-    if (this.#useCount === 0) this.#active = undefined;
-  }
-}
-
-function busy(op: string, label: string): DlmError {
-  return new DlmError(
-    'ERR_DLM_STACK_BUSY',
-    `The stack "${label}" is not the selected one, or another is in use: see clusterStack`,
-    { op, resource: label, errno: errno.EBUSY },
-  );
-}
-
-function checkLabel(op: string, label: string): void {
-  if (label.length === STACK_LABEL_LEN) return;
-  throw new DlmError(
-    'ERR_DLM_STACK_LABEL',
-    `A cluster stack's label has ${STACK_LABEL_LEN} characters: "${label}"`,
-    { op, resource: label, errno: errno.EINVAL },
-  );
-}
-
-function checkOperations(operations: StackOperations): void {
-  checkObject('plugin.operations', operations);
-  const given: Partial<Record<keyof StackOperations, unknown>> = operations;
-  for (const name of OPERATIONS) checkFunction(`plugin.operations.${name}`, given[name]);
-  for (const name of OPTIONAL_OPERATIONS) {
-    if (given[name] !== undefined) checkFunction(`plugin.operations.${name}`, given[name]);
-  }
-}
-
-function checkLksb(lksb: DlmLksb, connection: ClusterConnection, op: string): LksbState {
-  const state = lksbState(lksb);
-  if (state.connection === undefined || state.connection === connection) return state;
-  throw new DlmError(
-    'ERR_DLM_WRONG_CONNECTION',
-    `The lock status block belongs to another connection, to "${state.connection.name}"`,
-    { op, resource: connection.name, errno: errno.EINVAL },
-  );
-}
-
-function checkUsed(
-  state: LksbState,
-  op: string,
-): asserts state is LksbState & { connection: ClusterConnection } {
-  if (state.connection !== undefined) return;
-  throw new DlmError('ERR_DLM_LKSB_UNUSED', 'The lock status block has never been locked', {
-    op,
-    errno: errno.EINVAL,
-  });
-}
-
-function checkFlags(flags: number): void {
-  checkInteger('flags', flags, 0, 0xffffffff);
-  if ((flags & ~DLM_LKF_ALL) !== 0) {
-    throw outOfRange('flags', 'made of DLM_LKF flags', `0x${flags.toString(16)}`);
+  /** `ocfs2_plock`: a POSIX lock; -EOPNOTSUPP from a stack that has none. */
+  plock(connection: ClusterConnection, inode: bigint, request: PlockRequest): number {
+    this.#checkConnection(connection, 'plock');
+    checkPlock(inode, request);
+    return connection.plugin.operations.plock?.(connection, inode, request) ?? -errno.EOPNOTSUPP;
   }
 }
 

@@ -43,10 +43,25 @@ export interface StackOperations {
   lvbValid(lksb: DlmLksb): boolean;
   /** The value block: the lock's own bytes, live. */
   lockLvb(lksb: DlmLksb): Uint8Array;
+  /**
+   * A POSIX lock of the cluster on an inode; 0 or a negative errno. Absent in a stack that has none,
+   * and then `supportsPlocks` is false.
+   */
+  plock?(connection: ClusterConnection, inode: bigint, request: PlockRequest): number;
   /** One line about the lock, for people. */
   dumpLksb?(lksb: DlmLksb): string;
   /** Whether the connection keeps the event loop alive. */
   setRef?(connection: ClusterConnection, referenced: boolean): void;
+}
+
+/** `struct file_lock`, as far as a stack needs it. */
+export interface PlockRequest {
+  readonly type: 'shared' | 'exclusive' | 'unlock';
+  /** First and last byte. */
+  readonly start: bigint;
+  readonly end: bigint;
+  /** Wait for the lock rather than fail with -EAGAIN. */
+  readonly wait: boolean;
 }
 
 /** How far the locks of a stack reach. */

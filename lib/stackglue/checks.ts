@@ -1,0 +1,63 @@
+/** Checks of what the lock calls are given. Each throws, naming the argument, and changes nothing. */
+import { constants } from 'node:os';
+
+import { DLM_LKF_ALL } from '../constants.js';
+import { checkInteger, checkObject, DlmError, invalidType, outOfRange } from '../errors.js';
+import type { ClusterConnection } from './connection.js';
+import { lksbState, type DlmLksb, type LksbState } from './lksb.js';
+import type { PlockRequest } from './plugin.js';
+
+const { errno } = constants;
+
+/** The largest offset of a file, and inode number, that the kernel has. */
+const U64_MAX = 2n ** 64n - 1n;
+
+/** An inode number and a request for a POSIX lock. */
+export function checkPlock(inode: bigint, request: PlockRequest): void {
+  checkBigInt('inode', inode, U64_MAX);
+  checkObject('request', request);
+  if (!['shared', 'exclusive', 'unlock'].includes(request.type)) {
+    throw outOfRange('request.type', 'shared, exclusive or unlock', request.type);
+  }
+  checkBigInt('request.start', request.start, U64_MAX);
+  checkBigInt('request.end', request.end, U64_MAX);
+  if (typeof request.wait !== 'boolean') {
+    throw invalidType('request.wait', 'of type boolean', request.wait);
+  }
+}
+
+function checkBigInt(argument: string, value: unknown, max: bigint): void {
+  if (typeof value !== 'bigint') throw invalidType(argument, 'of type bigint', value);
+  if (value < 0n || value > max) throw outOfRange(argument, `from 0 to ${max}`, value);
+}
+
+/** A lock status block, of this connection if of any. */
+export function checkLksb(lksb: DlmLksb, connection: ClusterConnection, op: string): LksbState {
+  const state = lksbState(lksb);
+  if (state.connection === undefined || state.connection === connection) return state;
+  throw new DlmError(
+    'ERR_DLM_WRONG_CONNECTION',
+    `The lock status block belongs to another connection, to "${state.connection.name}"`,
+    { op, resource: connection.name, errno: errno.EINVAL },
+  );
+}
+
+/** That the lock status block has been locked once: `BUG_ON(lksb->lksb_conn == NULL)`. */
+export function checkUsed(
+  state: LksbState,
+  op: string,
+): asserts state is LksbState & { connection: ClusterConnection } {
+  if (state.connection !== undefined) return;
+  throw new DlmError('ERR_DLM_LKSB_UNUSED', 'The lock status block has never been locked', {
+    op,
+    errno: errno.EINVAL,
+  });
+}
+
+/** Request flags: bits of `DLM_LKF`. */
+export function checkFlags(flags: number): void {
+  checkInteger('flags', flags, 0, 0xffffffff);
+  if ((flags & ~DLM_LKF_ALL) !== 0) {
+    throw outOfRange('flags', 'made of DLM_LKF flags', `0x${flags.toString(16)}`);
+  }
+}
