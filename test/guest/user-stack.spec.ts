@@ -111,6 +111,39 @@ describe('a process that uses stack user', () => {
   });
 });
 
+describe("a lockspace's name", () => {
+  for (const { name, title } of [
+    { name: 'x', title: 'can have 1 byte' },
+    { name: 'n'.repeat(20), title: 'can have 20 bytes' },
+    { name: 'n'.repeat(64), title: 'can have 64 bytes' },
+    { name: 'Sperre-ä-鎖', title: 'need not be ASCII' },
+  ]) {
+    it(title, async () => {
+      const client = new Client();
+      await client.connect(name);
+      const lksb = new DlmLksb();
+      expect(await client.lock(lksb, 'r')).to.equal(0);
+      await client.unlock(lksb);
+      await client.disconnect();
+    });
+  }
+
+  for (const { name, title } of [
+    { name: '', title: 'cannot be empty' },
+    { name: 'n'.repeat(65), title: 'cannot have 65 bytes' },
+    { name: 'ä'.repeat(33), title: 'cannot have 66 bytes in 33 characters' },
+    { name: 'a/b', title: 'cannot be a path' },
+  ]) {
+    it(title, async () => {
+      const refused = await new Client().connect(name).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      expect(refused).to.include({ code: 'ERR_DLM_GROUP_NAME' });
+    });
+  }
+});
+
 describe('connecting and disconnecting 50 times', () => {
   it('leaves no descriptor, thread or memory behind, and no lockspace', async function () {
     this.timeout(120_000);
