@@ -27,6 +27,12 @@ describe('lock status block', () => {
     }
   });
 
+  it('can be shown to people, with the lock manager\'s own name for its status', async () => {
+    const lksb = await node.lock(connection, 'l');
+    expect(node.glue.dlmDumpLksb(lksb)).to.match(/^lock \d+ status DLM_NORMAL$/);
+    await node.unlock(connection, lksb);
+  });
+
   it('is busy from the request to the unlock AST', async () => {
     const { glue } = node;
     const lksb = new DlmLksb();
