@@ -26,9 +26,9 @@ class Service {
   }
 
   async line(): Promise<string> {
-    const { value, done } = await this.#lines.next();
-    if (done === true) throw new Error(`the service ended: ${this.#process.stderrText}`);
-    return value;
+    const next = await this.#lines.next();
+    if (next.done === true) throw new Error(`the service ended: ${this.#process.stderrText}`);
+    return next.value;
   }
 
   ask(command: string): Promise<string> {
