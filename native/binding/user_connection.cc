@@ -186,16 +186,6 @@ void UserConnection::Drain() {
   }
   if (count > 0 && !silent_) events_->Deliver(batch_.data(), count);
   lockspace_->ReleaseEnded();
-  if (silent_) return;
-
-  // The device stays readable while results wait behind the fence: polling it would spin.
-  if (lockspace_->reading_deferred()) {
-    uv_poll_stop(&device_poll_);
-  } else if (!uv_is_active(reinterpret_cast<uv_handle_t*>(&device_poll_))) {
-    uv_poll_start(&device_poll_, UV_READABLE, [](uv_poll_t* handle, int, int) {
-      static_cast<UserConnection*>(handle->data)->Drain();
-    });
-  }
 }
 
 void UserConnection::BeginClose() {

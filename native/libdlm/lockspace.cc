@@ -200,14 +200,11 @@ void Lockspace::Serve() {
 }
 
 void Lockspace::Submit(QueuedRequest* queued) {
-  std::unique_lock<std::mutex> fence(result_fence_, std::defer_lock);
-  if (queued->fenced) fence.lock();
-
   const bool is_new = queued->operation == Operation::kLock;
   const uint64_t identity = queued->record->identity.load(std::memory_order_acquire);
   int status = 0;
   if (GenerationOf(identity) != queued->cookie.generation || (!is_new && LockIdOf(identity) == 0)) {
-    status = -ENOENT;  // it ended, or never came to be, while this request was queued
+    status = -ENOENT;  // the request that should have made it was refused
   } else {
     queued->request.set_lock_id(is_new ? 0 : LockIdOf(identity));
     ssize_t written;
@@ -224,17 +221,13 @@ void Lockspace::Submit(QueuedRequest* queued) {
         std::memory_order_acq_rel);
   }
 
-  bool wake = false;
   if (queued->immediate || (status < 0 && !queued->cancel)) {
-    const std::lock_guard<std::mutex> guard(answers_mutex_);
-    answers_.push_back({queued->cookie, queued->operation, std::min(status, 0)});
-    wake = true;
+    {
+      const std::lock_guard<std::mutex> guard(answers_mutex_);
+      answers_.push_back({queued->cookie, queued->operation, std::min(status, 0)});
+    }
+    waker_->Wake();
   }
-  if (queued->fenced) {
-    fence.unlock();
-    wake = reading_deferred_.exchange(false, std::memory_order_acq_rel) || wake;
-  }
-  if (wake) waker_->Wake();
 }
 
 void Lockspace::Shut() {
@@ -271,6 +264,7 @@ int64_t Lockspace::Lock(int mode, uint32_t flags, std::string_view name, StatusB
   record->identity.store(Identity(cookie.generation, 0), std::memory_order_release);
   record->status_block = status_block;
   record->operation = Operation::kLock;
+  record->cancelling = false;
   record->unlocking = false;
   record->unlock_follows = false;
   record->kernel_has_valblk = record->kernel_has_lvb = (flags & DLM_LKF_VALBLK) != 0;
@@ -304,6 +298,7 @@ int Lockspace::Convert(uint32_t index, int mode, uint32_t flags) {
 void Lockspace::EnqueueConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags,
                                Operation operation) {
   record->operation = Operation::kConvert;
+  record->cancelling = false;
   record->requested_mode = static_cast<int8_t>(mode);
   record->request_flags = flags;
   record->kernel_has_valblk = (flags & DLM_LKF_VALBLK) != 0;
@@ -328,14 +323,20 @@ int Lockspace::Unlock(uint32_t index, uint32_t flags) {
   if (record == nullptr) return -EINVAL;
 
   if (record->unlocking) return -EBUSY;
+  // Invariant 1.
+  const bool ends_by_itself =
+      record->operation == Operation::kLock && (record->request_flags & DLM_LKF_NOQUEUE) != 0;
   if (cancel) {
+    // Nothing to cancel, or a cancel is under way: fs/dlm would do nothing either, but with a
+    // warning and a stack trace in the kernel's log (fs/dlm/lock.c:validate_unlock_args).
+    if (record->operation == Operation::kNone || record->cancelling || ends_by_itself) return 0;
+    record->cancelling = true;
     QueuedRequest queued;
     queued.cookie = {index, locks_.generation(index)};
     queued.request = Request::Unlock(queued.cookie, flags, nullptr);
     queued.record = record;
     queued.operation = Operation::kUnlock;
     queued.cancel = true;
-    queued.fenced = true;
     Enqueue(queued);
     return 0;
   }
@@ -350,7 +351,8 @@ int Lockspace::Unlock(uint32_t index, uint32_t flags) {
   if (record->operation != Operation::kNone) {
     // Without FORCEUNLOCK fs/dlm refuses only while a message is under way, which is nothing that a
     // caller can know; with it, there is no going through NL any more.
-    if ((flags & DLM_LKF_FORCEUNLOCK) == 0 || through_null) return -EBUSY;
+    const bool force = (flags & DLM_LKF_FORCEUNLOCK) != 0;
+    if (!force || through_null || record->cancelling || ends_by_itself) return -EBUSY;
   }
   record->unlocking = true;
   if (through_null) {
@@ -368,7 +370,6 @@ void Lockspace::EnqueueUnlock(uint32_t index, LockRecord* record, uint32_t flags
   queued.request = Request::Unlock(queued.cookie, flags, record->status_block.lvb());
   queued.record = record;
   queued.operation = Operation::kUnlock;
-  queued.fenced = record->operation != Operation::kNone;
   Enqueue(queued);
 }
 
@@ -377,17 +378,7 @@ size_t Lockspace::Collect(EventRecord* events, std::vector<Membership::Departure
   if (now != State::kOpen && now != State::kClosing) return 0;
   ++batch_;
   size_t count = TakeAnswers(events);
-  {
-    const std::unique_lock<std::mutex> fence(result_fence_, std::try_to_lock);
-    if (fence.owns_lock()) {
-      while (count < kBatchMax && ReadResults(events, &count)) {
-      }
-    } else {
-      reading_deferred_.store(true, std::memory_order_release);
-      // The holder may have let go before it could see that flag.
-      const std::unique_lock<std::mutex> again(result_fence_, std::try_to_lock);
-      if (again.owns_lock() && reading_deferred_.exchange(false)) waker_->Wake();
-    }
+  while (count < kBatchMax && ReadResults(events, &count)) {
   }
   // After the results, never before: see membership.h.
   membership_.TakeDepartures(departures);

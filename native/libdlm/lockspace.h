@@ -6,11 +6,12 @@
 // and reads results that are ready. The Waker is called on either thread.
 //
 // Invariants:
-// 1. A lock's id is only sent to the kernel while the lock cannot have ended, for the kernel gives
-// a
-//    dead lock's id to anybody's next lock. A lock in the middle of an operation may end as soon as
-//    its result is read, so requests for such a lock (cancel, mostly) are written under
-//    result_fence_, and the loop reads no result while the fence is held.
+// 1. A request for a lock is only queued while nothing that is under way can end the lock. The
+// kernel
+//    gives the id of a lock that has ended to anybody's next lock, from 6.12 on before the last
+//    result was read, and lets anybody cancel it: a cancel that comes too late would hit a
+//    stranger's lock. So a request that ends by itself (NOQUEUE) is never cancelled, and nothing is
+//    asked for behind a cancel or an unlock.
 // 2. A record in locks_ is released only after JavaScript has been told of its end.
 // 3. Every accepted request ends in exactly one completion, except a cancel that came too late,
 // which
@@ -85,9 +86,6 @@ class Lockspace {
   size_t Collect(EventRecord* events, std::vector<Membership::Departure>* departures);
   void ReleaseEnded();
 
-  // Results may be waiting in the kernel, but the fence is up: do not poll the device until woken.
-  bool reading_deferred() const { return reading_deferred_.load(std::memory_order_acquire); }
-
   // Queues the end: the requests before it are still written, locks that are left are dropped by
   // the kernel, and the state becomes kClosed. Idempotent. Loop only.
   void Close();
@@ -104,6 +102,8 @@ class Lockspace {
     StatusBlock status_block;
     Operation operation = Operation::kNone;
     bool unlocking = false;
+    // A cancel of the operation has been asked for.
+    bool cancelling = false;
     // This conversion to NL is ours, and the unlock that was asked for follows it.
     bool unlock_follows = false;
     // The last request had VALBLK, so that fs/dlm would write the value block at unlock ...
@@ -122,8 +122,6 @@ class Lockspace {
     Cookie cookie;
     Operation operation = Operation::kNone;
     bool cancel = false;
-    // The lock may end while this is queued or written (invariant 1).
-    bool fenced = false;
     // The kernel completes it in the call itself and sends no result: adopting an orphan.
     bool immediate = false;
   };
@@ -176,9 +174,6 @@ class Lockspace {
   // Guarded by answers_mutex_.
   std::mutex answers_mutex_;
   std::vector<Answer> answers_;
-
-  std::mutex result_fence_;
-  std::atomic<bool> reading_deferred_{false};
 
   // Loop only.
   SlotTable<LockRecord> locks_;
