@@ -77,13 +77,16 @@ export class DlmError extends Error {
 
   constructor(code: DlmErrorCode, message: string, details: DlmErrorDetails) {
     super(message);
+    checkObject('details', details);
     this.code = code;
     this.errno = details.errno;
     this.op = details.op;
     this.resource = details.resource;
     this.status =
       details.status ??
-      (details.errno === undefined ? undefined : getSystemErrorName(-details.errno));
+      (details.errno === undefined || details.errno <= 0
+        ? undefined
+        : getSystemErrorName(-details.errno));
   }
 }
 

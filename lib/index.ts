@@ -17,7 +17,11 @@ export {
   type LockMode,
 } from './constants.js';
 export { DlmError, type DlmErrorCode, type DlmErrorDetails } from './errors.js';
-export { ClusterConnection, type RecoveryHandler } from './stackglue/connection.js';
+export {
+  ClusterConnection,
+  type RecoveryHandler,
+  type StackUpcalls,
+} from './stackglue/connection.js';
 export { StackGlue, type AgnosticConnectOptions, type ConnectOptions } from './stackglue/glue.js';
 export { DlmLksb } from './stackglue/lksb.js';
 export type { PluginLoader } from './stackglue/registry.js';

@@ -7,6 +7,12 @@ import type { LockingProtocol, ProtocolVersion } from './protocol.js';
 /** `cc_recovery_handler`: node `nodeNumber` has died. */
 export type RecoveryHandler = (nodeNumber: number, recoveryData: unknown) => void;
 
+/** What a stack tells a connection: the methods of `ClusterConnection` that are for stacks. */
+export type StackUpcalls = Pick<
+  ClusterConnection,
+  'lockAst' | 'blockingAst' | 'unlockAst' | 'nodeDown'
+>;
+
 /** What `clusterConnect` fills in. */
 export interface ConnectionInit {
   readonly name: string;
@@ -104,5 +110,27 @@ export class ClusterConnection {
   /** For stacks: a node of the group has died. */
   nodeDown(nodeNumber: number): void {
     callListener(() => this.#recoveryHandler(nodeNumber, this.recoveryData));
+  }
+
+  /**
+   * For a stack that is a layer over another: this connection as the inner stack is to have it, in
+   * all its operations. What the inner stack tells goes to `upcalls`, which hand on to this
+   * connection what they like; what they leave out is handed on as it is. `private` is the inner
+   * stack's own, all else is this connection's.
+   */
+  layered(upcalls: Partial<StackUpcalls>): ClusterConnection {
+    const own: StackUpcalls = {
+      lockAst: (lksb) => this.lockAst(lksb),
+      blockingAst: (lksb, level) => this.blockingAst(lksb, level),
+      unlockAst: (astarg, error) => this.unlockAst(astarg, error),
+      nodeDown: (nodeNumber) => this.nodeDown(nodeNumber),
+    };
+    const inner = Object.create(this) as ClusterConnection;
+    Object.defineProperty(inner, 'private', { value: undefined, writable: true });
+    Object.defineProperty(inner, 'version', {
+      get: () => this.version,
+      set: (version: ProtocolVersion) => (this.version = version),
+    });
+    return Object.assign(inner, own, upcalls);
   }
 }

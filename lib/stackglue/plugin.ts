@@ -69,7 +69,10 @@ export type StackScope = 'process' | 'cluster';
 
 /** `ocfs2_stack_plugin`: what a stack registers. Use count and protocol are the glue's. */
 export interface StackPlugin {
-  /** `sp_name`: `o2cb`, `user`, or a name of one's own. */
+  /**
+   * `sp_name`. The label `o2cb` is served by the plugin of that name and every other label by the one
+   * named `user`: a stack of one's own takes one of the two names, in a glue of its own if need be.
+   */
   readonly name: string;
   readonly scope: StackScope;
   readonly operations: StackOperations;

@@ -66,6 +66,7 @@ export class StackRegistry {
   /** `ocfs2_stack_glue_unregister`. A plugin that is in use throws `ERR_DLM_STACK_IN_USE`. */
   unregister(plugin: StackPlugin): void {
     checkObject('plugin', plugin);
+    checkString('plugin.name', plugin.name);
     if (this.#plugins.get(plugin.name) !== plugin) {
       throw new DlmError(
         'ERR_DLM_STACK_UNKNOWN',

@@ -210,7 +210,7 @@ void Lockspace::Submit(QueuedRequest* queued) {
     ssize_t written;
     do {
       written = write(device_fd_, queued->request.bytes.data(), queued->request.size);
-    } while (written < 0 && errno == EINTR);
+    } while (written < 0 && (errno == EINTR || (errno == EBUSY && AwaitCancelAnswer(*queued))));
     status = written < 0 ? -errno : static_cast<int>(written);
   }
   if (is_new && status > 0) {
@@ -228,6 +228,15 @@ void Lockspace::Submit(QueuedRequest* queued) {
     }
     waker_->Wake();
   }
+}
+
+// A lost cancel has no result, so there is nothing to wait for but its effect. It takes one round
+// trip to the master. False: not the reason why the kernel is busy, or the lockspace is to be
+// closed.
+bool Lockspace::AwaitCancelAnswer(const QueuedRequest& queued) {
+  if (!queued.after_lost_cancel || state() != State::kOpen) return false;
+  std::this_thread::sleep_for(std::chrono::microseconds(100));
+  return true;
 }
 
 void Lockspace::Shut() {
@@ -264,7 +273,7 @@ int64_t Lockspace::Lock(int mode, uint32_t flags, std::string_view name, StatusB
   record->identity.store(Identity(cookie.generation, 0), std::memory_order_release);
   record->status_block = status_block;
   record->operation = Operation::kLock;
-  record->cancelling = false;
+  record->cancelling = record->cancel_lost = false;
   record->unlocking = false;
   record->unlock_follows = false;
   record->kernel_has_valblk = record->kernel_has_lvb = (flags & DLM_LKF_VALBLK) != 0;
@@ -310,6 +319,7 @@ void Lockspace::EnqueueConvert(uint32_t index, LockRecord* record, int mode, uin
                                     record->status_block.lvb());
   queued.record = record;
   queued.operation = operation;
+  queued.after_lost_cancel = record->cancel_lost;
   Enqueue(queued);
 }
 
@@ -370,6 +380,7 @@ void Lockspace::EnqueueUnlock(uint32_t index, LockRecord* record, uint32_t flags
   queued.request = Request::Unlock(queued.cookie, flags, record->status_block.lvb());
   queued.record = record;
   queued.operation = Operation::kUnlock;
+  queued.after_lost_cancel = record->cancel_lost;
   Enqueue(queued);
 }
 
@@ -471,6 +482,8 @@ bool Lockspace::HandleCompletion(const Result& result, LockRecord* record, Event
   record->identity.store(Identity(result.cookie.generation, result.lock_id),
                          std::memory_order_release);
   const bool granted = result.status == 0;
+  record->cancel_lost = record->cancelling && result.status != kStatusCanceled;
+  record->cancelling = false;
   if (granted) {
     record->granted_mode = record->requested_mode;
     if ((result.sb_flags & DLM_SBF_ALTMODE) != 0) {

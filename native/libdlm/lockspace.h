@@ -104,6 +104,9 @@ class Lockspace {
     bool unlocking = false;
     // A cancel of the operation has been asked for.
     bool cancelling = false;
+    // The last operation ended otherwise although a cancel of it was asked for, and the kernel may
+    // still wait for the master's answer to that cancel.
+    bool cancel_lost = false;
     // This conversion to NL is ours, and the unlock that was asked for follows it.
     bool unlock_follows = false;
     // The last request had VALBLK, so that fs/dlm would write the value block at unlock ...
@@ -122,6 +125,8 @@ class Lockspace {
     Cookie cookie;
     Operation operation = Operation::kNone;
     bool cancel = false;
+    // The kernel may answer EBUSY until the master has answered a cancel that was too late.
+    bool after_lost_cancel = false;
     // The kernel completes it in the call itself and sends no result: adopting an orphan.
     bool immediate = false;
   };
@@ -139,6 +144,7 @@ class Lockspace {
   bool OpenHandle(const Library& library, OpenResult* result);
   void Serve();
   void Submit(QueuedRequest* queued);
+  bool AwaitCancelAnswer(const QueuedRequest& queued);
   void Shut();
 
   // The loop.

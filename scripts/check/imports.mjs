@@ -11,6 +11,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** From the top down: a file may import from its own row and from those below it. */
 const LIB_LAYERS = [
+  /^lib\/conformance\//,
   /^lib\/index\.ts$/,
   /^lib\/stacks\//,
   /^lib\/stackglue\//,

@@ -1,21 +1,10 @@
-import { deathBehaviours, lockBehaviours, protocolBehaviours } from './behaviours.js';
-import { createEmulation, type World } from '../support/world.js';
+/** The conformance suite on the emulation. */
+import { stackConformance } from '../../lib/conformance/index.js';
+import { createEmulation, O2CB_FEATURES } from '../support/world.js';
 
-describe('three simulated nodes on the emulated stack o2cb', () => {
-  let world: World;
-
-  before(() => {
-    world = createEmulation();
-  });
-  after(() => world.close());
-
-  describe('locking protocols', () => {
-    protocolBehaviours(() => world);
-  });
-  describe('locks', () => {
-    lockBehaviours(() => world);
-  });
-  describe('the death of a node', () => {
-    deathBehaviours(() => world);
-  });
+stackConformance({
+  title: 'three simulated nodes on the emulated stack o2cb',
+  stackName: 'o2cb',
+  createNodes: () => Promise.resolve(createEmulation()),
+  features: O2CB_FEATURES,
 });

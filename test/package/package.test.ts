@@ -32,6 +32,7 @@ const EXPORTS = [
   'STACK_LABEL_LEN',
   'StackGlue',
   'clusterConnect',
+  'clusterConnectAgnostic',
   'clusterDisconnect',
   'clusterHangup',
   'clusterThisNode',
@@ -45,6 +46,7 @@ const EXPORTS = [
   'dlmLvbValid',
   'dlmUnlock',
   'killO2cbNode',
+  'plock',
   'setLockingProtocol',
   'setMaxProtoVersion',
 ];
@@ -54,8 +56,9 @@ import {
   clusterConnect, clusterDisconnect, DLM_LKF, DLM_LOCK, DlmError, DlmLksb, dlmLock, setLockingProtocol,
   type ClusterConnection, type ConnectOptions, type DlmErrorCode, type DlmErrorDetails, type LockMode,
   type LockingProtocol, type O2cbOptions, type PluginLoader, type ProtocolVersion, type RecoveryHandler,
-  type StackOperations, type StackPlugin, type StackScope, type UserStackOptions,
+  type StackOperations, type StackPlugin, type StackScope, type StackUpcalls, type UserStackOptions,
 } from 'stackglue';
+import { localNode, stackConformance, type StackFeatures } from 'stackglue/conformance';
 
 const protocol: LockingProtocol = {
   maxVersion: { major: 1, minor: 0 },
@@ -74,8 +77,8 @@ await clusterDisconnect(connection).catch((error: unknown) => {
   if (error instanceof DlmError) { const code: DlmErrorCode = error.code; void code; }
 });
 export type All = [ConnectOptions, DlmErrorDetails, O2cbOptions, PluginLoader, ProtocolVersion,
-  RecoveryHandler, StackOperations, StackPlugin, StackScope, UserStackOptions];
-void result;
+  RecoveryHandler, StackFeatures, StackOperations, StackPlugin, StackScope, StackUpcalls, UserStackOptions];
+void [result, localNode, stackConformance];
 `;
 
 describe('package', () => {
@@ -113,10 +116,13 @@ describe('package', () => {
       main: string;
       types: string;
       files: string[];
-      exports: { '.': Record<string, string> };
+      exports: Record<'.' | './conformance', Record<string, string>>;
     };
     const { main, types, files, exports } = manifest;
-    for (const path of [main, types, ...files, ...Object.values(exports['.'])]) {
+    const exported = [exports['.'], exports['./conformance']].flatMap((each) =>
+      Object.values(each),
+    );
+    for (const path of [main, types, ...files, ...exported]) {
       expect(existsSync(join(packageRoot, path)), path).to.equal(true);
     }
   });

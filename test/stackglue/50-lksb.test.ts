@@ -27,7 +27,7 @@ describe('lock status block', () => {
     }
   });
 
-  it('can be shown to people, with the lock manager\'s own name for its status', async () => {
+  it("can be shown to people, with the lock manager's own name for its status", async () => {
     const lksb = await node.lock(connection, 'l');
     expect(node.glue.dlmDumpLksb(lksb)).to.match(/^lock \d+ status DLM_NORMAL$/);
     await node.unlock(connection, lksb);

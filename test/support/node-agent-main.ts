@@ -1,8 +1,8 @@
 /** The agent as a program on a cluster node: commands and reports are lines of JSON. */
 import { createInterface } from 'node:readline';
 
+import { NodeAgent, type Command } from '../../lib/conformance/index.js';
 import { createUserPlugin, StackGlue } from '../../lib/index.js';
-import { NodeAgent, type Command } from './node-agent.js';
 
 function say(report: object): void {
   process.stdout.write(`${JSON.stringify(report)}\n`);

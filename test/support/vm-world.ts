@@ -3,17 +3,40 @@ import { constants } from 'node:os';
 import { createInterface } from 'node:readline';
 
 import {
+  NodeDriver,
+  type Command,
+  type ConformanceWorld,
+  type NodeEvent,
+  type Reply,
+  type StackFeatures,
+} from '../../lib/conformance/index.js';
+import { DLM_LOCK } from '../../lib/index.js';
+import {
   Cluster,
   printingProgress,
   whyNotHere,
   type ClusterOptions,
 } from '../../scripts/vm/index.js';
-import type { Command, NodeEvent, Reply } from './node-agent.js';
-import { NodeDriver } from './node-driver.js';
-import type { World } from './world.js';
+
+/** Debian's kernels: that of the release, 6.1, and the newer line that it offers. */
+export const KERNELS = ['linux-image-amd64', 'linux-image-6.12-amd64'] as const;
 
 /** Image, boot and cluster on a machine that is busy with other things. */
 const BOOT_TIMEOUT_MS = 300_000;
+
+/** How long a test waits for an event: virtual machines on a busy host are slow. */
+const EVENT_DEADLINE_MS = 30_000;
+
+/** Stack `user`: libdlm and the kernel's DLM. */
+export const USER_FEATURES: StackFeatures = {
+  modes: Object.values(DLM_LOCK),
+  lvbLength: 32,
+  nameLengthMax: 64,
+  noqueueFails: 'by AST',
+  protocolErrno: constants.errno.EINVAL,
+  canKill: true,
+  lvbAfterDeath: 'flagged',
+};
 
 /** Skips the suite, and says why, where virtual machines can't run; in CI that is a failure. */
 export async function requireVms(context: Mocha.Context): Promise<void> {
@@ -61,14 +84,13 @@ export function startAgent(cluster: Cluster, id: number): Promise<NodeDriver> {
   const child = node.spawn(`exec node dist/test/support/node-agent-main.js`);
   const pending = new Map<number, (reply: Reply) => void>();
   let lastId = 0;
-  const driver = new NodeDriver({
-    request: (command: Command) =>
-      new Promise((resolve) => {
-        lastId += 1;
-        pending.set(lastId, resolve);
-        child.stdin.write(`${JSON.stringify({ id: lastId, command })}\n`);
-      }),
-  });
+  const request = (command: Command): Promise<Reply> =>
+    new Promise((resolve) => {
+      lastId += 1;
+      pending.set(lastId, resolve);
+      child.stdin.write(`${JSON.stringify({ id: lastId, command })}\n`);
+    });
+  const driver = new NodeDriver({ request }, { deadlineMs: EVENT_DEADLINE_MS });
   return new Promise((resolve, reject) => {
     const end = (why: string): void => {
       const message = `the agent on node ${id} ${why}\n${child.stderrText}`;
@@ -95,16 +117,14 @@ export function startAgent(cluster: Cluster, id: number): Promise<NodeDriver> {
   });
 }
 
-/** The first three nodes of a cluster as a world; the agents run, nobody is connected yet. */
-export async function createVmWorld(cluster: Cluster): Promise<World> {
+/** The first three nodes of a cluster; the agents run, nobody is connected yet. */
+export async function createVmWorld(cluster: Cluster): Promise<ConformanceWorld> {
   const [first, second, third] = await Promise.all([1, 2, 3].map((id) => startAgent(cluster, id)));
   if (!first || !second || !third) throw new Error('a world has three nodes');
-  const nodes = [first, second, third] as const;
   return {
-    stackName: 'pcmk',
-    traits: { noqueueFails: 'by AST', protocolErrno: constants.errno.EINVAL },
-    nodes,
+    nodes: [first, second, third],
     kill: (node) => cluster.kill(node.number),
-    close: () => cluster.close(),
+    // The agents end with their machines, and those with the cluster.
+    close: () => Promise.resolve(),
   };
 }

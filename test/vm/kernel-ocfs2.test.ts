@@ -5,9 +5,9 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
+import type { NodeDriver } from '../../lib/conformance/index.js';
 import { DLM_LOCK } from '../../lib/index.js';
 import type { Node } from '../../scripts/vm/index.js';
-import type { NodeDriver } from '../support/node-driver.js';
 import { startAgent, useCluster } from '../support/vm-world.js';
 
 const { errno } = constants;

@@ -4,9 +4,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+import type { NodeDriver } from '../../lib/conformance/index.js';
 import { DLM_LKF, DLM_LOCK } from '../../lib/index.js';
 import type { GuestProcess } from '../../scripts/vm/index.js';
-import type { NodeDriver } from '../support/node-driver.js';
 import { startAgent, useCluster } from '../support/vm-world.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));

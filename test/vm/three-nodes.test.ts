@@ -1,31 +1,24 @@
-/** The behaviours of test/cluster on the real thing: libdlm and the kernel's DLM on three nodes. */
+/** The conformance suite on the real thing: libdlm and the kernel's DLM on three nodes. */
+import { stackConformance } from '../../lib/conformance/index.js';
 import type { ClusterOptions } from '../../scripts/vm/index.js';
-import { deathBehaviours, lockBehaviours, protocolBehaviours } from '../cluster/behaviours.js';
-import { createVmWorld, useCluster } from '../support/vm-world.js';
-import type { World } from '../support/world.js';
+import { createVmWorld, KERNELS, useCluster, USER_FEATURES } from '../support/vm-world.js';
 
-const BEDS: readonly ClusterOptions[] = [
-  { nodes: 3, membership: 'host' },
-  { nodes: 3, membership: 'corosync' },
+const [kernel, newerKernel] = KERNELS;
+const BEDS: readonly (ClusterOptions & { kernel: string })[] = [
+  { nodes: 3, membership: 'host', kernel },
+  { nodes: 3, membership: 'host', kernel: newerKernel },
+  { nodes: 3, membership: 'corosync', kernel },
 ];
 
 for (const options of BEDS) {
-  describe(`three virtual machines on stack user, membership by ${options.membership}`, function () {
+  describe(`three virtual machines with ${options.kernel}, membership by ${options.membership}`, function () {
     this.timeout(60_000);
     const getCluster = useCluster(options);
-    let world: World;
-    before(async () => {
-      world = await createVmWorld(getCluster());
-    });
-
-    describe('locking protocols', () => {
-      protocolBehaviours(() => world);
-    });
-    describe('locks', () => {
-      lockBehaviours(() => world);
-    });
-    describe('the death of a node', () => {
-      deathBehaviours(() => world);
+    stackConformance({
+      title: 'on stack user',
+      stackName: 'pcmk',
+      createNodes: () => createVmWorld(getCluster()),
+      features: USER_FEATURES,
     });
   });
 }

@@ -1,0 +1,38 @@
+/**
+ * What stacks may differ in. A plugin's author states it; the suite then expects exactly that, and
+ * leaves out what the stack says it cannot do. Whatever is not named here, every stack must do alike.
+ */
+import type { LockMode } from '../index.js';
+
+/** What a stack has, and how it does what stacks do differently. */
+export interface StackFeatures {
+  /**
+   * The modes that it grants; NL, PR and EX are a must. Every pair of them is tested for whether they
+   * go together, and a mode that is not among them must be refused in the call.
+   */
+  readonly modes: readonly LockMode[];
+  /** Bytes of a value block. A block that is full to the last byte must come over. */
+  readonly lvbLength: number;
+  /** The longest lock name, bytes. It must be told from its neighbour; a longer one is refused. */
+  readonly nameLengthMax: number;
+  /**
+   * How a NOQUEUE request for a busy resource fails with EAGAIN: as the call's result, or the call
+   * returns 0 and `lockAst` comes with that status. Tested for new locks and for conversions.
+   */
+  readonly noqueueFails: 'in the call' | 'by AST';
+  /**
+   * The errno of joining a group that runs at an incompatible protocol. Undefined for a stack that
+   * does not negotiate: then the suite "locking protocols" is left out.
+   */
+  readonly protocolErrno: number | undefined;
+  /**
+   * Whether `ConformanceWorld.kill` is there. Without it the suite "the death of a node" is left out,
+   * and the three features below do not matter.
+   */
+  readonly canKill: boolean;
+  /**
+   * What a value block is once a holder in EX has died, which may have meant to change it: `zeroed`
+   * and called valid, or `flagged`, with `lvbValid` false.
+   */
+  readonly lvbAfterDeath: 'zeroed' | 'flagged';
+}
