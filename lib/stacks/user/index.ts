@@ -11,7 +11,9 @@ export interface UserStackOptions {
   readonly library?: string;
   /**
    * Create the lockspace, or take a share in it if it exists, where this process may (that takes
-   * CAP_SYS_ADMIN). True by default; with false, or without the right, it is opened only.
+   * CAP_SYS_ADMIN). True by default; with false, or without the right, it is opened only. The kernel
+   * removes a lockspace from a node when the last process that created it there disconnects, and that
+   * disconnect waits for those that only opened it.
    */
   readonly create?: boolean;
   /** Mode of the lockspace's device when it is created; 0o600 by default. */
