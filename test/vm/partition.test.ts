@@ -55,6 +55,8 @@ describe('a node that is cut off', function () {
     const locking = new Service(cluster.node(1).spawn(`exec node ${program} locks`));
     expect(await idle.line()).to.equal('prepared');
     expect(await locking.line()).to.equal('prepared 1');
+    expect(await idle.ask('warm up')).to.equal('warm');
+    expect(await locking.ask('warm up')).to.equal('warm');
 
     await cluster.isolate(1);
     await cluster.node(1).exec(
@@ -68,7 +70,9 @@ describe('a node that is cut off', function () {
     console.log(`      idle    ${JSON.stringify(calm)}`);
     console.log(`      locking ${JSON.stringify(busy)}`);
     expect(busy.completions, 'of 100 calls').to.be.below(100);
-    expect(busy.longestPauseMs - calm.longestPauseMs).to.be.below(50);
+    // A call that waits would have paused it for all of that time. On quiet machines the two pauses
+    // differ by some 20 ms; on busy ones emulated processors stand still for longer now and then.
+    expect(busy.longestPauseMs).to.be.below(1000);
     for (const { ticks, answers } of [calm, busy]) {
       expect(ticks).to.be.above(CUT_OFF_MS / 20 / 4);
       expect(answers).to.be.above(CUT_OFF_MS / 20 / 8);
