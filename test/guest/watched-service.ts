@@ -67,7 +67,7 @@ async function prepare(): Promise<void> {
         if (completions === CALLS) resolve();
       };
     });
-    held.forEach((lksb, i) => dlmLock(connected, DLM_LOCK.EX, lksb, 0, `held-${i}`));
+    held.forEach((lksb, i) => dlmLock(connected, DLM_LOCK.EX, lksb, 0, `held-${process.pid}-${i}`));
     await allHeld;
     say(`prepared ${clusterThisNode(connected)}`);
   } else {
@@ -105,7 +105,7 @@ function start(): void {
   answers = WARM_ANSWERS;
   if (connection !== undefined) {
     for (const [i, lksb] of held.entries()) {
-      dlmLock(connection, DLM_LOCK.EX, new DlmLksb(), 0, `new-${i}`);
+      dlmLock(connection, DLM_LOCK.EX, new DlmLksb(), 0, `new-${process.pid}-${i}`);
       dlmUnlock(connection, lksb, 0);
     }
   }
