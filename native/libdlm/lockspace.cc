@@ -43,20 +43,6 @@ bool IsMiscDevice(const std::string& name) {
   return false;
 }
 
-// Whether the lockspace is there but not for user space: made by the kernel itself, for GFS2 or
-// OCFS2, with value blocks of another size. The kernel would let us in and write beyond the 32
-// bytes that it keeps for ours. One that another process is just creating has no device yet either,
-// so look for a while.
-bool IsKernelLockspace(const std::string& name) {
-  const std::string path = "/sys/kernel/dlm/" + name;
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  while (access(path.c_str(), F_OK) == 0 && !IsMiscDevice("dlm_" + name)) {
-    if (std::chrono::steady_clock::now() > deadline) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  return false;
-}
-
 // The rules of fs/dlm/lock.c:set_lock_args, applied before the request is on its way so that the
 // caller hears of a mistake at once. LKF_TIMEOUT is refused: no current kernel honours it.
 int CheckLockFlags(int mode, uint32_t flags) {
@@ -146,7 +132,7 @@ bool Lockspace::OpenHandle(const Library& library, OpenResult* result) {
     *result = {denied ? OpenFailure::kPermission : OpenFailure::kFailed, error, kControlDevice};
     return false;
   }
-  if (IsKernelLockspace(options_.name)) {
+  if (IsKernelLockspace()) {
     *result = {OpenFailure::kForeignLockspace, EPERM, {}};
     return false;
   }
@@ -183,6 +169,29 @@ bool Lockspace::OpenHandle(const Library& library, OpenResult* result) {
   const bool denied = error == EPERM || error == EACCES;
   *result = {denied ? OpenFailure::kPermission : OpenFailure::kFailed, error, {}};
   return false;
+}
+
+// Whether the lockspace is there but not for user space: made by the kernel itself, for GFS2 or
+// OCFS2, with value blocks of another size. The kernel would let us in and write beyond the 32
+// bytes that it keeps for ours. One that another process is just creating has no device yet either,
+// so this waits until it has been joined, and then some.
+bool Lockspace::IsKernelLockspace() {
+  const std::string sysfs = "/sys/kernel/dlm/" + options_.name;
+  const std::string configfs = Membership::NodesPath(options_.name);
+  const std::string device = "dlm_" + options_.name;
+  constexpr auto kTick = std::chrono::milliseconds(20);
+  auto patience = std::chrono::milliseconds(5000);
+  while (access(sysfs.c_str(), F_OK) == 0 && !IsMiscDevice(device)) {
+    if (patience <= kTick || IsClosing()) return true;
+    if (access(configfs.c_str(), F_OK) == 0) patience -= kTick;
+    std::this_thread::sleep_for(kTick);
+  }
+  return false;
+}
+
+bool Lockspace::IsClosing() {
+  const std::lock_guard<std::mutex> guard(queue_mutex_);
+  return closing_;
 }
 
 void Lockspace::Serve() {

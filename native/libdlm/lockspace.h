@@ -142,6 +142,8 @@ class Lockspace {
   void Run();
   OpenResult Open();
   bool OpenHandle(const Library& library, OpenResult* result);
+  bool IsKernelLockspace();
+  bool IsClosing();
   void Serve();
   void Submit(QueuedRequest* queued);
   bool AwaitCancelAnswer(const QueuedRequest& queued);

@@ -46,10 +46,14 @@ Membership::~Membership() {
   if (fd_ >= 0) close(fd_);
 }
 
+std::string Membership::NodesPath(const std::string& lockspace) {
+  return std::string(kSpacesPath) + "/" + lockspace + "/nodes";
+}
+
 int Membership::Open(const std::string& lockspace) {
   fd_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (fd_ < 0) return errno;
-  const std::string nodes = std::string(kSpacesPath) + "/" + lockspace + "/nodes";
+  const std::string nodes = NodesPath(lockspace);
   comms_watch_ = inotify_add_watch(fd_, kCommsPath, IN_DELETE | IN_ONLYDIR);
   if (comms_watch_ < 0) return errno;
   nodes_watch_ = inotify_add_watch(fd_, nodes.c_str(), IN_CREATE | IN_DELETE | IN_ONLYDIR);

@@ -31,6 +31,9 @@ class Membership {
   Membership& operator=(const Membership&) = delete;
   ~Membership();
 
+  // The directory that has an entry for each member of the lockspace.
+  static std::string NodesPath(const std::string& lockspace);
+
   // Watches `lockspace`, which must have been joined. Returns 0 or an errno.
   int Open(const std::string& lockspace);
 
