@@ -21,6 +21,7 @@ const HOST_TOOLS: Readonly<Record<string, string>> = {
   'dpkg-deb': 'dpkg',
   mke2fs: 'e2fsprogs',
   xz: 'xz-utils',
+  zstd: 'zstd',
   readelf: 'binutils',
   gcc: 'gcc',
   flock: 'util-linux',
