@@ -40,7 +40,8 @@ Napi::Value O2dlmConnection::KillNode(const Napi::CallbackInfo& info) {
   const auto node = ReadInteger<int32_t>(info[1]);
   if (!info[0].IsString() || !node) return ThrowBadArguments(info.Env(), "o2dlmKillNode");
   const std::string name = info[0].As<Napi::String>();
-  return Napi::Number::New(info.Env(), o2dlm::Cluster::Named(name)->KillNode(*node));
+  const std::shared_ptr<o2dlm::Cluster> cluster = o2dlm::Cluster::Named(name);
+  return Napi::Number::New(info.Env(), cluster == nullptr ? -ENOMEM : cluster->KillNode(*node));
 }
 
 O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -80,8 +81,9 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info) : ObjectWrap(in
     BeginClose();
   });
   cluster_ = o2dlm::Cluster::Named(std::string(cluster.As<Napi::String>()));
-  join_status_ =
-      cluster_->Join(std::string(domain.As<Napi::String>()), *node, &version_, this, &member_);
+  join_status_ = cluster_ == nullptr ? -ENOMEM
+                                     : cluster_->Join(std::string(domain.As<Napi::String>()), *node,
+                                                      &version_, this, &member_);
   if (join_status_ != 0) BeginClose();
 }
 
