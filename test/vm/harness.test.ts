@@ -15,7 +15,7 @@ import { Hub, clusterMac } from '../../scripts/vm/hub.js';
 import { VmError, type Node } from '../../scripts/vm/index.js';
 import { modulesDep } from '../../scripts/vm/kernel.js';
 import { withLock } from '../../scripts/vm/lock.js';
-import { useCluster } from '../support/vm-world.js';
+import { keepDlmRunning, useCluster } from '../support/vm-world.js';
 
 describe('vm: framing', function () {
   it('puts a big-endian length in front of all parts', function () {
@@ -373,6 +373,8 @@ describe('vm: membership decided by the host', function () {
   this.timeout(300_000);
   const MEMBERS = '/sys/kernel/config/dlm/cluster/spaces/X/nodes';
   const running = useCluster({ nodes: 3, membership: 'host' });
+
+  before(() => keepDlmRunning(running()));
 
   async function membersSeenBy(id: number): Promise<string> {
     return (await running().node(id).exec(`ls ${MEMBERS} | xargs`)).stdout.trim();
