@@ -11,7 +11,6 @@
 namespace stackglue::binding {
 
 using libdlm::Lockspace;
-using libdlm::OpenFailure;
 
 Napi::Function UserConnection::Define(Napi::Env env) {
   return DefineClass(env, "NativeUserConnection",
@@ -197,11 +196,9 @@ void UserConnection::BeginClose() {
 
 void UserConnection::Finish() {
   finishing_ = true;
-  OpenFailure failure = OpenFailure::kNone;
   if (lockspace_ && lockspace_->state() == Lockspace::State::kFailed && !tearing_down_) {
     const libdlm::OpenResult& result = lockspace_->open_result();
-    failure = result.failure;
-    ReportState("failed", static_cast<int>(failure), result.error, result.detail);
+    ReportState("failed", static_cast<int>(result.failure), result.error, result.detail);
   }
   ForEachPoll([this](uv_poll_t* poll) { CloseHandle(poll); });
   lockspace_.reset();  // its thread has nothing left to do but return, and then wakes nobody

@@ -90,8 +90,6 @@ class Lockspace {
   // the kernel, and the state becomes kClosed. Idempotent. Loop only.
   void Close();
 
-  size_t lock_count() const { return locks_.used_count(); }
-
  private:
   enum class Operation : uint8_t { kNone, kLock, kConvert, kUnlock };
 

@@ -26,7 +26,6 @@ class SlotTable {
     const uint32_t index = free_.back();
     free_.pop_back();
     At(index).used = true;
-    ++used_count_;
     return index;
   }
 
@@ -35,7 +34,6 @@ class SlotTable {
     Slot& slot = At(index);
     slot.used = false;
     if (++slot.generation == 0) slot.generation = 1;
-    --used_count_;
     free_.push_back(index);
   }
 
@@ -55,7 +53,6 @@ class SlotTable {
   uint32_t generation(uint32_t index) const {
     return (*chunks_[index / kChunkSize])[index % kChunkSize].generation;
   }
-  size_t used_count() const { return used_count_; }
 
  private:
   static constexpr uint32_t kChunkSize = 256;
@@ -78,7 +75,6 @@ class SlotTable {
 
   std::vector<std::unique_ptr<Chunk>> chunks_;
   std::vector<uint32_t> free_;
-  size_t used_count_ = 0;
 };
 
 }  // namespace stackglue
