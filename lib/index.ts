@@ -23,12 +23,21 @@ export {
   type StackUpcalls,
 } from './stackglue/connection.js';
 export { StackGlue, type AgnosticConnectOptions, type ConnectOptions } from './stackglue/glue.js';
-export { DlmLksb } from './stackglue/lksb.js';
+export { DlmLksb, type DlmLksbOptions } from './stackglue/lksb.js';
+export type { ClusterMember, ClusterNotice, NoticeHandler } from './stackglue/notices.js';
 export type { PluginLoader } from './stackglue/registry.js';
 export type { PlockRequest, StackOperations, StackPlugin, StackScope } from './stackglue/plugin.js';
 export type { LockingProtocol, ProtocolVersion } from './stackglue/protocol.js';
 export { createO2cbPlugin, killO2cbNode, type O2cbOptions } from './stacks/o2cb/index.js';
-export { createUserPlugin, type UserStackOptions } from './stacks/user/index.js';
+export {
+  createUserPlugin,
+  dlmDeadlockCancel,
+  dlmOwnPid,
+  dlmPurge,
+  dlmVersions,
+  type DlmVersions,
+  type UserStackOptions,
+} from './stacks/user/index.js';
 
 /** The process's own glue: the kernel's singleton. */
 export const defaultGlue = new StackGlue();
@@ -41,6 +50,7 @@ export const clusterConnect = defaultGlue.clusterConnect.bind(defaultGlue);
 export const clusterConnectAgnostic = defaultGlue.clusterConnectAgnostic.bind(defaultGlue);
 export const clusterDisconnect = defaultGlue.clusterDisconnect.bind(defaultGlue);
 export const clusterHangup = defaultGlue.clusterHangup.bind(defaultGlue);
+export const clusterMembers = defaultGlue.clusterMembers.bind(defaultGlue);
 export const clusterThisNode = defaultGlue.clusterThisNode.bind(defaultGlue);
 export const dlmLock = defaultGlue.dlmLock.bind(defaultGlue);
 export const dlmUnlock = defaultGlue.dlmUnlock.bind(defaultGlue);

@@ -24,6 +24,7 @@ import {
 import { checkFlags, checkLksb, checkPlock, checkUsed } from './checks.js';
 import { ClusterConnection, type RecoveryHandler } from './connection.js';
 import { lksbState, type DlmLksb } from './lksb.js';
+import type { ClusterMember, NoticeHandler } from './notices.js';
 import type { PlockRequest, StackPlugin } from './plugin.js';
 import {
   checkProtocol,
@@ -49,7 +50,9 @@ export interface ConnectOptions {
   readonly protocol?: LockingProtocol | undefined;
   /** Called once for each node of the group that dies, before any grant that its recovery makes. */
   readonly recoveryHandler: RecoveryHandler;
-  /** Handed to the recovery handler. */
+  /** Called for whatever else happens to the group, by stacks that can tell. */
+  readonly noticeHandler?: NoticeHandler | undefined;
+  /** Handed to the recovery handler and the notice handler. */
   readonly recoveryData?: unknown;
 }
 
@@ -143,13 +146,15 @@ export class StackGlue {
   /** `ocfs2_cluster_connect`. */
   async clusterConnect(options: ConnectOptions): Promise<ClusterConnection> {
     checkObject('options', options);
-    const { stackName = '', clusterName = '', group, recoveryHandler, recoveryData } = options;
+    const { stackName = '', clusterName = '', group, recoveryData } = options;
+    const { recoveryHandler, noticeHandler } = options;
     const protocol = options.protocol ?? this.#protocol;
     checkString('options.stackName', stackName);
     checkString('options.clusterName', clusterName);
     checkString('options.group', group);
     checkProtocol('options.protocol', protocol);
     checkFunction('options.recoveryHandler', recoveryHandler);
+    if (noticeHandler !== undefined) checkFunction('options.noticeHandler', noticeHandler);
     if (Buffer.byteLength(group) > GROUP_NAME_MAX) {
       throw new DlmError(
         'ERR_DLM_GROUP_NAME',
@@ -179,6 +184,7 @@ export class StackGlue {
       clusterName,
       protocol,
       recoveryHandler,
+      noticeHandler,
       recoveryData,
       plugin,
       glue: this,
@@ -206,7 +212,8 @@ export class StackGlue {
   /**
    * `ocfs2_cluster_disconnect`. Resolves when the stack will never touch the connection again. With
    * `hangupPending` the stack stays pinned until `clusterHangup(group)`. Again, or while it is under
-   * way, it throws `ERR_DLM_DISCONNECTED`.
+   * way, it throws `ERR_DLM_DISCONNECTED`. A rejection with `ERR_DLM_TIMEOUT` says that the connection
+   * is gone, but that its locks stand in others' way until the group works again.
    */
   async clusterDisconnect(connection: ClusterConnection, hangupPending = false): Promise<void> {
     this.#checkConnection(connection, 'disconnect');
@@ -217,9 +224,17 @@ export class StackGlue {
     try {
       await connection.plugin.operations.disconnect(connection);
     } catch (error) {
-      connection.state = 'connected';
+      if (!(error instanceof DlmError && error.code === 'ERR_DLM_TIMEOUT')) {
+        connection.state = 'connected';
+        throw error;
+      }
+      this.#disconnected(connection, hangupPending);
       throw error;
     }
+    this.#disconnected(connection, hangupPending);
+  }
+
+  #disconnected(connection: ClusterConnection, hangupPending: boolean): void {
     connection.state = 'disconnected';
     if (hangupPending) this.#registry.expectHangup(connection.name);
     else this.#registry.unpin();
@@ -234,6 +249,12 @@ export class StackGlue {
   clusterThisNode(connection: ClusterConnection): number {
     this.#checkConnection(connection, 'thisNode');
     return connection.plugin.operations.thisNode(connection);
+  }
+
+  /** The group's members, by number; empty where the stack cannot tell. */
+  clusterMembers(connection: ClusterConnection): readonly ClusterMember[] {
+    this.#checkConnection(connection, 'members');
+    return connection.plugin.operations.members?.(connection) ?? [];
   }
 
   /**

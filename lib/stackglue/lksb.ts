@@ -6,7 +6,7 @@
  * slab one after the other and never handed out twice: a slab goes when the last lksb and value block
  * that were cut from it go, so no view of a value block ever shows another lock's.
  */
-import { invalidType } from '../errors.js';
+import { checkObject, invalidType, outOfRange } from '../errors.js';
 import { STATUS_BLOCK } from '../native.js';
 import type { ClusterConnection } from './connection.js';
 
@@ -20,6 +20,8 @@ export interface LksbState {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
   readonly offset: number;
+  /** The transaction that its locks are of, or undefined. */
+  readonly transactionId: bigint | undefined;
   /** The stack's index of its lock, or -1. */
   index: number;
   /** What the lock and blocking ASTs are given. */
@@ -36,7 +38,7 @@ let slabBytes: Uint8Array = new Uint8Array(0);
 let slabWords: Int32Array = new Int32Array(0);
 let slabOffset = 0;
 
-function newState(): LksbState {
+function newState(transactionId: bigint | undefined): LksbState {
   if (slabOffset === slabBytes.length) {
     // Shared memory cannot be detached: native code writes to it as long as a lock lives.
     const memory = new SharedArrayBuffer(BLOCKS_PER_SLAB * STATUS_BLOCK.size);
@@ -51,6 +53,7 @@ function newState(): LksbState {
     bytes: slabBytes,
     words: slabWords,
     offset,
+    transactionId,
     index: -1,
     astarg: undefined,
     onCompletion: undefined,
@@ -58,6 +61,18 @@ function newState(): LksbState {
     lvb: undefined,
   };
 }
+
+/** What a lock status block can be given. */
+export interface DlmLksbOptions {
+  /**
+   * The transaction that its locks are of: 0 to 2^64 - 1, 0 by default. Only stack `user` has it, where
+   * it is the `xid` of libdlm's dlm_ls_lockx: a number for people and for deadlock detectors, which the
+   * kernel shows in debugfs and acts on in no way.
+   */
+  readonly transactionId?: bigint | undefined;
+}
+
+const U64_MAX = 2n ** 64n - 1n;
 
 let readState: (lksb: DlmLksb) => LksbState;
 let isLksb: (value: unknown) => value is DlmLksb;
@@ -67,7 +82,21 @@ let isLksb: (value: unknown) => value is DlmLksb;
  * at a time, and can be used again once that lock is gone.
  */
 export class DlmLksb {
-  readonly #state: LksbState = newState();
+  readonly #state: LksbState;
+
+  constructor(options: DlmLksbOptions = {}) {
+    checkObject('options', options);
+    const { transactionId } = options;
+    if (transactionId !== undefined) {
+      if (typeof transactionId !== 'bigint') {
+        throw invalidType('options.transactionId', 'of type bigint', transactionId);
+      }
+      if (transactionId < 0n || transactionId > U64_MAX) {
+        throw outOfRange('options.transactionId', `from 0 to ${U64_MAX}`, transactionId);
+      }
+    }
+    this.#state = newState(transactionId);
+  }
 
   static {
     readState = (lksb) => lksb.#state;

@@ -16,6 +16,8 @@ export interface AstWrappers {
   completion(connection: ClusterConnection, lksb: DlmLksb): void;
   /** An unlock AST came with the stack's own status. */
   unlock(connection: ClusterConnection, lksb: DlmLksb, status: number): void;
+  /** A call that is about no lock has completed. */
+  call?(ticket: number, status: number): void;
 }
 
 /** The locks of one connection to a native stack. */
@@ -39,7 +41,8 @@ export class NativeLocks {
     name: string | Uint8Array,
   ): number {
     const state = lksbState(lksb);
-    const index = native.lock(state.bytes, state.offset, mode, flags, name);
+    const { bytes, offset, transactionId } = state;
+    const index = native.lock(bytes, offset, mode, flags, name, transactionId);
     if (index < 0) return index;
     state.index = index;
     this.#locks[index] = lksb;
@@ -57,6 +60,10 @@ export class NativeLocks {
       const value = batch[at + 2] ?? 0;
       if (kind === EventKind.nodeDown) {
         this.#connection.nodeDown(value);
+        continue;
+      }
+      if (kind === EventKind.call) {
+        this.#wrappers.call?.(index, value);
         continue;
       }
       const lksb = this.#locks[index];

@@ -1,18 +1,18 @@
 // JavaScript's hold on one lockspace of the kernel's DLM (lib/native.ts: NativeUserConnection).
 //
-// Threads: the environment's own; the Lockspace's thread only calls Wake().
+// Threads: the environment's own; nothing here waits.
 //
-//                    constructor
+//                    constructor: Lockspace, keeper and signal polled
 //                         |
-//                      opening --- Lockspace fails (OnWake) -----------+
+//                      opening --- OnState: kFailed -------------------+
 //                         |                                           |
-//                 OnWake: kOpen, StartPolls                            |
+//                 OnState: kOpen, StartPolls                           |
 //                         |                                           |
 //                       open --- Close(), CleanupHook ---> closing     |
-//                                                             |        |
-//                                             OnWake: kClosed |        |
+//                                            (BeginClose)     |        |
+//                                OnState: kClosed, or OnDeadline       |
 //                                                             v        v
-//                                             Finish(): thread joined, handles closed
+//                                             Finish(): handles closed, Lockspace deleted
 //                                                             |
 //                                       OnHandleClosed (last): "closed" reported, Unref
 #ifndef STACKGLUE_NATIVE_BINDING_USER_CONNECTION_H_
@@ -31,7 +31,7 @@
 
 namespace stackglue::binding {
 
-class UserConnection final : public Napi::ObjectWrap<UserConnection>, private libdlm::Waker {
+class UserConnection final : public Napi::ObjectWrap<UserConnection> {
  public:
   static Napi::Function Define(Napi::Env env);
 
@@ -43,21 +43,37 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection>, private li
   Napi::Value Lock(const Napi::CallbackInfo& info);
   Napi::Value Convert(const Napi::CallbackInfo& info);
   Napi::Value Unlock(const Napi::CallbackInfo& info);
+  Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
+  Napi::Value Purge(const Napi::CallbackInfo& info);
+  Napi::Value Members(const Napi::CallbackInfo& info);
+  Napi::Value Versions(const Napi::CallbackInfo& info);
+  Napi::Value OwnerPid(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
   void Ref(const Napi::CallbackInfo& info);
   void Unref(const Napi::CallbackInfo& info);
 
-  void Wake() noexcept override { uv_async_send(&wake_); }
-  void OnWake();
-  void StartPolls();
-  void StopPolls();
+  // A descriptor of the lockspace that the loop polls.
+  struct Poll {
+    uv_poll_t handle{};
+    bool is_open = false;
+  };
+
+  void OnKeeper();
+  void OnSignal();
+  void OnTime();
+  void OnState();
   void Drain();
-  void BeginClose();
+  void DeliverNotices();
+  void BeginClose(int deadline_ms);
   void Finish();
   void OnHandleClosed();
+  void ArmTimer();
   void ReportState(const char* state, int code, int error, const std::string& detail);
   void SetReferenced(bool referenced);
 
+  template <void (UserConnection::*OnReadable)()>
+  void StartPoll(Poll* poll, int fd);
+  void StopPoll(Poll* poll);
   template <typename Handle>
   void CloseHandle(Handle* handle);
   template <typename Visit>
@@ -69,19 +85,23 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection>, private li
   std::unique_ptr<Napi::AsyncContext> state_context_;
   std::unique_ptr<CleanupHook> cleanup_hook_;
 
-  uv_async_t wake_{};
-  uv_poll_t device_poll_{};
-  uv_poll_t membership_poll_{};
-  bool polls_open_ = false;
+  uv_loop_t* loop_ = nullptr;
+  Poll keeper_poll_;
+  Poll signal_poll_;
+  Poll device_poll_;
+  Poll watch_poll_;
+  uv_timer_t timer_{};
+  uint64_t deadline_ = 0;  // of closing, in the loop's time; 0: none
   int open_handles_ = 0;
   bool opened_ = false;
   bool finishing_ = false;
+  bool timed_out_ = false;
   bool silent_ = false;        // close was asked for: no event reaches JavaScript any more
   bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all
   bool referenced_ = true;
 
   std::array<EventRecord, kBatchMax> batch_;
-  std::vector<libdlm::Membership::Departure> departures_;
+  std::vector<libdlm::Notice> notices_;
 };
 
 }  // namespace stackglue::binding
