@@ -100,6 +100,7 @@ class Keeper {
     result_ = submits_ && area_ == nullptr ? OpenResult{OpenFailure::kFailed, ENOMEM, {}}
                                            : opener_.Open();
     if (result_.failure == OpenFailure::kNone) {
+      TellNames();  // before: who connects may ask for them at once
       KeeperReport report{};
       report.kind = KeeperReportKind::kOpened;
       report.versions = opener_.versions();
@@ -119,7 +120,6 @@ class Keeper {
   // The main thread: until the worker has ended.
   void Talk() {
     Sentry sentry;
-    TellNames();
     int socket = libdlm::kKeeperSocket;
     for (;;) {
       pollfd fds[] = {{worker_fd_, POLLIN, 0},
