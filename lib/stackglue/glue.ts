@@ -335,6 +335,14 @@ export class StackGlue {
   }
 
   #checkConnection(connection: unknown, op: string): asserts connection is ClusterConnection {
+    // All that is asked on the way of a lock.
+    if (
+      connection instanceof ClusterConnection &&
+      connection.glue === this &&
+      connection.state === 'connected'
+    ) {
+      return;
+    }
     if (!(connection instanceof ClusterConnection)) {
       throw invalidType('connection', 'an instance of ClusterConnection', connection);
     }
@@ -346,7 +354,6 @@ export class StackGlue {
         errno: errno.EINVAL,
       });
     }
-    if (state === 'connected') return;
     throw new DlmError('ERR_DLM_DISCONNECTED', `The connection to "${name}" is ${state}`, {
       op,
       resource: name,

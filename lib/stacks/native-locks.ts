@@ -22,7 +22,10 @@ export interface AstWrappers {
 
 /** The locks of one connection to a native stack. */
 export class NativeLocks {
-  readonly batch = new Int32Array(EVENT_BATCH_MAX * EVENT_WORDS);
+  /** Shared, because native code writes to it and shared memory cannot be detached. */
+  readonly batch = new Int32Array(
+    new SharedArrayBuffer(EVENT_BATCH_MAX * EVENT_WORDS * Int32Array.BYTES_PER_ELEMENT),
+  );
   readonly #locks: (DlmLksb | undefined)[] = [];
   readonly #connection: ClusterConnection;
   readonly #wrappers: AstWrappers;

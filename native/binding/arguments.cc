@@ -6,10 +6,10 @@
 namespace stackglue::binding {
 
 bool LockName::Read(const Napi::Value& value) {
-  if (value.IsString()) {
-    // One byte of the buffer is the terminator's. What is cut, is cut between characters.
-    return napi_get_value_string_utf8(value.Env(), value, bytes_.data(), bytes_.size(), &size_) ==
-           napi_ok;
+  // One byte of the buffer is the terminator's. What is cut, is cut between characters.
+  if (napi_get_value_string_utf8(value.Env(), value, bytes_.data(), bytes_.size(), &size_) ==
+      napi_ok) {
+    return true;
   }
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
     return false;
@@ -22,16 +22,18 @@ bool LockName::Read(const Napi::Value& value) {
 
 std::optional<StatusBlock> ReadStatusBlock(const Napi::Value& chunk, const Napi::Value& offset) {
   const auto start = ReadInteger<uint32_t>(offset);
-  if (!start || !chunk.IsTypedArray() ||
-      chunk.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* bytes = nullptr;
+  if (!start || napi_get_typedarray_info(chunk.Env(), chunk, &type, &length, &bytes, nullptr,
+                                         nullptr) != napi_ok) {
     return std::nullopt;
   }
-  auto array = chunk.As<Napi::Uint8Array>();
-  if (*start % alignof(uint32_t) != 0 || array.ByteLength() < StatusBlock::kSize ||
-      *start > array.ByteLength() - StatusBlock::kSize) {
+  if (type != napi_uint8_array || *start % alignof(uint32_t) != 0 || length < StatusBlock::kSize ||
+      *start > length - StatusBlock::kSize) {
     return std::nullopt;
   }
-  return StatusBlock(array.Data() + *start);
+  return StatusBlock(static_cast<uint8_t*>(bytes) + *start);
 }
 
 Napi::Value ThrowBadArguments(Napi::Env env, const char* method) {

@@ -35,14 +35,21 @@ std::optional<StatusBlock> ReadStatusBlock(const Napi::Value& chunk, const Napi:
 // An integer in the range of T; none for anything else.
 template <typename T>
 std::optional<T> ReadInteger(const Napi::Value& value) {
-  if (!value.IsNumber()) return std::nullopt;
-  const double number = value.As<Napi::Number>().DoubleValue();
+  double number = 0;
+  if (napi_get_value_double(value.Env(), value, &number) != napi_ok) return std::nullopt;
   if (!(number >= static_cast<double>(std::numeric_limits<T>::min()) &&
         number <= static_cast<double>(std::numeric_limits<T>::max()))) {
     return std::nullopt;
   }
   const T integer = static_cast<T>(number);
   return static_cast<double>(integer) == number ? std::optional<T>(integer) : std::nullopt;
+}
+
+// A result: an index, 0, or a negative errno.
+inline Napi::Value ResultNumber(Napi::Env env, int64_t result) {
+  napi_value number = nullptr;
+  napi_create_int64(env, result, &number);
+  return {env, number};
 }
 
 // Throws a TypeError into JavaScript; for callers that bypass lib/.

@@ -6,26 +6,28 @@ namespace stackglue::binding {
 
 EventChannel::EventChannel(Napi::Int32Array batch, Napi::Function on_events)
     : batch_(Napi::Persistent(batch)),
+      records_(batch.Data()),
       on_events_(Napi::Persistent(on_events)),
       context_(batch.Env(), "stackglue:events") {}
 
 bool EventChannel::Accepts(const Napi::CallbackInfo& info) {
-  return info.Length() >= 4 && info[0].IsObject() && info[1].IsTypedArray() &&
-         info[1].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array &&
-         Fits(info[1].As<Napi::Int32Array>()) && info[2].IsFunction() && info[3].IsFunction();
-}
-
-bool EventChannel::Fits(const Napi::Int32Array& batch) {
-  return batch.ByteLength() >= kBatchMax * sizeof(EventRecord);
+  if (info.Length() < 4 || !info[0].IsObject() || !info[2].IsFunction() || !info[3].IsFunction()) {
+    return false;
+  }
+  napi_typedarray_type type;
+  size_t length = 0;
+  napi_value memory = nullptr;
+  bool can_be_detached = true;
+  return napi_get_typedarray_info(info.Env(), info[1], &type, &length, nullptr, &memory, nullptr) ==
+             napi_ok &&
+         napi_is_arraybuffer(info.Env(), memory, &can_be_detached) == napi_ok && !can_be_detached &&
+         type == napi_int32_array && length * sizeof(int32_t) >= kBatchMax * sizeof(EventRecord);
 }
 
 void EventChannel::Deliver(const EventRecord* events, size_t count) {
   const Napi::Env env = on_events_.Env();
   const Napi::HandleScope scope(env);
-  Napi::Int32Array batch = batch_.Value();
-  // Looked up every time: JavaScript may have detached the memory, which then has no bytes.
-  if (!Fits(batch)) return;
-  std::memcpy(batch.Data(), events, count * sizeof(EventRecord));
+  std::memcpy(records_, events, count * sizeof(EventRecord));
   CallAsTask(on_events_, context_, {Napi::Number::New(env, static_cast<double>(count))});
 }
 

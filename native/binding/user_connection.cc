@@ -19,6 +19,10 @@ namespace {
 // is waited for: that nobody else finds our locks held when the process has ended.
 constexpr int kTeardownMs = 1000;
 
+// How often one turn of the loop looks for results; together with kBatchMax it bounds what the turn
+// does for one connection.
+constexpr int kRoundsMax = 16;
+
 Napi::Value VersionArray(Napi::Env env, const uint32_t (&version)[3]) {
   auto array = Napi::Array::New(env, 3);
   for (uint32_t i = 0; i < 3; ++i) array.Set(i, Napi::Number::New(env, version[i]));
@@ -122,7 +126,7 @@ Napi::Value UserConnection::Lock(const Napi::CallbackInfo& info) {
       result = -ENOMEM;
     }
   }
-  return Napi::Number::New(info.Env(), static_cast<double>(result));
+  return ResultNumber(info.Env(), result);
 }
 
 Napi::Value UserConnection::Convert(const Napi::CallbackInfo& info) {
@@ -133,7 +137,7 @@ Napi::Value UserConnection::Convert(const Napi::CallbackInfo& info) {
   if (!index || !mode || !flags || !xid) return ThrowBadArguments(info.Env(), "convert");
   int result = -ENOTCONN;
   if (lockspace_ && !silent_) result = lockspace_->Convert(*index, *mode, *flags, *xid);
-  return Napi::Number::New(info.Env(), result);
+  return ResultNumber(info.Env(), result);
 }
 
 Napi::Value UserConnection::Unlock(const Napi::CallbackInfo& info) {
@@ -142,7 +146,7 @@ Napi::Value UserConnection::Unlock(const Napi::CallbackInfo& info) {
   if (!index || !flags) return ThrowBadArguments(info.Env(), "unlock");
   int result = -ENOTCONN;
   if (lockspace_ && !silent_) result = lockspace_->Unlock(*index, *flags);
-  return Napi::Number::New(info.Env(), result);
+  return ResultNumber(info.Env(), result);
 }
 
 Napi::Value UserConnection::DeadlockCancel(const Napi::CallbackInfo& info) {
@@ -150,7 +154,7 @@ Napi::Value UserConnection::DeadlockCancel(const Napi::CallbackInfo& info) {
   if (!index) return ThrowBadArguments(info.Env(), "deadlockCancel");
   int result = -ENOTCONN;
   if (lockspace_ && !silent_) result = lockspace_->DeadlockCancel(*index);
-  return Napi::Number::New(info.Env(), result);
+  return ResultNumber(info.Env(), result);
 }
 
 Napi::Value UserConnection::Purge(const Napi::CallbackInfo& info) {
@@ -160,7 +164,7 @@ Napi::Value UserConnection::Purge(const Napi::CallbackInfo& info) {
   if (!node || !pid || !ticket) return ThrowBadArguments(info.Env(), "purge");
   int result = -ENOTCONN;
   if (lockspace_ && !silent_) result = lockspace_->Purge(*node, *pid, *ticket);
-  return Napi::Number::New(info.Env(), result);
+  return ResultNumber(info.Env(), result);
 }
 
 Napi::Value UserConnection::Members(const Napi::CallbackInfo& info) {
@@ -308,19 +312,26 @@ void UserConnection::StopPoll(Poll* poll) {
 
 void UserConnection::Drain() {
   if (finishing_) return;
-  const size_t count = lockspace_->Collect(batch_.data(), &notices_);
-  const size_t news = notices_.size();
-  if (silent_) {
-    OnState();
-    return;
+  size_t delivered = 0;
+  bool has_more = true;
+  // What a handler asks for is often granted at once; it is worth a look before the loop is asked.
+  for (int round = 0; has_more && round < kRoundsMax && delivered < kBatchMax; ++round) {
+    const size_t count = lockspace_->Collect(batch_.data(), &notices_);
+    const bool has_news = !notices_.empty();
+    if (silent_) {
+      OnState();
+      return;
+    }
+    // A node's death before the grants that its recovery made.
+    if (has_news) DeliverNotices();
+    lockspace_->BeginBatch();
+    if (count > 0 && !silent_) events_->Deliver(batch_.data(), count);
+    lockspace_->ReleaseEnded();
+    lockspace_->EndBatch();
+    if (has_news) ArmTimer();
+    delivered += count;
+    has_more = count > 0 && !silent_ && lockspace_->AwaitResults();
   }
-  // A node's death before the grants that its recovery made.
-  if (news > 0) DeliverNotices();
-  lockspace_->BeginBatch();
-  if (count > 0 && !silent_) events_->Deliver(batch_.data(), count);
-  lockspace_->ReleaseEnded();
-  lockspace_->EndBatch();
-  if (news > 0) ArmTimer();
 }
 
 void UserConnection::DeliverNotices() {

@@ -23,6 +23,9 @@ constexpr uint32_t kUnlockFlags =
 // another processor has work, rarely enough that one on the same processor does not get in the way.
 constexpr uint32_t kKickEvery = 16;
 
+// So many rounds are not looked at after one that was looked at in vain.
+constexpr int kUnluckyRounds = 32;
+
 // Where a lost cancel keeps the kernel busy: one round trip to a master.
 constexpr int kBusyMs = 1;
 
@@ -487,12 +490,37 @@ size_t Lockspace::Collect(EventRecord* events, std::vector<Notice>* notices) {
     count = TakeAnswers(events);
     while (count < kBatchMax && ReadResult(events, &count)) {
     }
+    if (was_awaited_ && count == 0) luck_ = -kUnluckyRounds;
+    was_awaited_ = false;
   }
   // After the results, never before: see lockspace_watch.h.
   const size_t first = notices->size();
   watch_.Take(notices);
   HandleNotices(notices, first);
   return count;
+}
+
+bool Lockspace::AwaitResults() {
+  if (!Serves() || results_due_ == 0) return false;
+  // Whose results come from other nodes is not found here; look again only once in a while.
+  if (luck_ < 0) {
+    ++luck_;
+    return false;
+  }
+  if (submission_ != Submission::kLoop) {
+    if (!Submitter::CanSpin()) return false;
+    // A local lock's result is there as soon as its call has returned.
+    const SubmitArea& area = *port_->area();
+    const uint32_t put = area.requests_put.load(std::memory_order_relaxed);
+    if (!Submitter::SpinUntil([&area, put] {
+          return area.requests_taken.load(std::memory_order_acquire) == put;
+        })) {
+      luck_ = -kUnluckyRounds;
+      return false;
+    }
+  }
+  was_awaited_ = true;
+  return true;
 }
 
 void Lockspace::ReleaseEnded() {

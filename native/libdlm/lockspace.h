@@ -120,6 +120,10 @@ class Lockspace {
   size_t Collect(EventRecord* events, std::vector<Notice>* notices);
   void ReleaseEnded();
 
+  // Whether results are due that may well be there already, or will be in a moment, so that Collect()
+  // is worth a call. Looks for a few microseconds where another processor makes the calls.
+  bool AwaitResults();
+
   // Around the delivery of events: requests that are made meanwhile are handed over together.
   void BeginBatch() { in_batch_ = true; }
   void EndBatch();
@@ -212,6 +216,9 @@ class Lockspace {
   // Requests whose result is still to come, so that the device is not read in vain.
   size_t results_due_ = 0;
   bool was_blocking_ = false;  // the last result that was read
+  // How often AwaitResults() was right lately; below 0 it does not look.
+  int luck_ = 0;
+  bool was_awaited_ = false;
   std::vector<uint32_t> ended_;
   uint32_t batch_ = 0;
   // A result that would have been its lock's second in a batch waits here for the next one.

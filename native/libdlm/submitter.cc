@@ -13,25 +13,8 @@
 namespace stackglue::libdlm {
 namespace {
 
-// How long to look for more work before sleeping. Measured (scripts/bench): on one processor every
-// look is stolen from the loop; on two it saves the loop a system call and both of them a wake-up.
-constexpr std::chrono::microseconds kSpin{20};
-
 // One round trip to a master; also how often a lost cancel is looked for.
 constexpr std::chrono::microseconds kCancelTick{100};
-
-bool HasProcessors() {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
-}
-
-void Relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 void FutexWait(std::atomic<uint32_t>* word, uint32_t expected) {
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAIT, expected, nullptr, nullptr, 0);
@@ -46,6 +29,14 @@ void FutexWake(std::atomic<uint32_t>* word) {
 Submitter::Submitter(SubmitArea* area, int device_fd, int signal_fd)
     : area_(area), device_fd_(device_fd), signal_fd_(signal_fd) {
   area_->owner_pid.store(static_cast<uint32_t>(gettid()), std::memory_order_release);
+}
+
+bool Submitter::CanSpin() {
+  static const bool has_processors = [] {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
+  }();
+  return has_processors;
 }
 
 void Submitter::Wake(SubmitArea* area) {
@@ -94,7 +85,6 @@ bool Submitter::MayTake() const {
 
 // True: there is a request to be made. False: the end.
 bool Submitter::WaitForWork() {
-  static const bool can_spin = HasProcessors();
   const auto is_over = [this] {
     if (area_->abandoned.load(std::memory_order_acquire) != 0) return true;
     return area_->closing.load(std::memory_order_acquire) != 0 &&
@@ -104,15 +94,7 @@ bool Submitter::WaitForWork() {
   for (;;) {
     if (is_over()) return false;
     if (MayTake()) return true;
-    if (can_spin) {
-      const auto until = std::chrono::steady_clock::now() + kSpin;
-      do {
-        for (int i = 0; i < 32; ++i) {
-          if (MayTake()) return !is_over();
-          Relax();
-        }
-      } while (std::chrono::steady_clock::now() < until);
-    }
+    if (CanSpin() && SpinUntil([this] { return MayTake(); })) continue;
     area_->asleep.store(1, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (!MayTake() && !is_over()) FutexWait(&area_->asleep, 1);
