@@ -235,7 +235,8 @@ async function main() {
   await buildAddon();
   await buildTypeScript();
   if (task.vm) await installVmPackages();
-  if (isRoot) await installPackages(missingOf(task.packages ?? {}), `npm run ${name} needs packages`);
+  if (isRoot)
+    await installPackages(missingOf(task.packages ?? {}), `npm run ${name} needs packages`);
   if (task.run) process.exitCode = await start([...task.run, ...args]);
 }
 

@@ -235,14 +235,16 @@ async function withCluster(
     progress: options.progress,
   });
   try {
-    const { stdout } = await cluster.node(1).exec('uname -r');
+    const { stdout } = await cluster.node(1).exec('uname -r; grep -c ^processor /proc/cpuinfo');
+    const [kernel = '', vcpus] = stdout.split('\n');
     const processors = cpus();
     await measure(cluster, {
       cpu: processors[0]?.model.trim() ?? 'unknown',
       cores: processors.length,
       accelerator: cluster.accelerator,
-      kernel: stdout.trim(),
-      ...size,
+      kernel,
+      vcpus: Number(vcpus),
+      nodes: size.nodes,
       node: process.version,
     });
   } finally {
