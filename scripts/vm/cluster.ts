@@ -16,6 +16,7 @@ import { NoMembership, type Membership, type MembershipMode } from './membership
 import { Node } from './node.js';
 import { cacheFolder } from './paths.js';
 import { SILENT, step, type Progress } from './progress.js';
+import type { Accelerator } from './qemu.js';
 
 /** What cluster to boot. */
 export interface ClusterOptions {
@@ -24,6 +25,8 @@ export interface ClusterOptions {
   membership: MembershipMode;
   /** Memory of each node in MiB. The default, 384, has room for Node.js. */
   memoryMiB?: number | undefined;
+  /** Virtual processors of each node. The default is 1. */
+  cpus?: number | undefined;
   /** See `ImageOptions.kernel`. */
   kernel?: string | undefined;
   /** With membership `corosync`: its token timeout in milliseconds. The default is 1000. */
@@ -38,6 +41,7 @@ export interface ClusterOptions {
 
 const MAX_NODES = 32;
 const DEFAULT_MEMORY_MIB = 384;
+const DEFAULT_CPUS = 1;
 const DEFAULT_TOKEN_MS = 1000;
 
 function makeMembership(options: ClusterOptions, logs: string): Membership {
@@ -70,6 +74,8 @@ async function makeLogFolder(): Promise<string> {
 export class Cluster {
   /** How membership is decided. */
   readonly mode: MembershipMode;
+  /** How the nodes' processors are made. */
+  readonly accelerator: Accelerator;
   /** The folder with this run's logs: `n1.console.log` and so on. */
   readonly logFolder: string;
   readonly #nodes: readonly Node[];
@@ -80,11 +86,13 @@ export class Cluster {
 
   private constructor(
     options: ClusterOptions,
+    accelerator: Accelerator,
     logFolder: string,
     nodes: readonly Node[],
     hub: HubThread,
   ) {
     this.mode = options.membership;
+    this.accelerator = accelerator;
     this.logFolder = logFolder;
     this.#nodes = nodes;
     this.#hub = hub;
@@ -115,11 +123,12 @@ export class Cluster {
         node,
         nodes: count,
         memoryMiB: options.memoryMiB ?? DEFAULT_MEMORY_MIB,
+        cpus: options.cpus ?? DEFAULT_CPUS,
         hubPort: hub.port,
         log: join(logFolder, `n${node}.console.log`),
       });
     });
-    const cluster = new Cluster(options, logFolder, nodes, hub);
+    const cluster = new Cluster(options, accelerator, logFolder, nodes, hub);
     try {
       await step(progress, `Booting ${count} × ${image.kernelPackage} (${accelerator})`, () =>
         Promise.all(nodes.map((node) => node.powerOn())),
