@@ -40,6 +40,9 @@ export const EVENT_BATCH_MAX = 128;
 /** Bytes of one status block and where its parts lie: native/util/status_block.h. */
 export const STATUS_BLOCK = Object.freeze({ size: 80, status: 0, flags: 4, lockId: 8, lvb: 16 });
 
+/** Blocks in a slab: `Slabs::kBlocks` of native/binding/slabs.h. */
+export const BLOCKS_PER_SLAB = 64;
+
 /** What both native connections do. All of it on the event loop's thread; nothing waits. */
 export interface NativeConnection {
   /**
@@ -47,8 +50,7 @@ export interface NativeConnection {
    * one; or a negative number, the stack's own refusal, and then there is no lock.
    */
   lock(
-    block: Uint8Array,
-    offset: number,
+    block: number,
     mode: number,
     flags: number,
     name: string | Uint8Array,
@@ -145,6 +147,12 @@ export type NativeO2dlmConnectionClass = new (
 interface Addon {
   NativeUserConnection: NativeUserConnectionClass;
   NativeO2dlmConnection: NativeO2dlmConnectionClass;
+  /**
+   * Makes the memory of status blocks known: the slab's number. A block is named by that number times
+   * BLOCKS_PER_SLAB plus its place. The memory must outlive the locks that use it.
+   */
+  readonly registerSlab: (bytes: Uint8Array) => number;
+  readonly releaseSlab: (slab: number) => void;
   /** The simulated node dies, in every domain of that cluster: 0 or a negative errno. */
   readonly o2dlmKillNode: (cluster: string, node: number) => number;
 }
@@ -166,4 +174,10 @@ function load(): Addon {
   }
 }
 
-export const { NativeUserConnection, NativeO2dlmConnection, o2dlmKillNode } = load();
+export const {
+  NativeUserConnection,
+  NativeO2dlmConnection,
+  o2dlmKillNode,
+  registerSlab,
+  releaseSlab,
+} = load();

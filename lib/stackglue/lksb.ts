@@ -7,10 +7,8 @@
  * that were cut from it go, so no view of a value block ever shows another lock's.
  */
 import { checkObject, invalidType, outOfRange } from '../errors.js';
-import { STATUS_BLOCK } from '../native.js';
+import { BLOCKS_PER_SLAB, registerSlab, releaseSlab, STATUS_BLOCK } from '../native.js';
 import type { ClusterConnection } from './connection.js';
-
-const BLOCKS_PER_SLAB = 64;
 
 /** What the glue and the stacks keep in a lock status block. */
 export interface LksbState {
@@ -20,6 +18,8 @@ export interface LksbState {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
   readonly offset: number;
+  /** How native code knows this block. */
+  readonly block: number;
   /** The transaction that its locks are of, or undefined. */
   readonly transactionId: bigint | undefined;
   /** The stack's index of its lock, or -1. */
@@ -37,6 +37,10 @@ export interface LksbState {
 let slabBytes: Uint8Array = new Uint8Array(0);
 let slabWords: Int32Array = new Int32Array(0);
 let slabOffset = 0;
+let slabNumber = 0;
+
+/** Nothing can use a slab's memory any more when its view is collected. */
+const unused = new FinalizationRegistry<number>((slab) => releaseSlab(slab));
 
 function newState(transactionId: bigint | undefined): LksbState {
   if (slabOffset === slabBytes.length) {
@@ -45,6 +49,8 @@ function newState(transactionId: bigint | undefined): LksbState {
     slabBytes = new Uint8Array(memory);
     slabWords = new Int32Array(memory);
     slabOffset = 0;
+    slabNumber = registerSlab(slabBytes);
+    unused.register(slabBytes, slabNumber);
   }
   const offset = slabOffset;
   slabOffset += STATUS_BLOCK.size;
@@ -53,6 +59,7 @@ function newState(transactionId: bigint | undefined): LksbState {
     bytes: slabBytes,
     words: slabWords,
     offset,
+    block: slabNumber * BLOCKS_PER_SLAB + offset / STATUS_BLOCK.size,
     transactionId,
     index: -1,
     astarg: undefined,

@@ -44,8 +44,11 @@ export class NativeLocks {
     name: string | Uint8Array,
   ): number {
     const state = lksbState(lksb);
-    const { bytes, offset, transactionId } = state;
-    const index = native.lock(bytes, offset, mode, flags, name, transactionId);
+    const { block, transactionId } = state;
+    const index =
+      transactionId === undefined
+        ? native.lock(block, mode, flags, name)
+        : native.lock(block, mode, flags, name, transactionId);
     if (index < 0) return index;
     state.index = index;
     this.#locks[index] = lksb;

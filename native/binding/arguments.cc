@@ -20,20 +20,16 @@ bool LockName::Read(const Napi::Value& value) {
   return true;
 }
 
-std::optional<StatusBlock> ReadStatusBlock(const Napi::Value& chunk, const Napi::Value& offset) {
-  const auto start = ReadInteger<uint32_t>(offset);
-  napi_typedarray_type type;
-  size_t length = 0;
-  void* bytes = nullptr;
-  if (!start || napi_get_typedarray_info(chunk.Env(), chunk, &type, &length, &bytes, nullptr,
-                                         nullptr) != napi_ok) {
+std::optional<SharedMemory> SharedMemory::Of(const Napi::Value& value) {
+  SharedMemory memory{};
+  napi_value buffer = nullptr;
+  bool can_be_detached = true;
+  if (napi_get_typedarray_info(value.Env(), value, &memory.type, &memory.length, &memory.data,
+                               &buffer, nullptr) != napi_ok ||
+      napi_is_arraybuffer(value.Env(), buffer, &can_be_detached) != napi_ok || can_be_detached) {
     return std::nullopt;
   }
-  if (type != napi_uint8_array || *start % alignof(uint32_t) != 0 || length < StatusBlock::kSize ||
-      *start > length - StatusBlock::kSize) {
-    return std::nullopt;
-  }
-  return StatusBlock(static_cast<uint8_t*>(bytes) + *start);
+  return memory;
 }
 
 Napi::Value ThrowBadArguments(Napi::Env env, const char* method) {

@@ -10,8 +10,6 @@
 #include <string>
 #include <string_view>
 
-#include "util/status_block.h"
-
 namespace stackglue::binding {
 
 // A lock's name: the UTF-8 bytes of a string, or the bytes of a Uint8Array.
@@ -29,8 +27,16 @@ class LockName {
   size_t size_ = 0;
 };
 
-// The status block at `offset` of a Uint8Array over shared memory; none when it does not lie there.
-std::optional<StatusBlock> ReadStatusBlock(const Napi::Value& chunk, const Napi::Value& offset);
+// What a typed array over shared memory shows. Other memory may be detached by JavaScript, so native
+// code keeps no pointer to it.
+struct SharedMemory {
+  napi_typedarray_type type;
+  size_t length;  // elements
+  void* data;
+
+  // None when `value` is something else.
+  static std::optional<SharedMemory> Of(const Napi::Value& value);
+};
 
 // An integer in the range of T; none for anything else.
 template <typename T>

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "binding/arguments.h"
+
 namespace stackglue::binding {
 
 EventChannel::EventChannel(Napi::Int32Array batch, Napi::Function on_events)
@@ -14,14 +16,9 @@ bool EventChannel::Accepts(const Napi::CallbackInfo& info) {
   if (info.Length() < 4 || !info[0].IsObject() || !info[2].IsFunction() || !info[3].IsFunction()) {
     return false;
   }
-  napi_typedarray_type type;
-  size_t length = 0;
-  napi_value memory = nullptr;
-  bool can_be_detached = true;
-  return napi_get_typedarray_info(info.Env(), info[1], &type, &length, nullptr, &memory, nullptr) ==
-             napi_ok &&
-         napi_is_arraybuffer(info.Env(), memory, &can_be_detached) == napi_ok && !can_be_detached &&
-         type == napi_int32_array && length * sizeof(int32_t) >= kBatchMax * sizeof(EventRecord);
+  const auto memory = SharedMemory::Of(info[1]);
+  return memory && memory->type == napi_int32_array &&
+         memory->length * sizeof(int32_t) >= kBatchMax * sizeof(EventRecord);
 }
 
 void EventChannel::Deliver(const EventRecord* events, size_t count) {

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "binding/arguments.h"
+#include "binding/slabs.h"
 
 namespace stackglue::binding {
 
@@ -43,9 +44,6 @@ std::optional<uint64_t> ReadTransaction(const Napi::Value& value) {
 Napi::Function UserConnection::Define(Napi::Env env) {
   return DefineClass(env, "NativeUserConnection",
                      {
-                         InstanceMethod<&UserConnection::Lock>("lock"),
-                         InstanceMethod<&UserConnection::Convert>("convert"),
-                         InstanceMethod<&UserConnection::Unlock>("unlock"),
                          InstanceMethod<&UserConnection::DeadlockCancel>("deadlockCancel"),
                          InstanceMethod<&UserConnection::Purge>("purge"),
                          InstanceMethod<&UserConnection::Members>("members"),
@@ -82,6 +80,10 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info
   options.flags = *flags;
   options.submission = static_cast<Lockspace::Submission>(*submission);
 
+  DefineCall<&UserConnection::Lock>(info, "lock");
+  DefineCall<&UserConnection::Convert>(info, "convert");
+  DefineCall<&UserConnection::Unlock>(info, "unlock");
+  slabs_ = Slabs::Of(env);
   napi_get_uv_event_loop(env, &loop_);
   ObjectWrap::Ref();  // until the last handle is closed
   events_ =
@@ -109,44 +111,79 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info
 
 UserConnection::~UserConnection() = default;
 
-Napi::Value UserConnection::Lock(const Napi::CallbackInfo& info) {
-  const auto status_block = ReadStatusBlock(info[0], info[1]);
-  const auto mode = ReadInteger<int32_t>(info[2]);
-  const auto flags = ReadInteger<uint32_t>(info[3]);
-  const auto xid = ReadTransaction(info[5]);
+// The calls of every lock, on plain Node-API: each of its own calls is saved twice for each lock.
+
+template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
+napi_value UserConnection::Call(napi_env env, napi_callback_info info) {
+  napi_value arguments[kArgumentsMax];
+  size_t count = kArgumentsMax;
+  void* self = nullptr;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, &self);
+  return (static_cast<UserConnection*>(self)->*Method)(env, count, arguments);
+}
+
+template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
+void UserConnection::DefineCall(const Napi::CallbackInfo& info, const char* name) {
+  const napi_env env = info.Env();
+  napi_value function = nullptr;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, &UserConnection::Call<Method>, this, &function);
+  // Who has the function has this object.
+  napi_set_named_property(env, function, "connection", info.This());
+  napi_set_named_property(env, info.This(), name, function);
+}
+
+napi_value UserConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
+  uint32_t block = 0;
+  int32_t mode = 0;
+  uint32_t flags = 0;
   LockName name;
-  if (!status_block || !mode || !flags || !xid || !name.Read(info[4])) {
-    return ThrowBadArguments(info.Env(), "lock");
+  std::optional<uint64_t> xid = 0;
+  if (count > 4) xid = ReadTransaction({env, arguments[4]});
+  if (count < 4 || napi_get_value_uint32(env, arguments[0], &block) != napi_ok ||
+      napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
+      napi_get_value_uint32(env, arguments[2], &flags) != napi_ok ||
+      !name.Read({env, arguments[3]}) || !xid) {
+    return ThrowBadArguments(env, "lock");
   }
+  const auto status_block = slabs_->Find(block);
+  if (!status_block) return ThrowBadArguments(env, "lock");
   int64_t result = -ENOTCONN;
   if (lockspace_ && !silent_) {
     try {
-      result = lockspace_->Lock(*mode, *flags, *xid, name.view(), *status_block);
+      result = lockspace_->Lock(mode, flags, *xid, name.view(), *status_block);
     } catch (const std::bad_alloc&) {
       result = -ENOMEM;
     }
   }
-  return ResultNumber(info.Env(), result);
+  return ResultNumber(env, result);
 }
 
-Napi::Value UserConnection::Convert(const Napi::CallbackInfo& info) {
-  const auto index = ReadInteger<uint32_t>(info[0]);
-  const auto mode = ReadInteger<int32_t>(info[1]);
-  const auto flags = ReadInteger<uint32_t>(info[2]);
-  const auto xid = ReadTransaction(info[3]);
-  if (!index || !mode || !flags || !xid) return ThrowBadArguments(info.Env(), "convert");
+napi_value UserConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
+  uint32_t index = 0;
+  int32_t mode = 0;
+  uint32_t flags = 0;
+  std::optional<uint64_t> xid = 0;
+  if (count > 3) xid = ReadTransaction({env, arguments[3]});
+  if (count < 3 || napi_get_value_uint32(env, arguments[0], &index) != napi_ok ||
+      napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
+      napi_get_value_uint32(env, arguments[2], &flags) != napi_ok || !xid) {
+    return ThrowBadArguments(env, "convert");
+  }
   int result = -ENOTCONN;
-  if (lockspace_ && !silent_) result = lockspace_->Convert(*index, *mode, *flags, *xid);
-  return ResultNumber(info.Env(), result);
+  if (lockspace_ && !silent_) result = lockspace_->Convert(index, mode, flags, *xid);
+  return ResultNumber(env, result);
 }
 
-Napi::Value UserConnection::Unlock(const Napi::CallbackInfo& info) {
-  const auto index = ReadInteger<uint32_t>(info[0]);
-  const auto flags = ReadInteger<uint32_t>(info[1]);
-  if (!index || !flags) return ThrowBadArguments(info.Env(), "unlock");
+napi_value UserConnection::Unlock(napi_env env, size_t count, const napi_value* arguments) {
+  uint32_t index = 0;
+  uint32_t flags = 0;
+  if (count < 2 || napi_get_value_uint32(env, arguments[0], &index) != napi_ok ||
+      napi_get_value_uint32(env, arguments[1], &flags) != napi_ok) {
+    return ThrowBadArguments(env, "unlock");
+  }
   int result = -ENOTCONN;
-  if (lockspace_ && !silent_) result = lockspace_->Unlock(*index, *flags);
-  return ResultNumber(info.Env(), result);
+  if (lockspace_ && !silent_) result = lockspace_->Unlock(index, flags);
+  return ResultNumber(env, result);
 }
 
 Napi::Value UserConnection::DeadlockCancel(const Napi::CallbackInfo& info) {

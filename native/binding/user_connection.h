@@ -27,6 +27,7 @@
 
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
+#include "binding/slabs.h"
 #include "libdlm/lockspace.h"
 
 namespace stackglue::binding {
@@ -40,9 +41,14 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   ~UserConnection() override;
 
  private:
-  Napi::Value Lock(const Napi::CallbackInfo& info);
-  Napi::Value Convert(const Napi::CallbackInfo& info);
-  Napi::Value Unlock(const Napi::CallbackInfo& info);
+  static constexpr size_t kArgumentsMax = 5;
+  template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
+  static napi_value Call(napi_env env, napi_callback_info info);
+  template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
+  void DefineCall(const Napi::CallbackInfo& info, const char* name);
+  napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
   Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
   Napi::Value Purge(const Napi::CallbackInfo& info);
   Napi::Value Members(const Napi::CallbackInfo& info);
@@ -85,6 +91,7 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   std::unique_ptr<Napi::AsyncContext> state_context_;
   std::unique_ptr<CleanupHook> cleanup_hook_;
 
+  const Slabs* slabs_ = nullptr;
   uv_loop_t* loop_ = nullptr;
   Poll keeper_poll_;
   Poll signal_poll_;

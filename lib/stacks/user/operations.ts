@@ -108,7 +108,9 @@ export function createOperations(options: OperationsOptions): StackOperations {
       if ((flags & DLM_LKF.CONVERT) === 0) return locks.lock(native, lksb, mode, fsdlmFlags, name);
       const { index, transactionId } = lksbState(lksb);
       if (index < 0) return -errno.EINVAL;
-      return native.convert(index, mode, fsdlmFlags, transactionId);
+      return transactionId === undefined
+        ? native.convert(index, mode, fsdlmFlags)
+        : native.convert(index, mode, fsdlmFlags, transactionId);
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
