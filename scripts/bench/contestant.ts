@@ -42,9 +42,9 @@ export class Contestant {
     this.#lines = process.lines;
   }
 
-  /** The C program. */
-  static c(node: Node, lockspace: string): Promise<Contestant> {
-    return Contestant.#start(node, `exec ./${REFERENCE} ${lockspace}`);
+  /** The C program; it asks for the next lock from its own loop, or from inside the callback. */
+  static c(node: Node, lockspace: string, asks: 'loop' | 'callback' = 'loop'): Promise<Contestant> {
+    return Contestant.#start(node, `exec ./${REFERENCE} ${lockspace} ${asks}`);
   }
 
   /** The JavaScript program. A `submit` that this build of the product does not know is ignored. */
