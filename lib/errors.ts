@@ -58,7 +58,9 @@ export type DlmErrorCode =
   /** The lock status block has never been locked. */
   | 'ERR_DLM_LKSB_UNUSED'
   /** No hangup is pending. */
-  | 'ERR_DLM_NO_HANGUP';
+  | 'ERR_DLM_NO_HANGUP'
+  /** `DLM_LKF.TIMEOUT` was asked for, which no current kernel honours. */
+  | 'ERR_DLM_TIMEOUT_FLAG';
 
 /** What went wrong, and where. */
 export interface DlmErrorDetails {

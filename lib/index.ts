@@ -12,6 +12,7 @@ export {
   DLM_ERRNO,
   DLM_LKF,
   DLM_LOCK,
+  DLM_SBF,
   GROUP_NAME_MAX,
   STACK_LABEL_LEN,
   type LockMode,
@@ -55,6 +56,7 @@ export const clusterThisNode = defaultGlue.clusterThisNode.bind(defaultGlue);
 export const dlmLock = defaultGlue.dlmLock.bind(defaultGlue);
 export const dlmUnlock = defaultGlue.dlmUnlock.bind(defaultGlue);
 export const dlmLockStatus = defaultGlue.dlmLockStatus.bind(defaultGlue);
+export const dlmLockFlags = defaultGlue.dlmLockFlags.bind(defaultGlue);
 export const dlmLvbValid = defaultGlue.dlmLvbValid.bind(defaultGlue);
 export const dlmLvb = defaultGlue.dlmLvb.bind(defaultGlue);
 export const dlmDumpLksb = defaultGlue.dlmDumpLksb.bind(defaultGlue);

@@ -23,7 +23,7 @@ import {
 } from '../errors.js';
 import { checkFlags, checkLksb, checkPlock, checkUsed } from './checks.js';
 import { ClusterConnection, type RecoveryHandler } from './connection.js';
-import { lksbState, type DlmLksb } from './lksb.js';
+import { lksbState, readFlags, type DlmLksb } from './lksb.js';
 import type { ClusterMember, NoticeHandler } from './notices.js';
 import type { PlockRequest, StackPlugin } from './plugin.js';
 import {
@@ -288,10 +288,17 @@ export class StackGlue {
           { op: 'lock', errno: errno.EBUSY },
         );
       }
-      state.astarg = arguments.length > 5 ? astarg : lksb;
     }
+    const { connection: connectionBefore, astarg: astargBefore } = state;
     state.connection = connection;
-    return connection.plugin.operations.dlmLock(connection, mode, lksb, flags, name);
+    if ((flags & DLM_LKF.CONVERT) === 0) state.astarg = arguments.length > 5 ? astarg : lksb;
+    try {
+      return connection.plugin.operations.dlmLock(connection, mode, lksb, flags, name);
+    } catch (error) {
+      state.connection = connectionBefore;
+      state.astarg = astargBefore;
+      throw error;
+    }
   }
 
   /**
@@ -313,6 +320,15 @@ export class StackGlue {
   /** `ocfs2_dlm_lock_status`: 0 or a negative errno. */
   dlmLockStatus(lksb: DlmLksb): number {
     return operationsOf(lksb, 'lockStatus').lockStatus(lksb);
+  }
+
+  /**
+   * The flags of the lock's last completion, `DLM_SBF`: whether it was demoted or granted in another
+   * mode, whether its value block is invalid. 0 on `o2cb`, which has none.
+   */
+  dlmLockFlags(lksb: DlmLksb): number {
+    const operations = operationsOf(lksb, 'lockFlags');
+    return operations.lockFlags?.(lksb) ?? readFlags(lksbState(lksb));
   }
 
   /** `ocfs2_dlm_lvb_valid`: whether the value block can be trusted. */

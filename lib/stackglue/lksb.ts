@@ -1,6 +1,6 @@
 /**
  * The lock status block: `ocfs2_dlm_lksb`, one type for every stack. The caller never looks inside;
- * `lockStatus`, `lvb` and `lvbValid` do.
+ * `lockStatus`, `lockFlags`, `lvb` and `lvbValid` do.
  *
  * Its bytes lie in shared memory that native code writes between two callbacks. Blocks are cut off a
  * slab one after the other and never handed out twice: a slab goes when the last lksb and value block

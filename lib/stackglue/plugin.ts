@@ -42,6 +42,8 @@ export interface StackOperations {
   dlmUnlock(connection: ClusterConnection, lksb: DlmLksb, flags: number, astarg: unknown): number;
   /** The lock's status as 0 or a negative errno. */
   lockStatus(lksb: DlmLksb): number;
+  /** `DLM_SBF` of the last completion. Absent where native code writes them to the status block. */
+  lockFlags?(lksb: DlmLksb): number;
   /** Whether the value block can be trusted. */
   lvbValid(lksb: DlmLksb): boolean;
   /** The value block: the lock's own bytes, live. */

@@ -33,6 +33,7 @@ const OPERATIONS = [
 ] as const satisfies (keyof StackOperations)[];
 const OPTIONAL_OPERATIONS = [
   'plock',
+  'lockFlags',
   'members',
   'dumpLksb',
   'setRef',

@@ -217,6 +217,16 @@ export class Cluster {
     await this.shape(b, a, {});
   }
 
+  /** Begins to keep every Ethernet frame that a node sends to the cluster's network. */
+  async startCapture(): Promise<void> {
+    await this.#hub.startCapture();
+  }
+
+  /** Ends the capture; resolves to the frames, in order. */
+  async endCapture(): Promise<Uint8Array[]> {
+    return this.#hub.endCapture();
+  }
+
   /** Ends all virtual machines. Resolves when none is left. May be called again. */
   close(): Promise<void> {
     this.#closing ??= this.#close();

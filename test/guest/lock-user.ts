@@ -1,6 +1,6 @@
 /**
  * A program that takes a lock on stack `user` and then ends in the way that its arguments say:
- * `group resource ending`. It prints "held" once it has the lock.
+ * `group resource ending [flags]`. It prints "held" once it has the lock.
  */
 import {
   clusterConnect,
@@ -15,7 +15,8 @@ import {
   setLockingProtocol,
 } from '../../lib/index.js';
 
-const [group = '', resource = '', ending = ''] = process.argv.slice(2);
+const [group = '', resource = '', ending = '', flags = String(DLM_LKF.VALBLK)] =
+  process.argv.slice(2);
 const lksb = new DlmLksb();
 
 setLockingProtocol({
@@ -34,7 +35,7 @@ const connection = await clusterConnect({
   group,
   recoveryHandler: () => undefined,
 });
-dlmLock(connection, DLM_LOCK.EX, lksb, DLM_LKF.VALBLK, resource);
+dlmLock(connection, DLM_LOCK.EX, lksb, Number(flags), resource);
 
 function end(): void {
   switch (ending) {

@@ -9,5 +9,6 @@ for (const kernel of KERNELS) {
 
     describeInGuest('stack user under stress', getNode, 'dist/test/guest/stress.spec.js');
     describeInGuest('stack user', getNode, 'dist/test/guest/user-stack.spec.js');
+    describeInGuest('modes and flags of stack user', getNode, 'dist/test/guest/flags.spec.js');
   });
 }
