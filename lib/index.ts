@@ -42,8 +42,14 @@ export {
 
 /** The process's own glue: the kernel's singleton. */
 export const defaultGlue = new StackGlue();
-defaultGlue.register(createO2cbPlugin());
-defaultGlue.register(createUserPlugin());
+/**
+ * The plugins that it has from the start, to be unregistered by a program that wants other options:
+ * `defaultGlue.unregister(userPlugin); defaultGlue.register(createUserPlugin({ submit: 'keeper' }))`.
+ */
+export const o2cbPlugin = createO2cbPlugin();
+export const userPlugin = createUserPlugin();
+defaultGlue.register(o2cbPlugin);
+defaultGlue.register(userPlugin);
 
 export const setLockingProtocol = defaultGlue.setLockingProtocol.bind(defaultGlue);
 export const setMaxProtoVersion = defaultGlue.setMaxProtoVersion.bind(defaultGlue);

@@ -49,13 +49,7 @@ export interface NativeConnection {
    * Asks for a new lock. Returns its index, from 0, which names it in every event until the final
    * one; or a negative number, the stack's own refusal, and then there is no lock.
    */
-  lock(
-    block: number,
-    mode: number,
-    flags: number,
-    name: string | Uint8Array,
-    xid?: bigint,
-  ): number;
+  lock(block: number, mode: number, flags: number, name: string | Uint8Array, xid?: bigint): number;
   /** Asks for another mode. 0, or the stack's refusal, negative. */
   convert(index: number, mode: number, flags: number, xid?: bigint): number;
   /** Asks for the unlock, or for a cancel. 0, or the stack's refusal, negative. */

@@ -27,8 +27,8 @@ class LockName {
   size_t size_ = 0;
 };
 
-// What a typed array over shared memory shows. Other memory may be detached by JavaScript, so native
-// code keeps no pointer to it.
+// What a typed array over shared memory shows. Other memory may be detached by JavaScript, so
+// native code keeps no pointer to it.
 struct SharedMemory {
   napi_typedarray_type type;
   size_t length;  // elements

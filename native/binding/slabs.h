@@ -1,5 +1,5 @@
-// The memory of status blocks, by number: JavaScript names a block by its slab's number and its place
-// there, which is cheap to hand over and can be checked.
+// The memory of status blocks, by number: JavaScript names a block by its slab's number and its
+// place there, which is cheap to hand over and can be checked.
 //
 // Threads: each environment has its own, for its own thread.
 #ifndef STACKGLUE_NATIVE_BINDING_SLABS_H_

@@ -2,11 +2,12 @@
 // and what it is told: libdlm/keeper_protocol.h.
 //
 // It ends when the service does, or is told to, as soon as the lockspace is given up; nothing else
-// ends it but SIGKILL, which takes the service's promise not to wait with it. While the lockspace is
-// stopped it may stay behind, in state D (dlm_user_request, dlm_clear_proc_locks): that is its work.
+// ends it but SIGKILL, which takes the service's promise not to wait with it. While the lockspace
+// is stopped it may stay behind, in state D (dlm_user_request, dlm_clear_proc_locks): that is its
+// work.
 //
-// Threads: the main one talks to the service and watches the cluster; the worker opens the lockspace,
-// makes the calls if that is the keeper's part, and gives the lockspace up.
+// Threads: the main one talks to the service and watches the cluster; the worker opens the
+// lockspace, makes the calls if that is the keeper's part, and gives the lockspace up.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>

@@ -25,8 +25,8 @@ class Opener {
   int device_fd() const { return device_fd_; }
   const libdlm::KeeperVersions& versions() const { return versions_; }
 
-  // Gives up all locks, if no other process has a descriptor of the open file, and the lockspace, if
-  // nobody else on this node has one. Waits for the cluster.
+  // Gives up all locks, if no other process has a descriptor of the open file, and the lockspace,
+  // if nobody else on this node has one. Waits for the cluster.
   void Shut();
 
  private:

@@ -1,6 +1,6 @@
-// Watches what the kernel does not tell: whether the cluster has a quorum (corosync's libquorum) and
-// whether dlm_controld is there (libdlmcontrol). Where a library or daemon is missing, that part is
-// left out: a cluster may be run by something else.
+// Watches what the kernel does not tell: whether the cluster has a quorum (corosync's libquorum)
+// and whether dlm_controld is there (libdlmcontrol). Where a library or daemon is missing, that
+// part is left out: a cluster may be run by something else.
 //
 // Threads: one.
 #ifndef STACKGLUE_NATIVE_KEEPER_SENTRY_H_

@@ -19,9 +19,7 @@ namespace {
 
 // posix_spawn(3) copies a descriptor to its number in the keeper, and one that has it already stays
 // closed on exec; so what is handed over is out of the way of those numbers.
-int Above(int fd) {
-  return fcntl(fd, F_DUPFD_CLOEXEC, kKeeperArea + 1);
-}
+int Above(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, kKeeperArea + 1); }
 
 }  // namespace
 
@@ -66,8 +64,7 @@ int KeeperClient::Start(const KeeperRequest& request, int signal_fd, int area_fd
   std::string title = "stackglue-keeper";
   std::string name = request.name;  // for those who look at a list of processes
   char* const arguments[] = {title.data(), name.data(), nullptr};
-  const int error =
-      posix_spawn(&starter_, path.c_str(), &actions, &attributes, arguments, environ);
+  const int error = posix_spawn(&starter_, path.c_str(), &actions, &attributes, arguments, environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   for (const int fd : given) {

@@ -20,8 +20,8 @@ class KeeperClient {
   // The keeper gives the lockspace up and ends, whenever it can.
   ~KeeperClient();
 
-  // Starts the program that lies beside this addon. `signal_fd` and `area_fd` are handed to a keeper
-  // that makes the calls, else -1. Returns 0 or an errno.
+  // Starts the program that lies beside this addon. `signal_fd` and `area_fd` are handed to a
+  // keeper that makes the calls, else -1. Returns 0 or an errno.
   int Start(const KeeperRequest& request, int signal_fd, int area_fd);
 
   // Readable when Receive() has something; -1 before Start() and after the end.

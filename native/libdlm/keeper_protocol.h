@@ -1,9 +1,9 @@
 // What a connection and its keeper say to each other: messages of one sequenced-packet socket.
 //
 // The keeper is a small process that opens the lockspace, holds a descriptor of the same open file
-// and releases the lockspace. All three wait for the cluster, and a process that waits so cannot even
-// be killed; the keeper is there to wait in place of the service. The end of the service closes the
-// socket, which tells the keeper to end too.
+// and releases the lockspace. All three wait for the cluster, and a process that waits so cannot
+// even be killed; the keeper is there to wait in place of the service. The end of the service
+// closes the socket, which tells the keeper to end too.
 //
 // Threads: plain values.
 #ifndef STACKGLUE_NATIVE_LIBDLM_KEEPER_PROTOCOL_H_
@@ -24,17 +24,18 @@ inline constexpr int kKeeperArea = 5;
 
 enum class KeeperRequestKind : uint32_t {
   kOpen,   // once, first
-  kClose,  // give up the lockspace and end, as the socket's end would have it, but say when it is done
+  kClose,  // give up the lockspace and end, as the socket's end would have it, but say when it is
+           // done
   kNames,  // tell the nodes' names (again)
 };
 
 struct KeeperRequest {
   KeeperRequestKind kind;
   // The rest is kOpen's.
-  uint32_t create;         // create the lockspace where this process may, else only open it
+  uint32_t create;           // create the lockspace where this process may, else only open it
   uint32_t lockspace_flags;  // DLM_LSFL_*
-  uint32_t device_mode;    // when it is created
-  uint32_t submits;        // the keeper makes the calls of the area
+  uint32_t device_mode;      // when it is created
+  uint32_t submits;          // the keeper makes the calls of the area
   char name[DLM_LOCKSPACE_LEN + 1];
   char library[4096];  // path of libdlm; empty: the usual names
 };

@@ -279,8 +279,8 @@ SubmitRequest* Lockspace::Reserve(uint32_t index, const LockRecord* record, Oper
   SubmitRequest* request;
   if (waiting_.empty() && HasRoom()) {
     SubmitArea* area = port_->area();
-    request = &area->requests[area->requests_put.load(std::memory_order_relaxed) %
-                              SubmitArea::kSlots];
+    request =
+        &area->requests[area->requests_put.load(std::memory_order_relaxed) % SubmitArea::kSlots];
   } else {
     request = &waiting_.emplace_back();
   }
@@ -397,8 +397,8 @@ void Lockspace::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint
   Commit();
 }
 
-// Whether what is under way may be cancelled: 0 when a cancel would have nothing to do, 1 when it may
-// be, by invariant 1.
+// Whether what is under way may be cancelled: 0 when a cancel would have nothing to do, 1 when it
+// may be, by invariant 1.
 int Lockspace::EndsByCancel(const LockRecord* record) const {
   const bool ends_by_itself = record->operation == Pending::kLock &&
                               (record->request_flags & (DLM_LKF_NOQUEUE | DLM_LKF_ORPHAN)) != 0;
@@ -512,9 +512,8 @@ bool Lockspace::AwaitResults() {
     // A local lock's result is there as soon as its call has returned.
     const SubmitArea& area = *port_->area();
     const uint32_t put = area.requests_put.load(std::memory_order_relaxed);
-    if (!Submitter::SpinUntil([&area, put] {
-          return area.requests_taken.load(std::memory_order_acquire) == put;
-        })) {
+    if (!Submitter::SpinUntil(
+            [&area, put] { return area.requests_taken.load(std::memory_order_acquire) == put; })) {
       luck_ = -kUnluckyRounds;
       return false;
     }

@@ -1,9 +1,9 @@
 // One open lockspace of the kernel's DLM and the locks that this process has in it.
 //
-// Nothing here waits for the cluster. What does is done by others: the keeper, a process of our own,
-// opens the lockspace, holds it open and gives it up (keeper_protocol.h), and requests are put into an
-// area from which a submitter takes them to the kernel (submitter.h): the lockspace's thread, the
-// keeper, or, if the caller prefers that, the loop itself.
+// Nothing here waits for the cluster. What does is done by others: the keeper, a process of our
+// own, opens the lockspace, holds it open and gives it up (keeper_protocol.h), and requests are put
+// into an area from which a submitter takes them to the kernel (submitter.h): the lockspace's
+// thread, the keeper, or, if the caller prefers that, the loop itself.
 //
 // Threads: all of it is the loop's.
 //
@@ -54,11 +54,11 @@ class Lockspace {
   enum class Submission { kThread = 0, kLoop = 1, kKeeper = 2 };
 
   struct Options {
-    std::string name;          // at most DLM_LOCKSPACE_LEN bytes
-    std::string library;       // path of libdlm; empty: the usual names
-    bool create = true;        // create the lockspace where this process may, else only open it
-    uint32_t flags = 0;        // DLM_LSFL_*, when it is created
-    mode_t mode = 0600;        // of the device, when it is created
+    std::string name;     // at most DLM_LOCKSPACE_LEN bytes
+    std::string library;  // path of libdlm; empty: the usual names
+    bool create = true;   // create the lockspace where this process may, else only open it
+    uint32_t flags = 0;   // DLM_LSFL_*, when it is created
+    mode_t mode = 0600;   // of the device, when it is created
     Submission submission = Submission::kThread;
   };
 
@@ -73,8 +73,8 @@ class Lockspace {
   State state() const { return state_; }
   // Why it is kFailed.
   const OpenResult& open_result() const { return open_result_; }
-  // Every lock is gone, and every request is refused: the lockspace was released by somebody else on
-  // this node, or the keeper that made the calls has died.
+  // Every lock is gone, and every request is refused: the lockspace was released by somebody else
+  // on this node, or the keeper that made the calls has died.
   bool is_lost() const { return is_lost_; }
 
   // No request is served for the time being, as far as is known.
@@ -114,14 +114,15 @@ class Lockspace {
   // The completion is an event of kind kCall with `ticket` as its index.
   int Purge(int32_t node, int32_t pid, uint32_t ticket);
 
-  // Gathers up to kBatchMax events that are ready, status blocks already written; what `notices` are
-  // given has happened before the events. After delivery call ReleaseEnded(). Returns how many, 0
-  // when nothing is ready.
+  // Gathers up to kBatchMax events that are ready, status blocks already written; what `notices`
+  // are given has happened before the events. After delivery call ReleaseEnded(). Returns how many,
+  // 0 when nothing is ready.
   size_t Collect(EventRecord* events, std::vector<Notice>* notices);
   void ReleaseEnded();
 
-  // Whether results are due that may well be there already, or will be in a moment, so that Collect()
-  // is worth a call. Looks for a few microseconds where another processor makes the calls.
+  // Whether results are due that may well be there already, or will be in a moment, so that
+  // Collect() is worth a call. Looks for a few microseconds where another processor makes the
+  // calls.
   bool AwaitResults();
 
   // Around the delivery of events: requests that are made meanwhile are handed over together.

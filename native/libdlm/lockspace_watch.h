@@ -5,15 +5,15 @@
 // configfs before it restarts the lockspace, so a change that is read from the watch after a result
 // was read from the lockspace's device includes every departure whose recovery led to that result.
 //
-// A departure is a failure when the node's comms directory went too, and an orderly leave otherwise:
-// the same test that the kernel applies before it calls recover_slot
+// A departure is a failure when the node's comms directory went too, and an orderly leave
+// otherwise: the same test that the kernel applies before it calls recover_slot
 // (fs/dlm/member.c:dlm_lsop_recover_slot). Orderly leaves are told once the lockspace is started
 // again, because a lockspace that this node itself leaves loses its members in the same way.
 //
 // The lockspace is stopped and started by a write to its `control` in sysfs, which inotify tells of
-// when it has been done; `recover_status` tells how far the recovery has come. The kernel stops it by
-// itself when dlm_controld goes (fs/dlm/user.c:monitor_device_close), which nothing tells of, so it
-// has to be looked at now and then too.
+// when it has been done; `recover_status` tells how far the recovery has come. The kernel stops it
+// by itself when dlm_controld goes (fs/dlm/user.c:monitor_device_close), which nothing tells of, so
+// it has to be looked at now and then too.
 //
 // Threads: the loop. Nothing here waits.
 #ifndef STACKGLUE_NATIVE_LIBDLM_LOCKSPACE_WATCH_H_

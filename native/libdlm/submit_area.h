@@ -1,10 +1,10 @@
-// The memory through which requests go from the loop to whoever makes the calls into the kernel (the
-// submitter: a thread of this process, the keeper process, or the loop itself), and refusals come
-// back.
+// The memory through which requests go from the loop to whoever makes the calls into the kernel
+// (the submitter: a thread of this process, the keeper process, or the loop itself), and refusals
+// come back.
 //
-// Two rings, each with one writer and one reader, that may lie in memory shared by two processes: no
-// pointers, and indexes that only grow. A ring's slots from `taken` to `put` are its reader's, the
-// others its writer's.
+// Two rings, each with one writer and one reader, that may lie in memory shared by two processes:
+// no pointers, and indexes that only grow. A ring's slots from `taken` to `put` are its reader's,
+// the others its writer's.
 //
 // Threads: the members say who writes them.
 #ifndef STACKGLUE_NATIVE_LIBDLM_SUBMIT_AREA_H_

@@ -1,5 +1,5 @@
-// What a lockspace and the thread that makes its calls share: the area, the device and the eventfd by
-// which the loop is signalled. A thread that waits in the kernel may outlive its lockspace.
+// What a lockspace and the thread that makes its calls share: the area, the device and the eventfd
+// by which the loop is signalled. A thread that waits in the kernel may outlive its lockspace.
 //
 // Threads: the loop, and the lockspace's thread.
 #ifndef STACKGLUE_NATIVE_LIBDLM_SUBMIT_PORT_H_
@@ -29,8 +29,8 @@ class SubmitPort {
   // Takes the device's descriptor over; once, before a thread is started.
   void set_device_fd(int fd) { device_fd_ = fd; }
 
-  // Starts the lockspace's thread, which serves the area. The thread keeps the port. Returns 0 or an
-  // errno.
+  // Starts the lockspace's thread, which serves the area. The thread keeps the port. Returns 0 or
+  // an errno.
   static int StartThread(const std::shared_ptr<SubmitPort>& port);
 
   // The loop, or the thread, will not use the device any more. Whoever says so last closes it.

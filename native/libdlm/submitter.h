@@ -1,8 +1,8 @@
 // Makes the calls into the kernel that the requests of a SubmitArea ask for, one after the other.
 //
 // A call waits in the kernel while the lockspace recovers or has no quorum (fs/dlm/lock.c:
-// dlm_lock_recovery), uninterruptibly and however long that lasts. So none is made while the area is
-// paused; one that is under way when the lockspace stops cannot be helped.
+// dlm_lock_recovery), uninterruptibly and however long that lasts. So none is made while the area
+// is paused; one that is under way when the lockspace stops cannot be helped.
 //
 // Threads: one at a time: the lockspace's thread, the keeper's, or the loop.
 #ifndef STACKGLUE_NATIVE_LIBDLM_SUBMITTER_H_
@@ -25,8 +25,8 @@ class Submitter {
   void Serve();
 
   // For the loop: makes the calls that are due until the area is empty, paused, or the kernel is
-  // busy with a lost cancel. Returns whether the last is the case, and then it is to be called again
-  // in a millisecond or so.
+  // busy with a lost cancel. Returns whether the last is the case, and then it is to be called
+  // again in a millisecond or so.
   [[nodiscard]] bool ServeOnce();
 
   // Whether spinning can help: the other side may run on another processor at the same time.

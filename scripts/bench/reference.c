@@ -42,9 +42,9 @@ struct slot {
 static dlm_lshandle_t lockspace;
 static int in_flight; /* slots that have not come to rest */
 
-/* Whether the next request is made from inside the completion of the last one. dlm_dispatch() does not
-   return while there are results, so with locks that are granted at once such a program never gets
-   back to whatever else it has to do. */
+/* Whether the next request is made from inside the completion of the last one. dlm_dispatch() does
+   not return while there are results, so with locks that are granted at once such a program never
+   gets back to whatever else it has to do. */
 static int asks_in_callback;
 static struct slot* completed;
 

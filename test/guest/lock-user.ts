@@ -5,7 +5,6 @@
 import {
   clusterConnect,
   clusterDisconnect,
-  defaultGlue,
   DLM_LKF,
   DLM_LOCK,
   DlmLksb,
@@ -14,6 +13,7 @@ import {
   dlmUnlock,
   setLockingProtocol,
 } from '../../lib/index.js';
+import { useTestPlugin } from '../support/user-plugin.js';
 
 const [group = '', resource = '', ending = '', flags = String(DLM_LKF.VALBLK)] =
   process.argv.slice(2);
@@ -29,7 +29,7 @@ setLockingProtocol({
   blockingAst: () => undefined,
   unlockAst: () => void clusterDisconnect(connection),
 });
-defaultGlue.clusterStack = 'pcmk';
+useTestPlugin();
 const connection = await clusterConnect({
   stackName: 'pcmk',
   group,

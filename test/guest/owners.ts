@@ -3,7 +3,8 @@ import { expect } from 'chai';
 import { readFileSync } from 'node:fs';
 
 import { localNode, type NodeDriver, type NodeEvent } from '../../lib/conformance/index.js';
-import { createUserPlugin, DLM_LOCK, StackGlue, type LockMode } from '../../lib/index.js';
+import { DLM_LOCK, StackGlue, type LockMode } from '../../lib/index.js';
+import { createTestPlugin } from '../support/user-plugin.js';
 
 /** What a request may carry besides its mode. */
 interface Options {
@@ -125,7 +126,7 @@ export function makeOwners<const Name extends string>(
 ): { node: NodeDriver; owners: Record<Name, Owner> } {
   const node = localNode(() => {
     const glue = new StackGlue();
-    glue.register(createUserPlugin());
+    glue.register(createTestPlugin());
     return glue;
   });
   const owners = Object.fromEntries(names.map((name) => [name, new Owner(node, name)]));

@@ -15,7 +15,6 @@ import { createInterface } from 'node:readline';
 import {
   clusterConnect,
   clusterThisNode,
-  defaultGlue,
   DLM_LOCK,
   DlmLksb,
   dlmLock,
@@ -23,6 +22,7 @@ import {
   setLockingProtocol,
   type ClusterConnection,
 } from '../../lib/index.js';
+import { useTestPlugin } from '../support/user-plugin.js';
 
 const CALLS = 50;
 const TICK_MS = 20;
@@ -55,7 +55,7 @@ async function prepare(): Promise<void> {
       blockingAst: () => undefined,
       unlockAst: completed,
     });
-    defaultGlue.clusterStack = 'pcmk';
+    useTestPlugin();
     const connected = await clusterConnect({
       stackName: 'pcmk',
       group: 'watched',

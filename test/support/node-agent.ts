@@ -2,7 +2,8 @@
 import { createInterface } from 'node:readline';
 
 import { NodeAgent, type Command } from '../../lib/conformance/index.js';
-import { createUserPlugin, StackGlue } from '../../lib/index.js';
+import { StackGlue } from '../../lib/index.js';
+import { createTestPlugin } from './user-plugin.js';
 
 function say(report: object): void {
   process.stdout.write(`${JSON.stringify(report)}\n`);
@@ -10,7 +11,7 @@ function say(report: object): void {
 
 function makeGlue(): StackGlue {
   const glue = new StackGlue();
-  glue.register(createUserPlugin());
+  glue.register(createTestPlugin());
   return glue;
 }
 

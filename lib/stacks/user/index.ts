@@ -6,13 +6,7 @@ import { Submission } from '../../native.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import { createOperations } from './operations.js';
 
-export {
-  dlmDeadlockCancel,
-  dlmOwnPid,
-  dlmPurge,
-  dlmVersions,
-  type DlmVersions,
-} from './calls.js';
+export { dlmDeadlockCancel, dlmOwnPid, dlmPurge, dlmVersions, type DlmVersions } from './calls.js';
 
 /** How lockspaces are opened and used. */
 export interface UserStackOptions {

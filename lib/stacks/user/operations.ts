@@ -56,12 +56,12 @@ export function createOperations(options: OperationsOptions): StackOperations {
       checkLockspaceName(name);
       const link = new Link(connection, wrappers, linkOptions);
       const { native, locks, closed } = link;
-      let timedOut = false;
+      const limit = new AbortController();
       const timer =
         connectTimeoutMs === 0
           ? undefined
           : setTimeout(() => {
-              timedOut = true;
+              limit.abort();
               native.close(0);
             }, connectTimeoutMs);
       try {
@@ -74,7 +74,7 @@ export function createOperations(options: OperationsOptions): StackOperations {
       } catch (error) {
         native.close(disconnectTimeoutMs);
         await closed;
-        throw timedOut ? timeoutError('connect', name, connectTimeoutMs) : error;
+        throw limit.signal.aborted ? timeoutError('connect', name, connectTimeoutMs) : error;
       } finally {
         clearTimeout(timer);
       }
