@@ -253,7 +253,7 @@ void UserConnection::Unref(const Napi::CallbackInfo&) { SetReferenced(false); }
 
 void UserConnection::OnKeeper() {
   lockspace_->HandleKeeper(&notices_);
-  if (lockspace_->keeper_fd() < 0) StopPoll(&keeper_poll_);
+  if (lockspace_->keeper_has_ended()) StopPoll(&keeper_poll_);
   OnState();
 }
 

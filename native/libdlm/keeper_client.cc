@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <utility>
 
 extern char** environ;
 
@@ -93,7 +92,8 @@ KeeperClient::Received KeeperClient::Receive(KeeperReport* report, int* device_f
   } while (size < 0 && errno == EINTR);
   if (size < 0 && errno == EAGAIN) return Received::kNothing;
   if (size != sizeof *report) {
-    close(std::exchange(socket_, -1));
+    // Not closed yet: it may still be polled.
+    has_ended_ = true;
     return Received::kEnd;
   }
   if (const cmsghdr* header = CMSG_FIRSTHDR(&message);
@@ -106,7 +106,7 @@ KeeperClient::Received KeeperClient::Receive(KeeperReport* report, int* device_f
 }
 
 void KeeperClient::Send(KeeperRequestKind kind) {
-  if (socket_ < 0) return;
+  if (socket_ < 0 || has_ended_) return;
   KeeperRequest request;
   std::memset(&request, 0, sizeof request);
   request.kind = kind;

@@ -24,8 +24,10 @@ class KeeperClient {
   // keeper that makes the calls, else -1. Returns 0 or an errno.
   int Start(const KeeperRequest& request, int signal_fd, int area_fd);
 
-  // Readable when Receive() has something; -1 before Start() and after the end.
+  // Readable when Receive() has something; -1 before Start().
   int fd() const { return socket_; }
+  // Receive() has said kEnd: there is nothing to be polled any more.
+  bool has_ended() const { return has_ended_; }
 
   enum class Received { kReport, kNothing, kEnd };
 
@@ -41,6 +43,7 @@ class KeeperClient {
   void Reap();
 
   int socket_ = -1;
+  bool has_ended_ = false;
   // The keeper's parent, which ends as soon as it has started it.
   pid_t starter_ = -1;
 };

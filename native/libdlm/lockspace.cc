@@ -86,7 +86,7 @@ void Lockspace::Fail(OpenFailure failure, int error, const std::string& detail) 
 void Lockspace::HandleKeeper(std::vector<Notice>* notices) {
   KeeperReport report;
   int device_fd = -1;
-  while (keeper_.fd() >= 0) {
+  while (!keeper_.has_ended()) {
     switch (keeper_.Receive(&report, &device_fd)) {
       case KeeperClient::Received::kNothing:
         return;

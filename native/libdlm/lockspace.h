@@ -82,6 +82,7 @@ class Lockspace {
 
   // To be polled for input, with what is to be called then; -1 where there is nothing to poll.
   int keeper_fd() const { return keeper_.fd(); }                     // HandleKeeper()
+  bool keeper_has_ended() const { return keeper_.has_ended(); }      // no longer to be polled
   int signal_fd() const { return port_ ? port_->signal_fd() : -1; }  // HandleSignal()
   int device_fd() const { return port_ ? port_->device_fd() : -1; }  // Collect(), in kOpen
   int watch_fd() const { return watch_.fd(); }                       // Collect(), in kOpen
