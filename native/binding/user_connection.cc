@@ -64,18 +64,21 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info
   const auto given = info[0].As<Napi::Object>();
   const Napi::Value name = given.Get("name");
   const Napi::Value library = given.Get("library");
+  const Napi::Value create = given.Get("create");
   const auto mode = ReadInteger<uint32_t>(given.Get("mode"));
   const auto flags = ReadInteger<uint32_t>(given.Get("flags"));
   const auto submission = ReadInteger<uint32_t>(given.Get("submission"));
-  if (!name.IsString() || !library.IsString() || !mode || !flags || !submission ||
-      *submission > static_cast<uint32_t>(Lockspace::Submission::kKeeper)) {
+  // Also what cannot be read because the worker thread is being ended, and then has no value at
+  // all.
+  if (!name.IsString() || !library.IsString() || !create.IsBoolean() || !mode || !flags ||
+      !submission || *submission > static_cast<uint32_t>(Lockspace::Submission::kKeeper)) {
     ThrowBadArguments(env, "NativeUserConnection");
     return;
   }
   Lockspace::Options options;
   options.name = name.As<Napi::String>();
   options.library = library.As<Napi::String>();
-  options.create = given.Get("create").ToBoolean();
+  options.create = create.As<Napi::Boolean>();
   options.mode = static_cast<mode_t>(*mode);
   options.flags = *flags;
   options.submission = static_cast<Lockspace::Submission>(*submission);
