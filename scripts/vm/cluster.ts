@@ -12,7 +12,12 @@ import { HubThread } from './hub-thread.js';
 import { prepareImage } from './image.js';
 import { CorosyncMembership } from './membership-corosync.js';
 import { HostMembership } from './membership-host.js';
-import { NoMembership, type Membership, type MembershipMode } from './membership.js';
+import {
+  NoMembership,
+  type EvictOptions,
+  type Membership,
+  type MembershipMode,
+} from './membership.js';
 import { Node } from './node.js';
 import { cacheFolder } from './paths.js';
 import { SILENT, step, type Progress } from './progress.js';
@@ -168,24 +173,28 @@ export class Cluster {
    */
   async kill(id: number): Promise<void> {
     await this.node(id).powerOff();
-    if (this.#evictKilled) await this.#membership.evict(id);
+    if (this.#evictKilled) await this.#membership.evict([id]);
   }
 
   /**
-   * With membership `host`: removes a node, dead or alive, from all its lockspaces and from the
-   * cluster, as dlm_controld does when a node has failed.
+   * With membership `host`: removes a node, dead or alive, or several in one change, from all their
+   * lockspaces and from the cluster, as dlm_controld does when nodes have failed.
    *
    * @throws {VmError} `usage` with membership `corosync`, which does that by itself.
    */
-  async evict(id: number): Promise<void> {
-    await this.#membership.evict(this.node(id).id);
+  async evict(ids: number | readonly number[], options: EvictOptions = {}): Promise<void> {
+    const numbers = typeof ids === 'number' ? [ids] : ids;
+    await this.#membership.evict(
+      numbers.map((id) => this.node(id).id),
+      options,
+    );
   }
 
   /** Boots a node again, killing it first if it runs, and makes it a member of the cluster. */
   async restart(id: number): Promise<void> {
     const node = this.node(id);
     await node.powerOff();
-    if (this.mode === 'host') await this.#membership.evict(id);
+    if (this.mode === 'host') await this.#membership.evict([id]);
     await node.powerOn();
     await this.#membership.rejoin(node, this.#nodes.filter((each) => each.isUp).length);
   }

@@ -10,7 +10,7 @@ export { Cluster, type ClusterOptions } from './cluster.js';
 export { VmError, type VmErrorCode } from './errors.js';
 export type { LinkRule } from './hub.js';
 export { prepareImage, type Image, type ImageOptions } from './image.js';
-export type { MembershipMode } from './membership.js';
+export type { EvictOptions, MembershipMode } from './membership.js';
 export type { Node, RunOptions, RunResult } from './node.js';
 export { printingProgress, step, type Progress } from './progress.js';
 export type { Accelerator } from './qemu.js';

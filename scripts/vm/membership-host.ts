@@ -23,7 +23,7 @@ import { setTimeout } from 'node:timers/promises';
 
 import { VmError, messageOf } from './errors.js';
 import { Hands, type LockspaceEvent } from './hands.js';
-import type { Membership } from './membership.js';
+import type { EvictOptions, Membership } from './membership.js';
 import { nodeAddress, type Node } from './node.js';
 
 const CLUSTER = '/sys/kernel/config/dlm/cluster';
@@ -113,14 +113,15 @@ export class HostMembership implements Membership {
   }
 
   /**
-   * Removes a node that has failed, or that is to be treated so, from all its lockspaces and from
-   * the cluster. Of a node that still runs the harness lets go. For one that is no member it does
-   * nothing.
+   * Removes nodes that have failed, or that are to be treated so, from all their lockspaces and from
+   * the cluster. Of a node that still runs the harness lets go. One that is no member is passed
+   * over.
    */
-  async evict(id: number): Promise<void> {
+  async evict(ids: readonly number[], options: EvictOptions = {}): Promise<void> {
     this.#evictions++;
     try {
-      await this.#change(`node ${id} is evicted`, () => this.#remove(id));
+      const what = ids.length === 1 ? `node ${ids[0]} is` : `nodes ${ids.join(' and ')} are`;
+      await this.#change(`${what} evicted`, () => this.#remove(ids, options));
     } finally {
       this.#evictions--;
     }
@@ -132,15 +133,29 @@ export class HostMembership implements Membership {
     await this.#changes;
   }
 
-  async #remove(id: number): Promise<void> {
-    this.#hands.get(id)?.close();
-    if (!this.#hands.delete(id)) return;
-    const affected = [...this.#lockspaces].filter(([, members]) => members.delete(id));
-    for (const [name, members] of affected) await this.#perform(members, actions.stop(name));
-    await this.#perform(this.#hands.keys(), actions.removePeer(id));
-    for (const [name, members] of affected) {
-      await this.#perform(members, [...actions.removeMember(name, id), ...actions.start(name)]);
+  async #remove(ids: readonly number[], { beforeStart }: EvictOptions): Promise<void> {
+    const gone = ids.filter((id) => this.#hands.has(id));
+    for (const id of gone) {
+      this.#hands.get(id)?.close();
+      this.#hands.delete(id);
     }
+    const affected = [...this.#lockspaces].flatMap(([name, members]) => {
+      const failed = gone.filter((id) => members.delete(id));
+      return failed.length > 0 ? [{ name, members, failed }] : [];
+    });
+    for (const { name, members } of affected) await this.#perform(members, actions.stop(name));
+    await this.#perform(
+      this.#hands.keys(),
+      gone.flatMap((id) => actions.removePeer(id)),
+    );
+    for (const { name, members, failed } of affected) {
+      const removals = failed.flatMap((id) => actions.removeMember(name, id));
+      if (beforeStart) await this.#perform(members, removals);
+      else await this.#perform(members, [...removals, ...actions.start(name)]);
+    }
+    if (!beforeStart) return;
+    await beforeStart();
+    for (const { name, members } of affected) await this.#perform(members, actions.start(name));
   }
 
   #onEvent(id: number, event: LockspaceEvent, lockspace: string): void {

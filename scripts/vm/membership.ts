@@ -11,6 +11,15 @@ import type { Node } from './node.js';
  */
 export type MembershipMode = 'corosync' | 'host' | 'none';
 
+/** What happens in the middle of an eviction. */
+export interface EvictOptions {
+  /**
+   * Called when the lockspaces are stopped and the survivors' lists have changed, before the first
+   * lockspace is started again: what happens here falls into the recovery.
+   */
+  beforeStart?: (() => Promise<void>) | undefined;
+}
+
 /** One way of deciding membership, for one cluster. */
 export interface Membership {
   /** Makes a cluster of nodes that have just booted; lockspaces can be joined when it resolves. */
@@ -23,8 +32,8 @@ export interface Membership {
    */
   rejoin(node: Node, upNodes: number): Promise<void>;
 
-  /** Removes a failed node, where it falls to the harness to do so. */
-  evict(id: number): Promise<void>;
+  /** Removes nodes that have failed, all in one change, where it falls to the harness to do so. */
+  evict(ids: readonly number[], options?: EvictOptions): Promise<void>;
 
   /** Stops all activity of the harness in the guests. */
   close(): Promise<void>;

@@ -1,11 +1,22 @@
 /** What a process holds, to be compared before and after. Linux only, as we are. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /** Open descriptors of this process, without the one that lists them. */
 export function countDescriptors(): number {
   return readdirSync('/proc/self/fd').length - 1;
+}
+
+/** What the open descriptors of this process are of. */
+export function openFiles(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      return []; // the one that lists them
+    }
+  });
 }
 
 /** How many threads of this process have that name, or any name. */

@@ -16,6 +16,7 @@ import {
   printingProgress,
   whyNotHere,
   type ClusterOptions,
+  type GuestProcess,
 } from '../../scripts/vm/index.js';
 
 /** Debian's kernels: that of the release, 6.1, and the newer line that it offers. */
@@ -79,6 +80,42 @@ export function useCluster(options: ClusterOptions): () => Cluster {
     if (cluster === undefined) throw new Error('the cluster is there when the tests run');
     return cluster;
   };
+}
+
+/** A program on a node that takes a line and answers with lines. */
+export class LineProcess {
+  readonly #process: GuestProcess;
+  readonly #lines: AsyncIterableIterator<string>;
+
+  constructor(process: GuestProcess) {
+    this.#process = process;
+    this.#lines = process.lines;
+  }
+
+  /** Its exit code, or 128 and the number of the signal that ended it. */
+  get exit(): Promise<number> {
+    return this.#process.exit;
+  }
+
+  send(line: string): void {
+    this.#process.stdin.write(`${line}\n`);
+  }
+
+  /** The next line that it says. */
+  async line(): Promise<string> {
+    const next = await this.#lines.next();
+    if (next.done === true) throw new Error(`the program ended: ${this.#process.stderrText}`);
+    return next.value;
+  }
+
+  ask(line: string): Promise<string> {
+    this.send(line);
+    return this.line();
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
 }
 
 interface Report {
