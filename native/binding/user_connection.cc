@@ -101,7 +101,14 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info
   timer_.data = this;
   open_handles_ = 1;
   uv_unref(reinterpret_cast<uv_handle_t*>(&timer_));
-  lockspace_ = std::make_unique<Lockspace>(options);
+  try {
+    lockspace_ = std::make_unique<Lockspace>(options);
+  } catch (const std::bad_alloc&) {
+    finishing_ = true;
+    CloseHandle(&timer_);
+    Napi::Error::New(env, "stackglue addon: out of memory").ThrowAsJavaScriptException();
+    return;
+  }
   if (lockspace_->state() == Lockspace::State::kFailed) {
     // Not from inside the constructor: the loop's next turn tells.
     uv_ref(reinterpret_cast<uv_handle_t*>(&timer_));
@@ -135,6 +142,20 @@ void UserConnection::DefineCall(const Napi::CallbackInfo& info, const char* name
   napi_set_named_property(env, info.This(), name, function);
 }
 
+// Makes a request and returns what it returned, or why it was not made.
+template <typename Make>
+napi_value UserConnection::Request(napi_env env, Make make) {
+  int64_t result = -ENOTCONN;
+  if (lockspace_ && !silent_) {
+    try {
+      result = make();
+    } catch (const std::bad_alloc&) {
+      result = -ENOMEM;
+    }
+  }
+  return ResultNumber(env, result);
+}
+
 napi_value UserConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
   uint32_t block = 0;
   int32_t mode = 0;
@@ -150,15 +171,8 @@ napi_value UserConnection::Lock(napi_env env, size_t count, const napi_value* ar
   }
   const auto status_block = slabs_->Find(block);
   if (!status_block) return ThrowBadArguments(env, "lock");
-  int64_t result = -ENOTCONN;
-  if (lockspace_ && !silent_) {
-    try {
-      result = lockspace_->Lock(mode, flags, *xid, name.view(), *status_block);
-    } catch (const std::bad_alloc&) {
-      result = -ENOMEM;
-    }
-  }
-  return ResultNumber(env, result);
+  return Request(env,
+                 [&] { return lockspace_->Lock(mode, flags, *xid, name.view(), *status_block); });
 }
 
 napi_value UserConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
@@ -172,9 +186,7 @@ napi_value UserConnection::Convert(napi_env env, size_t count, const napi_value*
       napi_get_value_uint32(env, arguments[2], &flags) != napi_ok || !xid) {
     return ThrowBadArguments(env, "convert");
   }
-  int result = -ENOTCONN;
-  if (lockspace_ && !silent_) result = lockspace_->Convert(index, mode, flags, *xid);
-  return ResultNumber(env, result);
+  return Request(env, [&] { return lockspace_->Convert(index, mode, flags, *xid); });
 }
 
 napi_value UserConnection::Unlock(napi_env env, size_t count, const napi_value* arguments) {
@@ -184,17 +196,13 @@ napi_value UserConnection::Unlock(napi_env env, size_t count, const napi_value* 
       napi_get_value_uint32(env, arguments[1], &flags) != napi_ok) {
     return ThrowBadArguments(env, "unlock");
   }
-  int result = -ENOTCONN;
-  if (lockspace_ && !silent_) result = lockspace_->Unlock(index, flags);
-  return ResultNumber(env, result);
+  return Request(env, [&] { return lockspace_->Unlock(index, flags); });
 }
 
 Napi::Value UserConnection::DeadlockCancel(const Napi::CallbackInfo& info) {
   const auto index = ReadInteger<uint32_t>(info[0]);
   if (!index) return ThrowBadArguments(info.Env(), "deadlockCancel");
-  int result = -ENOTCONN;
-  if (lockspace_ && !silent_) result = lockspace_->DeadlockCancel(*index);
-  return ResultNumber(info.Env(), result);
+  return {info.Env(), Request(info.Env(), [&] { return lockspace_->DeadlockCancel(*index); })};
 }
 
 Napi::Value UserConnection::Purge(const Napi::CallbackInfo& info) {
@@ -202,9 +210,7 @@ Napi::Value UserConnection::Purge(const Napi::CallbackInfo& info) {
   const auto pid = ReadInteger<int32_t>(info[1]);
   const auto ticket = ReadInteger<uint32_t>(info[2]);
   if (!node || !pid || !ticket) return ThrowBadArguments(info.Env(), "purge");
-  int result = -ENOTCONN;
-  if (lockspace_ && !silent_) result = lockspace_->Purge(*node, *pid, *ticket);
-  return ResultNumber(info.Env(), result);
+  return {info.Env(), Request(info.Env(), [&] { return lockspace_->Purge(*node, *pid, *ticket); })};
 }
 
 Napi::Value UserConnection::Members(const Napi::CallbackInfo& info) {
@@ -267,7 +273,8 @@ void UserConnection::OnSignal() {
 }
 
 void UserConnection::OnTime() {
-  if (deadline_ != 0 && uv_now(loop_) >= deadline_) {
+  if (deadline_ != 0 && uv_now(loop_) >= deadline_ &&
+      lockspace_->state() == Lockspace::State::kClosing) {
     timed_out_ = true;
     lockspace_->Abandon();
   } else {
@@ -281,13 +288,10 @@ void UserConnection::OnState() {
   if (finishing_) return;
   switch (lockspace_->state()) {
     case Lockspace::State::kOpening:
-      notices_.clear();
-      break;
+      break;  // what is told already is handed on once it is open
     case Lockspace::State::kOpen:
       if (!opened_) {
         opened_ = true;
-        // Told before there was anybody to tell, such as that there is a quorum, which is so.
-        notices_.clear();
         StartPoll<&UserConnection::Drain>(&device_poll_, lockspace_->device_fd());
         StartPoll<&UserConnection::Drain>(&watch_poll_, lockspace_->watch_fd());
         ReportState("open", lockspace_->this_node(), 0, {});
@@ -296,6 +300,7 @@ void UserConnection::OnState() {
       break;
     case Lockspace::State::kClosing:
       notices_.clear();
+      if (lockspace_->is_lost()) StopPoll(&watch_poll_);
       break;
     case Lockspace::State::kFailed:
     case Lockspace::State::kClosed:
@@ -306,7 +311,9 @@ void UserConnection::OnState() {
 }
 
 void UserConnection::ArmTimer() {
-  int wait_ms = lockspace_->state() == Lockspace::State::kFailed ? 0 : lockspace_->HandleTimeInMs();
+  const Lockspace::State state = lockspace_->state();
+  const bool is_over = state == Lockspace::State::kFailed || state == Lockspace::State::kClosed;
+  int wait_ms = is_over ? 0 : lockspace_->HandleTimeInMs();
   if (deadline_ != 0) {
     const uint64_t now = uv_now(loop_);
     const int left_ms = deadline_ > now ? static_cast<int>(deadline_ - now) : 0;
@@ -335,8 +342,12 @@ void UserConnection::ForEachPoll(Visit visit) {
 
 template <void (UserConnection::*OnReadable)()>
 void UserConnection::StartPoll(Poll* poll, int fd) {
-  // Cannot fail: the descriptor was just opened, and it can be polled.
-  uv_poll_init(loop_, &poll->handle, fd);
+  if (uv_poll_init(loop_, &poll->handle, fd) != 0) {
+    // No memory. Without this descriptor nothing would come of the connection.
+    lockspace_->Abandon();
+    ArmTimer();
+    return;
+  }
   poll->is_open = true;
   ++open_handles_;
   poll->handle.data = this;
@@ -347,7 +358,11 @@ void UserConnection::StartPoll(Poll* poll, int fd) {
 }
 
 void UserConnection::StopPoll(Poll* poll) {
-  if (poll->is_open) uv_poll_stop(&poll->handle);
+  // Closed, not only stopped: uv_close() takes the number out of epoll once more, and by then it
+  // may be another descriptor's.
+  if (!poll->is_open) return;
+  poll->is_open = false;
+  CloseHandle(&poll->handle);
 }
 
 void UserConnection::Drain() {
@@ -387,7 +402,10 @@ void UserConnection::DeliverNotices() {
   }
   notices_.clear();
   // Its device is about to be closed.
-  if (lockspace_->is_lost()) StopPoll(&device_poll_);
+  if (lockspace_->is_lost()) {
+    StopPoll(&device_poll_);
+    StopPoll(&watch_poll_);
+  }
 }
 
 void UserConnection::BeginClose(int deadline_ms) {
@@ -410,7 +428,8 @@ void UserConnection::BeginClose(int deadline_ms) {
   if (tearing_down_ && lockspace_->is_stopped()) lockspace_->Abandon();
   uv_update_time(loop_);
   deadline_ = std::max<uint64_t>(uv_now(loop_) + static_cast<uint64_t>(deadline_ms), 1);
-  OnState();
+  // Not OnState(): a handler may have called, and whoever called that one still uses the Lockspace.
+  ArmTimer();
 }
 
 void UserConnection::Finish() {
@@ -421,6 +440,7 @@ void UserConnection::Finish() {
   }
   ForEachPoll([this](Poll* poll) { CloseHandle(&poll->handle); });
   CloseHandle(&timer_);
+  drops_later_ = timed_out_ || lockspace_->drops_later();
   // Whatever still waits for the cluster is the keeper's.
   lockspace_.reset();
 }
@@ -437,7 +457,7 @@ void UserConnection::OnHandleClosed() {
   if (--open_handles_ > 0) return;
   if (!tearing_down_) {
     const Napi::HandleScope scope(Env());
-    ReportState("closed", timed_out_ ? 1 : 0, 0, {});
+    ReportState("closed", drops_later_ ? 1 : 0, 0, {});
     events_.reset();
     on_state_.Reset();
     state_context_.reset();

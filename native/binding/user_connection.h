@@ -10,7 +10,7 @@
 //                         |                                           |
 //                       open --- Close(), CleanupHook ---> closing     |
 //                                            (BeginClose)     |        |
-//                                OnState: kClosed, or OnDeadline       |
+//                                OnState: kClosed, or OnTime           |
 //                                                             v        v
 //                                             Finish(): handles closed, Lockspace deleted
 //                                                             |
@@ -46,6 +46,8 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   static napi_value Call(napi_env env, napi_callback_info info);
   template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
   void DefineCall(const Napi::CallbackInfo& info, const char* name);
+  template <typename Make>
+  napi_value Request(napi_env env, Make make);
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
   napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
   napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
@@ -103,6 +105,7 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   bool opened_ = false;
   bool finishing_ = false;
   bool timed_out_ = false;
+  bool drops_later_ = false;   // the locks, when the connection was closed
   bool silent_ = false;        // close was asked for: no event reaches JavaScript any more
   bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all
   bool referenced_ = true;

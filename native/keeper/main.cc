@@ -79,10 +79,11 @@ class Keeper {
     close(libdlm::kKeeperArea);
   }
 
-  int Run() {
-    worker_fd_ = eventfd(0, EFD_CLOEXEC);
+  // Returns when the lockspace is given up; the watcher may still wait for a daemon then.
+  void Run() {
     std::thread worker([this] { Work(); });
-    Talk();
+    std::thread([this] { Watch(); }).detach();
+    Listen();
     worker.join();
     // Last: what the service waits for is done when it hears of it.
     KeeperReport report{};
@@ -92,7 +93,6 @@ class Keeper {
     report.error = result_.error;
     CopyText(result_.detail, &report);
     Tell(report);
-    return 0;
   }
 
  private:
@@ -107,34 +107,47 @@ class Keeper {
       report.versions = opener_.versions();
       Tell(report, opener_.device_fd());
       if (submits_) {
-        libdlm::Submitter(area_, opener_.device_fd(), libdlm::kKeeperSignal).Serve();
+        libdlm::Submitter submitter(area_, opener_.device_fd(), libdlm::kKeeperSignal);
+        submitter.Serve();
+        submitter.End();
       }
       uint64_t over = 0;
       while (!is_over_ && read(over_fd_, &over, sizeof over) < 0 && errno == EINTR) {
       }
     }
     opener_.Shut();
+    Raise(worker_fd_);
+  }
+
+  static void Raise(int event_fd) {
     const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(worker_fd_, &one, sizeof one);
+    [[maybe_unused]] const ssize_t written = write(event_fd, &one, sizeof one);
   }
 
   // The main thread: until the worker has ended.
-  void Talk() {
-    Sentry sentry;
+  void Listen() {
     int socket = libdlm::kKeeperSocket;
     for (;;) {
-      pollfd fds[] = {{worker_fd_, POLLIN, 0},
-                      {socket, POLLIN, 0},
-                      {sentry.quorum_fd(), POLLIN, 0},
-                      {sentry.daemon_fd(), POLLIN, 0}};
+      pollfd fds[] = {{worker_fd_, POLLIN, 0}, {socket, POLLIN, 0}};
       if (poll(fds, std::size(fds), -1) < 0) continue;
       if (fds[0].revents != 0) return;
-      if (fds[1].revents != 0 && !Hear()) {
-        socket = -1;
-        BeginEnd();
-      }
-      if (fds[2].revents != 0) TellQuorum(&sentry);
-      if (fds[3].revents != 0) {
+      if (fds[1].revents == 0 || Hear()) continue;
+      socket = -1;
+      BeginEnd();
+    }
+  }
+
+  // The watcher.
+  void Watch() {
+    Sentry sentry;
+    for (;;) {
+      pollfd fds[] = {
+          {names_fd_, POLLIN, 0}, {sentry.quorum_fd(), POLLIN, 0}, {sentry.daemon_fd(), POLLIN, 0}};
+      if (poll(fds, std::size(fds), -1) < 0) continue;
+      uint64_t count = 0;
+      if (fds[0].revents != 0 && read(names_fd_, &count, sizeof count) > 0) TellNames();
+      if (fds[1].revents != 0) TellQuorum(&sentry);
+      if (fds[2].revents != 0) {
         sentry.ForgetDaemon();
         KeeperReport report{};
         report.kind = KeeperReportKind::kDaemonGone;
@@ -150,14 +163,13 @@ class Keeper {
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
     if (size != sizeof request) return false;
     if (request.kind == KeeperRequestKind::kClose) return false;
-    if (request.kind == KeeperRequestKind::kNames) TellNames();
+    if (request.kind == KeeperRequestKind::kNames) Raise(names_fd_);
     return true;
   }
 
   void BeginEnd() {
     is_over_ = true;
-    const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(over_fd_, &one, sizeof one);
+    Raise(over_fd_);
     if (area_ == nullptr) return;
     // What was asked for before the service ended is still done, if it can be done now: a pause
     // that nobody would end any more is no reason to wait.
@@ -188,7 +200,8 @@ class Keeper {
   const bool submits_;
   std::atomic<bool> is_over_{false};
   const int over_fd_ = eventfd(0, EFD_CLOEXEC);
-  int worker_fd_ = -1;
+  const int worker_fd_ = eventfd(0, EFD_CLOEXEC);
+  const int names_fd_ = eventfd(0, EFD_CLOEXEC);
   Opener opener_;
   OpenResult result_;  // the worker's until it has ended
   SubmitArea* area_ = nullptr;
@@ -201,9 +214,11 @@ int main(int argc, char**) {
   // A grandchild of the service: its own end is nothing that the service has to look after.
   if (argc < 2 || fork() != 0) _exit(0);
   setsid();
-  for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2}) {
-    ::signal(number, SIG_IGN);
-  }
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);
+  // What it was started in may be unmounted.
+  if (chdir("/") != 0) return 1;
   syscall(SYS_close_range, stackglue::libdlm::kKeeperArea + 1, ~0U, 0);
   stackglue::libdlm::KeeperRequest request;
   if (recv(stackglue::libdlm::kKeeperSocket, &request, sizeof request, 0) != sizeof request) {
@@ -211,5 +226,7 @@ int main(int argc, char**) {
   }
   // Without a part in the calls these two were not given, and may be anything of the service's.
   if (request.submits == 0) syscall(SYS_close_range, stackglue::libdlm::kKeeperSignal, ~0U, 0);
-  return stackglue::keeper::Keeper(request).Run();
+  stackglue::keeper::Keeper keeper(request);
+  keeper.Run();
+  _exit(0);  // whatever the watcher is about
 }

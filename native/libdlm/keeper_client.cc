@@ -63,7 +63,12 @@ int KeeperClient::Start(const KeeperRequest& request, int signal_fd, int area_fd
   std::string title = "stackglue-keeper";
   std::string name = request.name;  // for those who look at a list of processes
   char* const arguments[] = {title.data(), name.data(), nullptr};
-  const int error = posix_spawn(&starter_, path.c_str(), &actions, &attributes, arguments, environ);
+  // Handing over less would leave it with whatever of ours has that number.
+  const bool is_short =
+      given[0] < 0 || (signal_fd >= 0 && given[1] < 0) || (area_fd >= 0 && given[2] < 0);
+  const int error =
+      is_short ? EMFILE
+               : posix_spawn(&starter_, path.c_str(), &actions, &attributes, arguments, environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   for (const int fd : given) {

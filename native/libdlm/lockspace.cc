@@ -44,6 +44,11 @@ int CheckLockFlags(int mode, uint32_t flags) {
   return 0;
 }
 
+// fs/dlm/lock.c:__quecvt_compat_matrix. Upwards, and from PR to CW.
+bool CanQueueConversion(int granted, int mode) {
+  return mode > granted || (granted == DLM_LOCK_PR && mode == DLM_LOCK_CW);
+}
+
 }  // namespace
 
 Lockspace::Lockspace(const Options& options)
@@ -69,6 +74,7 @@ Lockspace::Lockspace(const Options& options)
     Fail(OpenFailure::kFailed, errno, {});
     return;
   }
+  ended_.reserve(kBatchMax);
   const int error = keeper_.Start(request, keeper_submits ? port_->signal_fd() : -1,
                                   keeper_submits ? port_->area_fd() : -1);
   if (error != 0) Fail(OpenFailure::kNoKeeper, error, KeeperClient::Path());
@@ -126,8 +132,12 @@ void Lockspace::HandleKeeper(std::vector<Notice>* notices) {
 
 void Lockspace::AttachDevice(int device_fd, const KeeperVersions& versions) {
   versions_ = versions;
-  if (state_ != State::kOpening || device_fd < 0) {
+  if (state_ != State::kOpening) {
     if (device_fd >= 0) close(device_fd);
+    return;
+  }
+  if (device_fd < 0) {  // there was no number left for it
+    Fail(OpenFailure::kFailed, EMFILE, {});
     return;
   }
   port_->set_device_fd(device_fd);
@@ -147,16 +157,17 @@ void Lockspace::AttachDevice(int device_fd, const KeeperVersions& versions) {
 
 void Lockspace::HandleKeeperEnd(std::vector<Notice>* notices) {
   keeper_gone_ = true;
+  if (port_ != nullptr) port_->set_close_waits();
   switch (state_) {
     case State::kOpening:
       Fail(OpenFailure::kNoKeeper, 0, "it has died");
       break;
     case State::kClosing:
+      drops_later_ = !is_lost_;
       state_ = State::kClosed;
       break;
     case State::kOpen:
       if (is_lost_) break;
-      port_->set_close_waits();
       notices->push_back({NoticeKind::kKeeperGone});
       // Nobody makes the calls any more.
       if (submission_ == Submission::kKeeper) Lose();
@@ -170,9 +181,18 @@ void Lockspace::HandleKeeperEnd(std::vector<Notice>* notices) {
 void Lockspace::HandleSignal() {
   uint64_t count = 0;
   [[maybe_unused]] const ssize_t size = read(port_->signal_fd(), &count, sizeof count);
+  SubmitArea* area = port_->area();
+  // Nobody is told any more, but a full ring would keep the submitter from what is still to be
+  // made.
+  if (state_ == State::kClosing) {
+    area->answers_taken.store(area->answers_put.load(std::memory_order_acquire),
+                              std::memory_order_release);
+  }
   FillSlots();
-  if (submitter_is_over_ || port_->area()->ended.load(std::memory_order_acquire) != 0) {
+  if (submitter_is_over_ || area->ended.load(std::memory_order_acquire) != 0) {
     EndSubmission();
+  } else {
+    Kick();  // it may have emptied the area and gone to sleep before there was more
   }
 }
 
@@ -221,6 +241,7 @@ void Lockspace::SetPaused(bool paused) {
 // without asking anybody. And it cannot go before its device is closed.
 void Lockspace::Lose() {
   is_lost_ = true;
+  submitter_is_busy_ = false;
   if (submission_ended_) return;
   port_->area()->abandoned.store(1, std::memory_order_release);
   Submitter::Wake(port_->area());
@@ -234,9 +255,13 @@ void Lockspace::Lose() {
 void Lockspace::EndSubmission() {
   if (submission_ended_) return;
   submission_ended_ = true;
+  submitter_is_busy_ = false;
   port_->LeaveDevice();
   keeper_.Send(KeeperRequestKind::kClose);
-  if (keeper_gone_ && state_ == State::kClosing) state_ = State::kClosed;
+  if (keeper_gone_ && state_ == State::kClosing) {
+    drops_later_ = !is_lost_;
+    state_ = State::kClosed;
+  }
 }
 
 void Lockspace::Close() {
@@ -354,16 +379,23 @@ int64_t Lockspace::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view
   const uint32_t index = locks_.Acquire();
   LockRecord* record = locks_.Find(index);
   *record = LockRecord{};
+  const bool adopts = (flags & DLM_LKF_ORPHAN) != 0;
+  SubmitRequest* request = nullptr;
+  try {
+    request = Reserve(index, record, adopts ? Operation::kAdopt : Operation::kLock);
+  } catch (...) {
+    locks_.Release(index);
+    throw;
+  }
   record->status_block = status_block;
   record->operation = Pending::kLock;
   record->kernel_has_valblk = record->kernel_has_lvb = (flags & DLM_LKF_VALBLK) != 0;
+  record->kernel_has_ivvalblk = (flags & DLM_LKF_IVVALBLK) != 0;
   record->requested_mode = static_cast<int8_t>(mode);
   record->request_flags = flags;
 
-  const bool adopts = (flags & DLM_LKF_ORPHAN) != 0;
   // Whether an orphan has a value block was decided by whoever made it.
   if (adopts) record->kernel_has_lvb = false;
-  SubmitRequest* request = Reserve(index, record, adopts ? Operation::kAdopt : Operation::kLock);
   request->request.EncodeLock(request->cookie, mode, flags | DLM_LKF_NODLCKWT, xid, name);
   if (!adopts) ++results_due_;
   Commit();
@@ -377,6 +409,10 @@ int Lockspace::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid) {
   if (record == nullptr || record->ended) return -EINVAL;
   // fs/dlm/lock.c:validate_lock_args
   if (record->operation != Pending::kNone || record->unlocking) return -EBUSY;
+  // The kernel refuses these too, but with a stack trace in its log.
+  if ((flags & DLM_LKF_QUECVT) != 0 && !CanQueueConversion(record->granted_mode, mode)) {
+    return -EINVAL;
+  }
 
   SubmitConvert(index, record, mode, flags, xid);
   return 0;
@@ -391,8 +427,12 @@ void Lockspace::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint
   record->cancelling = record->cancel_lost = false;
   record->requested_mode = static_cast<int8_t>(mode);
   record->request_flags = flags;
+  record->had_valblk = record->kernel_has_valblk;
+  record->had_lvb = record->kernel_has_lvb;
+  record->had_ivvalblk = record->kernel_has_ivvalblk;
   record->kernel_has_valblk = (flags & DLM_LKF_VALBLK) != 0;
   record->kernel_has_lvb = record->kernel_has_lvb || record->kernel_has_valblk;
+  record->kernel_has_ivvalblk = (flags & DLM_LKF_IVVALBLK) != 0;
   ++results_due_;
   Commit();
 }
@@ -428,25 +468,26 @@ int Lockspace::Unlock(uint32_t index, uint32_t flags) {
   }
 
   // fs/dlm writes the value block at unlock if the last request had VALBLK, asked for or not, and
-  // does not write it, asked for or not, if no request ever had it. Where that is not what the
-  // caller said, going through NL is: a conversion writes just as its own flags say.
+  // does not write it, asked for or not, if no request ever had it; and it declares the block
+  // invalid if the last request did. Where that is not what the caller said, going through NL is: a
+  // conversion does just as its own flags say.
   const bool write = (flags & DLM_LKF_VALBLK) != 0;
   const bool can_write = record->granted_mode >= DLM_LOCK_PW && (flags & DLM_LKF_IVVALBLK) == 0;
   const bool would_write = write ? record->kernel_has_lvb : record->kernel_has_valblk;
-  const bool through_null = can_write && write != would_write;
+  const bool through_null = can_write && (write != would_write || record->kernel_has_ivvalblk);
   if (record->operation != Pending::kNone) {
     // Without FORCEUNLOCK fs/dlm refuses only while a message is under way, which is nothing that a
     // caller can know; with it, there is no going through NL any more.
     const bool force = (flags & DLM_LKF_FORCEUNLOCK) != 0;
     if (!force || through_null || !can_cancel) return -EBUSY;
   }
-  record->unlocking = true;
   if (through_null) {
-    record->unlock_follows = true;
     SubmitConvert(index, record, DLM_LOCK_NL, write ? DLM_LKF_VALBLK : 0, 0);
-    return 0;
+    record->unlock_follows = true;
+  } else {
+    SubmitUnlock(index, record, flags);
   }
-  SubmitUnlock(index, record, flags);
+  record->unlocking = true;
   return 0;
 }
 
@@ -553,6 +594,11 @@ bool Lockspace::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
   LockRecord* record = locks_.Find(answer.cookie.index, answer.cookie.generation);
   if (record == nullptr || record->ended) return false;
   if (answer.operation != Operation::kAdopt && results_due_ > 0) --results_due_;
+  if (answer.operation == Operation::kConvert) {  // it has changed nothing
+    record->kernel_has_valblk = record->had_valblk;
+    record->kernel_has_lvb = record->had_lvb;
+    record->kernel_has_ivvalblk = record->had_ivvalblk;
+  }
   // An unlock may begin with a conversion.
   if (answer.operation == Operation::kUnlock || record->unlock_follows) {
     event->kind = EventKind::kUnlock;
@@ -566,6 +612,7 @@ bool Lockspace::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
   }
   event->kind = EventKind::kCompletion;
   record->status_block.set_status(answer.status);
+  record->status_block.set_flags(0);
   record->operation = Pending::kNone;
   record->completed_in_batch = batch_;
   if (answer.status == 0) {

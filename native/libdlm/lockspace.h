@@ -73,6 +73,8 @@ class Lockspace {
   State state() const { return state_; }
   // Why it is kFailed.
   const OpenResult& open_result() const { return open_result_; }
+  // The end came before the locks were dropped: that is still to happen, somewhere else.
+  bool drops_later() const { return drops_later_; }
   // Every lock is gone, and every request is refused: the lockspace was released by somebody else
   // on this node, or the keeper that made the calls has died.
   bool is_lost() const { return is_lost_; }
@@ -159,6 +161,12 @@ class Lockspace {
     bool kernel_has_valblk : 1 = false;
     // ... and some request had it, so that fs/dlm has memory for a value block at all.
     bool kernel_has_lvb : 1 = false;
+    // IVVALBLK was in the last request, and would be obeyed at unlock, too.
+    bool kernel_has_ivvalblk : 1 = false;
+    // The same before the request that is under way, for one that the kernel refuses.
+    bool had_valblk : 1 = false;
+    bool had_lvb : 1 = false;
+    bool had_ivvalblk : 1 = false;
     // It has ended; JavaScript is about to be told.
     bool ended : 1 = false;
   };
@@ -194,6 +202,7 @@ class Lockspace {
   OpenResult open_result_;
   bool is_lost_ = false;
   bool keeper_gone_ = false;
+  bool drops_later_ = false;
   bool quorate_ = true;
   std::string name_;
   std::map<int, std::string> names_;

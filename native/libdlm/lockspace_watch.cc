@@ -11,7 +11,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
+#include <sstream>
 #include <string_view>
 
 namespace stackglue::libdlm {
@@ -53,12 +53,20 @@ bool HasComms(int node) {
   return stat(CommsOf(node).c_str(), &info) == 0;
 }
 
+// A small file of configfs; empty when it cannot be read. No child of this process inherits it.
+std::string ReadFile(const std::string& path) {
+  char text[4096];
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {};
+  const ssize_t size = read(fd, text, sizeof text);
+  close(fd);
+  return {text, static_cast<size_t>(std::max<ssize_t>(size, 0))};
+}
+
 int FindThisNode() {
   int local_node = 0;
   ForEachNode(kCommsPath, [&local_node](int node) {
-    std::ifstream local(CommsOf(node) + "/local");
-    int value = 0;
-    if (local >> value && value == 1) local_node = node;
+    if (ReadFile(CommsOf(node) + "/local").rfind("1", 0) == 0) local_node = node;
   });
   return local_node;
 }
@@ -75,6 +83,7 @@ int LockspaceWatch::Open(const std::string& lockspace) {
   if (fd_ < 0) return errno;
   const std::string nodes = kSpacesPath + lockspace + "/nodes";
   const std::string sysfs = kSysfsPath + lockspace;
+  nodes_path_ = nodes;
   comms_watch_ = inotify_add_watch(fd_, kCommsPath, IN_DELETE | IN_ONLYDIR);
   if (comms_watch_ < 0) return errno;
   control_watch_ = inotify_add_watch(fd_, sysfs.c_str(), IN_MODIFY | IN_ONLYDIR);
@@ -95,7 +104,7 @@ int LockspaceWatch::Open(const std::string& lockspace) {
 
 std::vector<std::string> LockspaceWatch::AddressesOf(int node) {
   // Lines of a family, such as AF_INET, and an address.
-  std::ifstream list(CommsOf(node) + "/addr_list");
+  std::istringstream list(ReadFile(CommsOf(node) + "/addr_list"));
   std::vector<std::string> addresses;
   std::string family;
   std::string address;
@@ -105,17 +114,23 @@ std::vector<std::string> LockspaceWatch::AddressesOf(int node) {
 
 void LockspaceWatch::Take(std::vector<Notice>* notices) {
   alignas(inotify_event) char buffer[4096];
+  bool was_told = false;
   for (;;) {
     const ssize_t size = read(fd_, buffer, sizeof buffer);
-    if (size <= 0) return;
+    if (size <= 0) break;
     for (ssize_t offset = 0; offset < size;) {
       inotify_event event;
       std::memcpy(&event, buffer + offset, sizeof event);
       const char* name = event.len > 0 ? buffer + offset + sizeof event : "";
       offset += static_cast<ssize_t>(sizeof event + event.len);
       if (is_released_) continue;
-      if (event.wd == control_watch_) {
-        if (std::strcmp(name, "control") == 0) HandleControl(notices);
+      if ((event.mask & IN_Q_OVERFLOW) != 0) {
+        ListMembers(notices);
+        was_told = true;
+      } else if (event.wd == control_watch_) {
+        if (std::strcmp(name, "control") != 0) continue;
+        HandleControl(notices);
+        was_told = true;
       } else if (event.wd == nodes_watch_) {
         HandleMember(ParseNode(name), event.mask, notices);
       } else if (event.wd == comms_watch_) {
@@ -123,6 +138,22 @@ void LockspaceWatch::Take(std::vector<Notice>* notices) {
       }
     }
   }
+  if (!was_told) return;
+  tense_looks_ = kTenseLooks;
+  Look(notices);
+}
+
+// Finds by comparison what events that were dropped would have told.
+void LockspaceWatch::ListMembers(std::vector<Notice>* notices) {
+  std::set<int> listed;
+  if (ForEachNode(nodes_path_.c_str(), [&listed](int node) { listed.insert(node); }) != 0) {
+    HandleMember(0, IN_DELETE_SELF, notices);
+    return;
+  }
+  for (const int node : std::set<int>(members_)) {
+    if (listed.count(node) == 0) HandleMember(node, IN_DELETE, notices);
+  }
+  for (const int node : listed) HandleMember(node, IN_CREATE, notices);
 }
 
 void LockspaceWatch::HandleMember(int node, uint32_t mask, std::vector<Notice>* notices) {
@@ -140,6 +171,7 @@ void LockspaceWatch::HandleMember(int node, uint32_t mask, std::vector<Notice>* 
     held_.push_back({NoticeKind::kNodeJoined, node});
   } else if (members_.erase(node) != 0) {
     if (disconnected_.erase(node) != 0 || !HasComms(node)) {
+      std::erase_if(held_, [node](const Notice& held) { return held.node == node; });
       notices->push_back({NoticeKind::kNodeFailed, node});
     } else {
       held_.push_back({NoticeKind::kNodeLeft, node});
@@ -147,15 +179,13 @@ void LockspaceWatch::HandleMember(int node, uint32_t mask, std::vector<Notice>* 
   }
 }
 
-// dlm_controld stops and starts in turn, and by the time that we hear of a stop it may be over.
+// dlm_controld stops and starts in turn, but tells more than we hear: inotify makes one event of
+// two writes that nothing came between, and by the time that we hear of a stop it may be over. So
+// what this goes by is the state, and the turn only decides whether there is a stop to be told of.
 void LockspaceWatch::HandleControl(std::vector<Notice>* notices) {
-  if (is_stopped_) {
-    start_is_due_ = false;
-  } else {
-    Stop(notices);
-  }
-  tense_looks_ = kTenseLooks;
-  Look(notices);
+  const bool is_late_start = !is_stopped_ && start_is_due_ && IsRunning().value_or(false);
+  start_is_due_ = false;
+  if (!is_stopped_ && !is_late_start) Stop(notices);
 }
 
 void LockspaceWatch::Stop(std::vector<Notice>* notices) {
@@ -163,26 +193,28 @@ void LockspaceWatch::Stop(std::vector<Notice>* notices) {
   notices->push_back({NoticeKind::kStopped});
 }
 
-void LockspaceWatch::Look(std::vector<Notice>* notices) {
-  if (is_released_) return;
-  const bool is_calm = tense_looks_ == 0;
-  if (!is_calm) --tense_looks_;
+// Whether it has been started since the last stop that we may have heard of: a stop has cleared the
+// status before it is over (fs/dlm/member.c:dlm_ls_stop). Nothing when the lockspace has gone.
+std::optional<bool> LockspaceWatch::IsRunning() const {
   char text[16] = "";
-  const ssize_t size = pread(status_fd_, text, sizeof text - 1, 0);
-  // The lockspace has gone; the watch on its members tells.
-  if (size <= 0) return;
-  if ((std::strtoul(text, nullptr, 16) & kRecoveryDone) == 0) {
+  if (pread(status_fd_, text, sizeof text - 1, 0) <= 0) return std::nullopt;
+  return (std::strtoul(text, nullptr, 16) & kRecoveryDone) != 0;
+}
+
+void LockspaceWatch::Look(std::vector<Notice>* notices) {
+  if (tense_looks_ > 0) --tense_looks_;
+  if (is_released_) return;
+  const auto is_running = IsRunning();
+  if (!is_running) return;  // the watch on its members tells
+  if (!*is_running) {
     if (!is_stopped_) Stop(notices);
     return;
   }
-  // Done, but with the recovery before the stop, whose start is still to come. A calm look comes
-  // long after that, and corrects whatever was missed.
-  if (is_stopped_ && start_is_due_ && !is_calm) return;
   tense_looks_ = 0;
   notices->insert(notices->end(), held_.begin(), held_.end());
   held_.clear();
   if (is_stopped_) notices->push_back({NoticeKind::kResumed});
-  is_stopped_ = start_is_due_ = false;
+  is_stopped_ = false;
 }
 
 }  // namespace stackglue::libdlm

@@ -20,6 +20,7 @@
 #define STACKGLUE_NATIVE_LIBDLM_LOCKSPACE_WATCH_H_
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -83,6 +84,8 @@ class LockspaceWatch {
   void HandleMember(int node, uint32_t mask, std::vector<Notice>* notices);
   void HandleControl(std::vector<Notice>* notices);
   void Stop(std::vector<Notice>* notices);
+  void ListMembers(std::vector<Notice>* notices);
+  std::optional<bool> IsRunning() const;
 
   int fd_ = -1;
   int status_fd_ = -1;
@@ -90,13 +93,14 @@ class LockspaceWatch {
   int comms_watch_ = -1;
   int control_watch_ = -1;
   int this_node_ = 0;
+  std::string nodes_path_;
   std::set<int> members_;
   // Members whose comms directory has gone since they joined.
   std::set<int> disconnected_;
   // Told when the lockspace is started again.
   std::vector<Notice> held_;
   bool is_stopped_ = false;
-  // It was told to stop and has not been told to start since, as far as we have heard.
+  // We have heard of a stop, and not yet of the start that follows.
   bool start_is_due_ = false;
   bool is_released_ = false;
   int tense_looks_ = 0;

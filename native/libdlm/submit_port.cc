@@ -10,6 +10,7 @@
 #include <new>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "libdlm/submitter.h"
 
@@ -31,9 +32,19 @@ int Detach(const char* name, Body body) {
     }).detach();
   } catch (const std::system_error& failure) {
     error = failure.code().value();
+  } catch (...) {
+    error = ENOMEM;
   }
   pthread_sigmask(SIG_SETMASK, &previous, nullptr);
   return error;
+}
+
+// Nothing, with errno as it was before what there is was given up.
+std::shared_ptr<SubmitPort> Refuse(std::shared_ptr<SubmitPort> port) {
+  const int error = errno;
+  port.reset();
+  errno = error;
+  return nullptr;
 }
 
 }  // namespace
@@ -46,11 +57,13 @@ std::shared_ptr<SubmitPort> SubmitPort::Create(bool shared) {
   if (shared) {
     flags = MAP_SHARED;
     port->area_fd_ = memfd_create("stackglue-requests", MFD_CLOEXEC);
-    if (port->area_fd_ < 0 || ftruncate(port->area_fd_, sizeof(SubmitArea)) != 0) return nullptr;
+    if (port->area_fd_ < 0 || ftruncate(port->area_fd_, sizeof(SubmitArea)) != 0) {
+      return Refuse(std::move(port));
+    }
   }
   void* memory =
       mmap(nullptr, sizeof(SubmitArea), PROT_READ | PROT_WRITE, flags, port->area_fd_, 0);
-  if (memory == MAP_FAILED) return nullptr;
+  if (memory == MAP_FAILED) return Refuse(std::move(port));
   port->area_ = new (memory) SubmitArea;
   return port;
 }
@@ -64,8 +77,11 @@ SubmitPort::~SubmitPort() {
 int SubmitPort::StartThread(const std::shared_ptr<SubmitPort>& port) {
   port->users_.store(2);
   const int error = Detach("dlm-lockspace", [port] {
-    Submitter(port->area_, port->device_fd_, port->signal_fd_).Serve();
+    Submitter submitter(port->area_, port->device_fd_, port->signal_fd_);
+    submitter.Serve();
+    // First: the loop has the keeper close its descriptor then, which is to be the last.
     port->LeaveDevice();
+    submitter.End();
   });
   if (error != 0) port->users_.store(1);
   return error;

@@ -52,7 +52,10 @@ void Submitter::Serve() {
   while (WaitForWork()) {
     const uint32_t taken = area_->requests_taken.load(std::memory_order_relaxed);
     SubmitRequest* queued = &area_->requests[taken % SubmitArea::kSlots];
-    while (Submit(queued) == Progress::kBusy) std::this_thread::sleep_for(kCancelTick);
+    if (Submit(queued) == Progress::kBusy) {
+      std::this_thread::sleep_for(kCancelTick);
+      continue;  // by way of WaitForWork(), which heeds a stop and the end
+    }
     area_->requests_taken.store(taken + 1, std::memory_order_release);
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (area_->wants_slots.load(std::memory_order_relaxed) != 0 &&
@@ -60,6 +63,9 @@ void Submitter::Serve() {
       Signal();
     }
   }
+}
+
+void Submitter::End() {
   area_->ended.store(1, std::memory_order_release);
   Signal();
 }
@@ -75,9 +81,13 @@ bool Submitter::ServeOnce() {
 
 // Whether there is a request to be made, and an answer's slot for what comes of it.
 bool Submitter::MayTake() const {
-  if (area_->paused.load(std::memory_order_acquire) != 0) return false;
+  if (area_->paused.load(std::memory_order_acquire) != 0 ||
+      area_->abandoned.load(std::memory_order_acquire) != 0) {
+    return false;
+  }
   const uint32_t taken = area_->requests_taken.load(std::memory_order_relaxed);
   if (area_->requests_put.load(std::memory_order_acquire) == taken) return false;
+  if (area_->closing.load(std::memory_order_acquire) != 0) return true;  // nobody reads answers
   return area_->answers_put.load(std::memory_order_relaxed) -
              area_->answers_taken.load(std::memory_order_acquire) <
          SubmitArea::kSlots;
@@ -153,6 +163,7 @@ Submitter::Progress Submitter::Submit(SubmitRequest* queued) {
 }
 
 void Submitter::Answer(const SubmitRequest& queued, int status) {
+  if (area_->closing.load(std::memory_order_acquire) != 0) return;
   const uint32_t put = area_->answers_put.load(std::memory_order_relaxed);
   SubmitAnswer& answer = area_->answers[put % SubmitArea::kSlots];
   answer.cookie = queued.cookie;

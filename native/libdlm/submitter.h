@@ -23,6 +23,8 @@ class Submitter {
 
   // Serves the area until it is closing and empty, or abandoned. Not for the loop.
   void Serve();
+  // Tells the loop that this will not touch the device any more.
+  void End();
 
   // For the loop: makes the calls that are due until the area is empty, paused, or the kernel is
   // busy with a lost cancel. Returns whether the last is the case, and then it is to be called

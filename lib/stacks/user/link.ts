@@ -36,6 +36,8 @@ export class Link {
   readonly opened: Promise<void>;
   /** This node's number, once it is open. */
   thisNode = 0;
+  /** Rejects when the locks are lost; then no request completes any more. */
+  readonly lost: Promise<never>;
   /** Resolves when nothing of the link is left in this process. */
   readonly closed: Promise<LinkEnd>;
   readonly #calls = new Map<number, (status: number) => void>();
@@ -59,6 +61,9 @@ export class Link {
     });
     // Whoever waits for it hears of a failure; when nobody does any more, nobody has to.
     this.opened.catch(() => undefined);
+    let lose!: (error: Error) => void;
+    this.lost = new Promise((_, reject) => (lose = reject));
+    this.lost.catch(() => undefined);
     const keeperSubmits = options.submission === Submission.keeper;
     this.native = new NativeUserConnection(
       { ...options, name },
@@ -73,10 +78,17 @@ export class Link {
           case 'failed':
             fail(openError(name, code, error, detail));
             break;
-          case 'notice':
-            connection.notice(toNotice(code, error, keeperSubmits));
+          case 'notice': {
+            const notice = toNotice(code, error, keeperSubmits);
+            if (notice.locks === 'lost') {
+              lose(disconnected(name));
+              this.#endCalls();
+            }
+            connection.notice(notice);
             break;
+          }
           case 'closed':
+            this.#endCalls();
             fail(disconnected(name));
             end({ isPending: code === 1 });
         }
@@ -84,7 +96,12 @@ export class Link {
     );
   }
 
-  /** Makes a call that completes with a status: 0, or a negative errno. Rejects if the link ends. */
+  #endCalls(): void {
+    for (const complete of this.#calls.values()) complete(-errno.ENOTCONN);
+    this.#calls.clear();
+  }
+
+  /** Makes a call that completes with a status: 0, or a negative errno; -ENOTCONN if the link ends. */
   async call(make: (ticket: number) => number): Promise<number> {
     this.#lastTicket = (this.#lastTicket + 1) % 2 ** 31;
     const ticket = this.#lastTicket;

@@ -69,6 +69,7 @@ export function createOperations(options: OperationsOptions): StackOperations {
         connection.private = link;
         connection.version = await Promise.race([
           negotiateVersion(name, native, locks, connection.version),
+          link.lost,
           closed.then(() => Promise.reject(timeoutError('connect', name, connectTimeoutMs))),
         ]);
       } catch (error) {
