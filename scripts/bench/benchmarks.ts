@@ -71,6 +71,15 @@ const BYTES_PER_LOCK = 1024;
 /** For the kernel's own part of so many locks, and for Node.js. */
 const MEMORY_MIB = 1024;
 
+/** Whether any that was chosen needs virtual machines. */
+export function needsClusters(options: Pick<BenchOptions, 'only' | 'vcpus' | 'locks'>): boolean {
+  return (
+    options.vcpus.some((vcpus) => chooseLocal(vcpus, options).length > 0) ||
+    chooseRemote(options).length > 0 ||
+    Object.values(holdingNames(options)).some((name) => options.only.test(name))
+  );
+}
+
 /** Runs the benchmarks that were chosen. */
 export async function runBenchmarks(options: BenchOptions): Promise<void> {
   buildReference();
@@ -81,7 +90,7 @@ export async function runBenchmarks(options: BenchOptions): Promise<void> {
 
 /** Locks whose resources this node masters: one node, so there is nobody else. */
 async function runLocal(options: BenchOptions, vcpus: number): Promise<void> {
-  const chosen = choose(LOCAL, `local, ${vcpus} vCPU`, options);
+  const chosen = chooseLocal(vcpus, options);
   if (chosen.length === 0) return;
   await withCluster(options, { nodes: 1, vcpus }, async (cluster, machine) => {
     await runWorkloads(cluster.node(1), chosen, 'local-', machine, options);
@@ -90,7 +99,7 @@ async function runLocal(options: BenchOptions, vcpus: number): Promise<void> {
 
 /** Locks whose resources another node masters, for it has locks on them first and keeps them. */
 async function runRemote(options: BenchOptions): Promise<void> {
-  const chosen = choose(REMOTE, 'remote', options);
+  const chosen = chooseRemote(options);
   if (chosen.length === 0) return;
   await withCluster(options, { nodes: 2, vcpus: 1 }, async (cluster, machine) => {
     const master = await Contestant.c(cluster.node(2), LOCKSPACE);
@@ -101,11 +110,14 @@ async function runRemote(options: BenchOptions): Promise<void> {
 
 type NamedWorkload = Workload & { readonly name: string };
 
-function choose(
-  workloads: readonly Workload[],
-  where: string,
-  options: BenchOptions,
-): NamedWorkload[] {
+type Choice = Pick<BenchOptions, 'only'>;
+
+const chooseLocal = (vcpus: number, options: Choice): NamedWorkload[] =>
+  choose(LOCAL, `local, ${vcpus} vCPU`, options);
+
+const chooseRemote = (options: Choice): NamedWorkload[] => choose(REMOTE, 'remote', options);
+
+function choose(workloads: readonly Workload[], where: string, options: Choice): NamedWorkload[] {
   return workloads
     .map((each) => ({ ...each, name: `${WORK_NAMES[each.work]}, ${where}, depth ${each.depth}` }))
     .filter(({ name }) => options.only.test(name));
@@ -174,12 +186,21 @@ async function takeTurns(
   return results;
 }
 
+function holdingNames({ locks }: Pick<BenchOptions, 'locks'>): {
+  memoryName: string;
+  rateName: string;
+} {
+  const held = `${locks.toLocaleString('en-US')} locks held`;
+  return {
+    memoryName: `memory, ${held}`,
+    rateName: `lock+unlock, ${held}, depth ${HOLDING_DEPTH}`,
+  };
+}
+
 /** Many locks that are held: the memory that they take, and how they weigh on others. */
 async function runHolding(options: BenchOptions): Promise<void> {
   const { locks, modes, rounds, seconds, progress, report } = options;
-  const held = `${locks.toLocaleString('en-US')} locks held`;
-  const memoryName = `memory, ${held}`;
-  const rateName = `lock+unlock, ${held}, depth ${HOLDING_DEPTH}`;
+  const { memoryName, rateName } = holdingNames(options);
   const isMemoryChosen = options.only.test(memoryName);
   const isRateChosen = options.only.test(rateName);
   if (!isMemoryChosen && !isRateChosen) return;

@@ -3,11 +3,13 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import { printingProgress, whyNotHere } from '../vm/index.js';
-import { FEW_LOCKS, runBenchmarks } from './benchmarks.js';
+import { FEW_LOCKS, needsClusters, runBenchmarks } from './benchmarks.js';
 import { MODES, type Mode } from './contestant.js';
+import { formatHandOver, runHandOver, type HandOverRow } from './handover.js';
 import { formatRows, type Row } from './result.js';
 
-const USAGE = `Measures locks of stack "user" against a C program on libdlm, in virtual machines.
+const USAGE = `Measures locks of stack "user" against a C program on libdlm, in virtual machines,
+and ways of handing requests over to the thread that makes the calls, on the host ("hand-over").
 
   npm run bench -- [options]
       --only <regex>       only benchmarks whose names match, for example "remote" or "depth 64$"
@@ -71,18 +73,22 @@ async function main(): Promise<void> {
     kernel: values.kernel,
   };
   if (chosen.locks <= FEW_LOCKS) throw new UsageError(`--locks must be above ${FEW_LOCKS}.`);
-  const reason = await whyNotHere();
+  const inClusters = needsClusters(chosen);
+  const reason = inClusters ? await whyNotHere() : undefined;
   if (reason !== undefined) throw new UsageError(reason);
 
+  const handOver: HandOverRow[] = [];
   const rows: Row[] = [];
-  await runBenchmarks({
-    ...chosen,
-    progress: printingProgress((line) => console.error(line)),
-    report: (row) => rows.push(row),
-  });
-  if (rows.length === 0) throw new UsageError(`No benchmark matches "${values.only}".`);
-  console.log(`\n${formatRows(rows)}`);
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+  const progress = printingProgress((line) => console.error(line));
+  await runHandOver({ ...chosen, progress, report: (row) => handOver.push(row) });
+  if (inClusters) {
+    await runBenchmarks({ ...chosen, progress, report: (row) => rows.push(row) });
+  }
+  const all = [...handOver, ...rows];
+  if (all.length === 0) throw new UsageError(`No benchmark matches "${values.only}".`);
+  const tables = [formatHandOver(handOver), formatRows(rows)].filter((text) => text !== '');
+  console.log(`\n${tables.join('\n')}`);
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(all, null, 2)}\n`);
 }
 
 function isUsageError(error: unknown): error is Error {

@@ -6,7 +6,10 @@ export interface Machine {
   readonly cpu: string;
   readonly cores: number;
   readonly accelerator: string;
-  /** The guests: their kernel's release, their virtual processors, their number, their Node.js. */
+  /**
+   * The guests: their kernel's release, their virtual processors, their number, their Node.js.
+   * Without guests, of the host: its kernel's release, and the processors that were used.
+   */
   readonly kernel: string;
   readonly vcpus: number;
   readonly nodes: number;
@@ -92,23 +95,26 @@ export function formatRows(rows: readonly Row[]): string {
   return machines
     .map((machine) => {
       const its = rows.filter((row) => describeMachine(row.machine) === machine);
-      return `${machine}\n\n${formatTable(its)}`;
+      const isText = (column: number): boolean => [0, 3, 5].includes(column);
+      return `${machine}\n\n${formatTable([HEADINGS, ...its.map(cells)], isText)}`;
     })
     .join('\n');
 }
 
-function formatTable(rows: readonly Row[]): string {
-  const lines = [HEADINGS, ...rows.map(cells)];
-  const widths = HEADINGS.map((_, column) =>
+/** A table in Markdown; its first line are the headings. */
+export function formatTable(
+  lines: readonly (readonly string[])[],
+  isText: (column: number) => boolean,
+): string {
+  const [headings = [], ...body] = lines;
+  const widths = headings.map((_, column) =>
     Math.max(...lines.map((line) => line[column]?.length ?? 0), 3),
   );
-  const isText = (column: number): boolean => column === 0 || column === 3 || column === 5;
   const format = (line: readonly string[]): string =>
     `| ${line.map((cell, at) => pad(cell, widths[at] ?? 0, isText(at))).join(' | ')} |\n`;
   const rule = widths.map((width, at) =>
     isText(at) ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`,
   );
-  const [headings = [], ...body] = lines;
   return [headings, rule, ...body].map(format).join('');
 }
 
