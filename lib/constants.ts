@@ -1,6 +1,7 @@
 /**
- * Lock modes, the flags of requests and of their completions, and the DLM's own errno values, with the kernel's numbers
- * (include/uapi/linux/dlmconstants.h, include/uapi/linux/dlm.h, fs/ocfs2/stackglue.h).
+ * Lock modes, the flags of requests and of their completions, and the DLM's own errno values, with
+ * the kernel's numbers (include/uapi/linux/dlmconstants.h, include/uapi/linux/dlm.h,
+ * fs/ocfs2/stackglue.h).
  */
 
 /** Lock modes, weakest first. `o2cb` grants only `NL`, `PR` and `EX`; `user` grants all six. */
@@ -22,7 +23,7 @@ export const DLM_LOCK = Object.freeze({
 /** One of the six lock modes. */
 export type LockMode = (typeof DLM_LOCK)[keyof typeof DLM_LOCK];
 
-/** Request flags: `DLM_LKF_*`. */
+/** Request flags: `DLM_LKF_*`. Of these `o2cb` has NOQUEUE, CANCEL, CONVERT, VALBLK and LOCAL. */
 export const DLM_LKF = Object.freeze({
   /** Fail rather than wait. */
   NOQUEUE: 0x00000001,
@@ -32,20 +33,33 @@ export const DLM_LKF = Object.freeze({
   CONVERT: 0x00000004,
   /** Carry the value block, as the rules for the two modes say. */
   VALBLK: 0x00000008,
+  /** Conversion: behind those that wait already, though nothing held stands in its way. */
   QUECVT: 0x00000010,
-  /** Declare the value block invalid. */
+  /** Unlock or conversion down from PW or EX: declare the value block invalid. */
   IVVALBLK: 0x00000020,
+  /** Conversion: in a conversion deadlock give up the old mode (`DLM_SBF.DEMOTED`) and wait on. */
   CONVDEADLK: 0x00000040,
+  /** Keep the lock when its process is gone; to be said with each conversion again. */
   PERSISTENT: 0x00000080,
+  /** Wait on in a conversion deadlock. In every request on `user`, as in fs/ocfs2/stack_user.c. */
   NODLCKWT: 0x00000100,
+  /** Nothing: fs/dlm never made use of it. */
   NODLCKBLK: 0x00000200,
+  /** New lock in NL: granted although others wait. */
   EXPEDITE: 0x00000400,
+  /** With NOQUEUE: tell the holders of the request that fails, once until their mode changes. */
   NOQUEUEBAST: 0x00000800,
+  /** Wait before those that wait already. */
   HEADQUE: 0x00001000,
+  /** New lock: granted as soon as it goes with what is held, whoever waits. */
   NOORDER: 0x00002000,
+  /** Adopt a PERSISTENT lock of that mode whose process is gone: EAGAIN in another mode, ENOENT. */
   ORPHAN: 0x00004000,
+  /** New lock: PR if that can be granted and the wanted mode cannot (`DLM_SBF.ALTMODE`). */
   ALTPR: 0x00008000,
+  /** The same with CW. */
   ALTCW: 0x00010000,
+  /** Unlock: also while the lock waits or converts. */
   FORCEUNLOCK: 0x00020000,
   /** Refused by `user` (`ERR_DLM_TIMEOUT_FLAG`): no current kernel honours it. */
   TIMEOUT: 0x00040000,
@@ -55,7 +69,10 @@ export const DLM_LKF = Object.freeze({
 
 /** Flags of a lock's last completion: `DLM_SBF_*`. Only `user` sets any. */
 export const DLM_SBF = Object.freeze({
-  /** `CONVDEADLK` had the lock demoted to NL while it waited: for a moment nothing was held. */
+  /**
+   * `CONVDEADLK` had the lock demoted to NL while it waited: for a moment nothing was held. If that
+   * conversion is cancelled the lock is left in NL, and nothing tells of it.
+   */
   DEMOTED: 0x01,
   /** The value block is lost or was declared invalid: {@link DLM_LKF} `VALBLK` brought no news. */
   VALNOTVALID: 0x02,

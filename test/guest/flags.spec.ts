@@ -653,6 +653,29 @@ describe('on one node', () => {
       await a.unlock();
     });
 
+    for (const [title, firstFlags] of [
+      ['without a block', PERSISTENT],
+      ['with one', PERSISTENT | VALBLK],
+    ] as const) {
+      for (const adoptFlags of [ORPHAN, ORPHAN | VALBLK]) {
+        const how = adoptFlags === ORPHAN ? 'without' : 'with';
+        it(`of a lock taken ${title}, adopted ${how} VALBLK, writes at the unlock what it is told`, async () => {
+          await c.lock(r, NL);
+          for (const { flags, lvb, after } of [
+            { flags: VALBLK, lvb: 'written', after: 'written' },
+            { flags: 0, lvb: 'not to be written', after: 'written' },
+          ]) {
+            await runHolder('exit', firstFlags);
+            expect((await b.lock(r, EX, adoptFlags)).status).to.equal(0);
+            await b.unlock({ flags, lvb });
+            expect(await a.lock(r, PR, VALBLK)).to.include({ lvb: after });
+            await a.unlock();
+          }
+          await c.unlock();
+        });
+      }
+    }
+
     it('keeps the lock only as long as the adopter says', async () => {
       await runHolder('exit', PERSISTENT);
       expect((await d.lock(r, EX, ORPHAN | PERSISTENT)).status).to.equal(0);

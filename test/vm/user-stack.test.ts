@@ -17,6 +17,7 @@ for (const kernel of KERNELS) {
       };
       run('stack user under stress', 'stress.spec.js');
       run('stack user', 'user-stack.spec.js');
+      run("libdlm's own calls", 'libdlm-calls.spec.js');
     }
     describeInGuest('modes and flags of stack user', getNode, 'dist/test/guest/flags.spec.js');
   });
