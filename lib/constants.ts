@@ -1,5 +1,5 @@
 /**
- * Lock modes, request flags and the DLM's own errno values, with the kernel's numbers
+ * Lock modes, the flags of requests and of their completions, and the DLM's own errno values, with the kernel's numbers
  * (include/uapi/linux/dlmconstants.h, include/uapi/linux/dlm.h, fs/ocfs2/stackglue.h).
  */
 
@@ -47,10 +47,20 @@ export const DLM_LKF = Object.freeze({
   ALTPR: 0x00008000,
   ALTCW: 0x00010000,
   FORCEUNLOCK: 0x00020000,
-  /** Refused by `user`: no current kernel honours it. */
+  /** Refused by `user` (`ERR_DLM_TIMEOUT_FLAG`): no current kernel honours it. */
   TIMEOUT: 0x00040000,
   /** The one flag that stackglue.h adds: a lock known to be used on this node only (`o2cb`). */
   LOCAL: 0x00100000,
+} as const);
+
+/** Flags of a lock's last completion: `DLM_SBF_*`. Only `user` sets any. */
+export const DLM_SBF = Object.freeze({
+  /** `CONVDEADLK` had the lock demoted to NL while it waited: for a moment nothing was held. */
+  DEMOTED: 0x01,
+  /** The value block is lost or was declared invalid: {@link DLM_LKF} `VALBLK` brought no news. */
+  VALNOTVALID: 0x02,
+  /** `ALTPR` or `ALTCW`: granted in that mode, and not in the one that was asked for. */
+  ALTMODE: 0x04,
 } as const);
 
 /** Every bit of {@link DLM_LKF}. */

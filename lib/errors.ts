@@ -37,6 +37,14 @@ export type DlmErrorCode =
   | 'ERR_DLM_NO_MEMBERSHIP'
   /** A lockspace that the kernel made for itself, here or on another node, is not for user space. */
   | 'ERR_DLM_FOREIGN_LOCKSPACE'
+  /** The lockspace exists on this node, and was to be created exclusively. */
+  | 'ERR_DLM_LOCKSPACE_EXISTS'
+  /** The keeper, the process that opens lockspaces for us, could not be started or has died. */
+  | 'ERR_DLM_NO_KEEPER'
+  /** The cluster did not answer within the time that it was given. */
+  | 'ERR_DLM_TIMEOUT'
+  /** The lock manager refused a call: see `errno`. */
+  | 'ERR_DLM_REFUSED'
   /** Connecting failed for another reason: see `errno`. */
   | 'ERR_DLM_CONNECT'
   /** The connection is, or is being, disconnected. */
@@ -50,7 +58,9 @@ export type DlmErrorCode =
   /** The lock status block has never been locked. */
   | 'ERR_DLM_LKSB_UNUSED'
   /** No hangup is pending. */
-  | 'ERR_DLM_NO_HANGUP';
+  | 'ERR_DLM_NO_HANGUP'
+  /** `DLM_LKF.TIMEOUT` was asked for, which no current kernel honours. */
+  | 'ERR_DLM_TIMEOUT_FLAG';
 
 /** What went wrong, and where. */
 export interface DlmErrorDetails {

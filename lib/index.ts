@@ -12,6 +12,7 @@ export {
   DLM_ERRNO,
   DLM_LKF,
   DLM_LOCK,
+  DLM_SBF,
   GROUP_NAME_MAX,
   STACK_LABEL_LEN,
   type LockMode,
@@ -23,17 +24,32 @@ export {
   type StackUpcalls,
 } from './stackglue/connection.js';
 export { StackGlue, type AgnosticConnectOptions, type ConnectOptions } from './stackglue/glue.js';
-export { DlmLksb } from './stackglue/lksb.js';
+export { DlmLksb, type DlmLksbOptions } from './stackglue/lksb.js';
+export type { ClusterMember, ClusterNotice, NoticeHandler } from './stackglue/notices.js';
 export type { PluginLoader } from './stackglue/registry.js';
 export type { PlockRequest, StackOperations, StackPlugin, StackScope } from './stackglue/plugin.js';
 export type { LockingProtocol, ProtocolVersion } from './stackglue/protocol.js';
 export { createO2cbPlugin, killO2cbNode, type O2cbOptions } from './stacks/o2cb/index.js';
-export { createUserPlugin, type UserStackOptions } from './stacks/user/index.js';
+export {
+  createUserPlugin,
+  dlmDeadlockCancel,
+  dlmOwnPid,
+  dlmPurge,
+  dlmVersions,
+  type DlmVersions,
+  type UserStackOptions,
+} from './stacks/user/index.js';
 
 /** The process's own glue: the kernel's singleton. */
 export const defaultGlue = new StackGlue();
-defaultGlue.register(createO2cbPlugin());
-defaultGlue.register(createUserPlugin());
+/**
+ * The plugins that it has from the start, to be unregistered by a program that wants other options:
+ * `defaultGlue.unregister(userPlugin); defaultGlue.register(createUserPlugin({ submit: 'keeper' }))`.
+ */
+export const o2cbPlugin = createO2cbPlugin();
+export const userPlugin = createUserPlugin();
+defaultGlue.register(o2cbPlugin);
+defaultGlue.register(userPlugin);
 
 export const setLockingProtocol = defaultGlue.setLockingProtocol.bind(defaultGlue);
 export const setMaxProtoVersion = defaultGlue.setMaxProtoVersion.bind(defaultGlue);
@@ -41,10 +57,12 @@ export const clusterConnect = defaultGlue.clusterConnect.bind(defaultGlue);
 export const clusterConnectAgnostic = defaultGlue.clusterConnectAgnostic.bind(defaultGlue);
 export const clusterDisconnect = defaultGlue.clusterDisconnect.bind(defaultGlue);
 export const clusterHangup = defaultGlue.clusterHangup.bind(defaultGlue);
+export const clusterMembers = defaultGlue.clusterMembers.bind(defaultGlue);
 export const clusterThisNode = defaultGlue.clusterThisNode.bind(defaultGlue);
 export const dlmLock = defaultGlue.dlmLock.bind(defaultGlue);
 export const dlmUnlock = defaultGlue.dlmUnlock.bind(defaultGlue);
 export const dlmLockStatus = defaultGlue.dlmLockStatus.bind(defaultGlue);
+export const dlmLockFlags = defaultGlue.dlmLockFlags.bind(defaultGlue);
 export const dlmLvbValid = defaultGlue.dlmLvbValid.bind(defaultGlue);
 export const dlmLvb = defaultGlue.dlmLvb.bind(defaultGlue);
 export const dlmDumpLksb = defaultGlue.dlmDumpLksb.bind(defaultGlue);

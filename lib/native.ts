@@ -8,7 +8,29 @@ import { fileURLToPath } from 'node:url';
 import { DlmError } from './errors.js';
 
 /** `EventKind` of native/util/event_record.h. */
-export const EventKind = Object.freeze({ completion: 1, blocking: 2, unlock: 3, nodeDown: 4 });
+export const EventKind = Object.freeze({
+  completion: 1,
+  blocking: 2,
+  unlock: 3,
+  nodeDown: 4,
+  call: 5,
+});
+
+/** `NoticeKind` of native/libdlm/lockspace_watch.h; 1 is an event of its own, nodeDown. */
+export const NoticeKind = Object.freeze({
+  nodeLeft: 2,
+  nodeJoined: 3,
+  stopped: 4,
+  resumed: 5,
+  released: 6,
+  quorumLost: 7,
+  quorumRegained: 8,
+  daemonGone: 9,
+  keeperGone: 10,
+});
+
+/** `Lockspace::Submission` of native/libdlm/lockspace.h: who makes the calls into the kernel. */
+export const Submission = Object.freeze({ thread: 0, loop: 1, keeper: 2 });
 
 /** Words of one event: kind, lock index, value, final. */
 export const EVENT_WORDS = 4;
@@ -18,25 +40,25 @@ export const EVENT_BATCH_MAX = 128;
 /** Bytes of one status block and where its parts lie: native/util/status_block.h. */
 export const STATUS_BLOCK = Object.freeze({ size: 80, status: 0, flags: 4, lockId: 8, lvb: 16 });
 
+/** Blocks in a slab: `Slabs::kBlocks` of native/binding/slabs.h. */
+export const BLOCKS_PER_SLAB = 64;
+
 /** What both native connections do. All of it on the event loop's thread; nothing waits. */
 export interface NativeConnection {
   /**
    * Asks for a new lock. Returns its index, from 0, which names it in every event until the final
    * one; or a negative number, the stack's own refusal, and then there is no lock.
    */
-  lock(
-    block: Uint8Array,
-    offset: number,
-    mode: number,
-    flags: number,
-    name: string | Uint8Array,
-  ): number;
+  lock(block: number, mode: number, flags: number, name: string | Uint8Array, xid?: bigint): number;
   /** Asks for another mode. 0, or the stack's refusal, negative. */
-  convert(index: number, mode: number, flags: number): number;
+  convert(index: number, mode: number, flags: number, xid?: bigint): number;
   /** Asks for the unlock, or for a cancel. 0, or the stack's refusal, negative. */
   unlock(index: number, flags: number): number;
-  /** Begins the end; from now on no event is delivered. Idempotent. */
-  close(): void;
+  /**
+   * Begins the end; from now on no event is delivered. Idempotent. On stack `user` it is over after
+   * `deadlineMs` at the latest.
+   */
+  close(deadlineMs?: number): void;
   /** Keeps the event loop alive while connected (the default). */
   ref(): void;
   unref(): void;
@@ -51,13 +73,37 @@ export interface NativeUserOptions {
   create: boolean;
   /** Mode of the device, when it is created. */
   mode: number;
+  /** `DLM_LSFL_*`, when it is created. */
+  flags: number;
+  /** One of {@link Submission}. */
+  submission: number;
+}
+
+/** A version in three parts. */
+export type Version = readonly [major: number, minor: number, patch: number];
+
+/** A connection to the kernel's DLM: what it has beyond the others'. */
+export interface NativeUserConnection extends NativeConnection {
+  close(deadlineMs: number): void;
+  /** Ends what a lock waits for with -EDEADLK. 0, or the refusal, negative. */
+  deadlockCancel(index: number): number;
+  /** Drops orphans; an event of kind `call` with `ticket` as its index tells. 0, or the refusal. */
+  purge(node: number, pid: number, ticket: number): number;
+  /** Each member's number, name (empty: it has none) and addresses, by number. */
+  members(): [number, string, string[]][];
+  /** Of libdlm, and of the kernel's interface. */
+  versions(): [Version, Version];
+  /** By which number the kernel knows the owner of the locks. */
+  ownerPid(): number;
 }
 
 /**
  * `open`: code is this node's number. `failed`: code is an `OpenFailure`, error an errno or 0; then
- * `closed` follows. `closed`: nothing of the connection is left.
+ * `closed` follows. `closed`: nothing of the connection is left in this process; code is 1 when the
+ * deadline came first, and the locks are not dropped yet. `notice`: code is one of {@link NoticeKind},
+ * error the node that it is about, if any.
  */
-export type NativeUserState = 'open' | 'failed' | 'closed';
+export type NativeUserState = 'open' | 'failed' | 'closed' | 'notice';
 
 /** native/binding/user_connection.h */
 export type NativeUserConnectionClass = new (
@@ -65,7 +111,7 @@ export type NativeUserConnectionClass = new (
   batch: Int32Array,
   onEvents: (count: number) => void,
   onState: (state: NativeUserState, code: number, error: number, detail: string) => void,
-) => NativeConnection;
+) => NativeUserConnection;
 
 /** Options of a member of an o2dlm domain. */
 export interface NativeO2dlmOptions {
@@ -95,6 +141,12 @@ export type NativeO2dlmConnectionClass = new (
 interface Addon {
   NativeUserConnection: NativeUserConnectionClass;
   NativeO2dlmConnection: NativeO2dlmConnectionClass;
+  /**
+   * Makes the memory of status blocks known: the slab's number. A block is named by that number times
+   * BLOCKS_PER_SLAB plus its place. The memory must outlive the locks that use it.
+   */
+  readonly registerSlab: (bytes: Uint8Array) => number;
+  readonly releaseSlab: (slab: number) => void;
   /** The simulated node dies, in every domain of that cluster: 0 or a negative errno. */
   readonly o2dlmKillNode: (cluster: string, node: number) => number;
 }
@@ -116,4 +168,10 @@ function load(): Addon {
   }
 }
 
-export const { NativeUserConnection, NativeO2dlmConnection, o2dlmKillNode } = load();
+export const {
+  NativeUserConnection,
+  NativeO2dlmConnection,
+  o2dlmKillNode,
+  registerSlab,
+  releaseSlab,
+} = load();

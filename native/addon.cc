@@ -2,12 +2,14 @@
 #include <napi.h>
 
 #include "binding/o2dlm_connection.h"
+#include "binding/slabs.h"
 #include "binding/user_connection.h"
 
 namespace stackglue::binding {
 namespace {
 
 Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
+  Slabs::Initialize(env, exports);
   exports.Set("NativeUserConnection", UserConnection::Define(env));
   exports.Set("NativeO2dlmConnection", O2dlmConnection::Define(env));
   exports.Set("o2dlmKillNode",

@@ -26,6 +26,11 @@ const TASKS = {
   demo: { run: ['dist/scripts/demo/embedded.js'] },
   'demo:cluster': { run: ['dist/scripts/demo/cluster.js'], vm: true },
   cluster: { run: ['dist/scripts/vm/cli.js'], vm: true },
+  bench: {
+    run: ['dist/scripts/bench/main.js'],
+    vm: true,
+    packages: { '/usr/include/libdlm.h': 'libdlm-dev' },
+  },
   test: {
     run: ['node_modules/mocha/bin/mocha.js'],
     vm: true,
@@ -230,7 +235,8 @@ async function main() {
   await buildAddon();
   await buildTypeScript();
   if (task.vm) await installVmPackages();
-  if (isRoot) await installPackages(missingOf(task.packages ?? {}), 'The tests need packages');
+  if (isRoot)
+    await installPackages(missingOf(task.packages ?? {}), `npm run ${name} needs packages`);
   if (task.run) process.exitCode = await start([...task.run, ...args]);
 }
 

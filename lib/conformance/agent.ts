@@ -53,6 +53,8 @@ export interface Connected {
 /** What a lock status block says. Value blocks are text, a byte a character, without trailing zeros. */
 export interface LockState {
   status: number;
+  /** `DLM_SBF`. */
+  flags: number;
   lvb: string;
   lvbValid: boolean;
   lvbLength: number;
@@ -60,7 +62,14 @@ export interface LockState {
 
 /** Something that the glue told its caller. `inside` is the call that had not returned yet. */
 export type NodeEvent = { inside?: 'lock' | 'convert' | 'unlock' } & (
-  | { event: 'lockAst'; lock: string; status: number; lvb: string; lvbValid: boolean }
+  | {
+      event: 'lockAst';
+      lock: string;
+      status: number;
+      flags: number;
+      lvb: string;
+      lvbValid: boolean;
+    }
   | { event: 'blockingAst'; lock: string; level: number }
   | { event: 'unlockAst'; lock: string; error: number; of: 'unlock' | 'cancel' }
   | { event: 'nodeDown'; on: string; node: number; recoveryData: unknown }
@@ -88,6 +97,7 @@ function stateOf({ glue, lksb }: Held): LockState {
   const lvb = glue.dlmLvb(lksb);
   return {
     status: glue.dlmLockStatus(lksb),
+    flags: glue.dlmLockFlags(lksb),
     lvb: textOf(lvb),
     lvbValid: glue.dlmLvbValid(lksb),
     lvbLength: lvb.length,
@@ -202,8 +212,8 @@ export class NodeAgent {
       maxVersion: { major, minor },
       lockAst: (astarg) => {
         const held = astarg as Held;
-        const { status, lvb, lvbValid } = stateOf(held);
-        this.#tell({ event: 'lockAst', lock: held.id, status, lvb, lvbValid });
+        const { status, flags, lvb, lvbValid } = stateOf(held);
+        this.#tell({ event: 'lockAst', lock: held.id, status, flags, lvb, lvbValid });
       },
       blockingAst: (astarg, level) =>
         this.#tell({ event: 'blockingAst', lock: (astarg as Held).id, level }),

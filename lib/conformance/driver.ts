@@ -194,19 +194,22 @@ export class NodeDriver {
     return this.lockAst(lock);
   }
 
+  /** Asks for an unlock; returns what the call returned. */
+  async askUnlock(lock: string, options: RequestOptions = {}): Promise<number> {
+    return (await this.command({ do: 'unlock', lock: this.#idOf(lock), ...options })) as number;
+  }
+
   /** Unlocks and waits for the unlock AST, which must report success. */
   async unlock(lock: string, options: RequestOptions = {}): Promise<void> {
-    const result = await this.command({ do: 'unlock', lock: this.#idOf(lock), ...options });
-    assert.equal(result, 0, `unlocking ${lock}`);
+    assert.equal(await this.askUnlock(lock, options), 0, `unlocking ${lock}`);
     const { error, of } = await this.unlockAst(lock);
     assert.equal(of, 'unlock', `whose argument ${lock}'s unlock AST was given`);
     assert.equal(error, 0, `the error of ${lock}'s unlock AST`);
   }
 
   /** Asks for a cancel; returns what the call returned. */
-  async cancel(lock: string): Promise<number> {
-    const command = { do: 'unlock', lock: this.#idOf(lock), flags: DLM_LKF.CANCEL } as const;
-    return (await this.command(command)) as number;
+  cancel(lock: string): Promise<number> {
+    return this.askUnlock(lock, { flags: DLM_LKF.CANCEL });
   }
 
   /** What the lock's status block says. */

@@ -1,33 +1,32 @@
 /** Value blocks: who writes, who reads, in which pair of modes. */
 import assert from 'node:assert/strict';
 
-import { DLM_LKF, DLM_LOCK } from '../index.js';
+import { DLM_LKF, DLM_LOCK, type LockMode } from '../index.js';
 import type { NodeDriver } from './driver.js';
 import type { Suite } from './suite.js';
 
-const { NL, PR, EX } = DLM_LOCK;
+const { NL, PR, PW, EX } = DLM_LOCK;
 const { VALBLK } = DLM_LKF;
 
-/**
- * What a conversion with VALBLK does with the block: the caller reads the resource's, writes its own
- * there, or neither. From NL to NL stacks may read or not.
- */
-const CONVERSIONS: readonly [keyof typeof DLM_LOCK, keyof typeof DLM_LOCK, Effect | undefined][] = [
-  ['NL', 'NL', undefined],
-  ['NL', 'PR', 'reads'],
-  ['NL', 'EX', 'reads'],
-  ['PR', 'NL', 'does nothing'],
-  ['PR', 'PR', 'reads'],
-  ['PR', 'EX', 'reads'],
-  ['EX', 'NL', 'writes'],
-  ['EX', 'PR', 'writes'],
-  ['EX', 'EX', 'writes'],
-];
+/** What a request with VALBLK does: the caller reads the resource's block, or writes its own there. */
 type Effect = 'reads' | 'writes' | 'does nothing';
+
+/**
+ * The rule of fs/dlm, whose part for NL, PR and EX is o2dlm's too: PW and EX write when they go down
+ * or stay, and whoever goes up or stays reads.
+ */
+function effectOf(from: LockMode, to: LockMode): Effect {
+  if (from >= PW && to <= from) return 'writes';
+  return to >= from ? 'reads' : 'does nothing';
+}
+
+function nameOf(mode: LockMode): string {
+  return Object.entries(DLM_LOCK).find(([, number]) => number === mode)?.[0] ?? String(mode);
+}
 
 /** What becomes of value blocks. Node c keeps the resources, and so their blocks. */
 export function valueBlockBehaviours(suite: Suite): void {
-  const { lvbLength } = suite.features;
+  const { lvbLength, modes } = suite.features;
 
   async function write(node: NodeDriver, name: string, lvb: string): Promise<void> {
     await node.lock('writer', name, EX);
@@ -68,56 +67,87 @@ export function valueBlockBehaviours(suite: Suite): void {
     await a.unlock('l');
   });
 
-  suite.test(
-    'an unlock writes the block although the lock was asked for without VALBLK',
-    async ([a, b, c]) => {
-      await c.lock('keep', 'lvb-late', NL);
-      await write(a, 'lvb-late', 'asked for late');
-      assert.equal(await read(b, 'lvb-late'), 'asked for late');
-      await c.unlock('keep');
-    },
-  );
-
-  suite.test('an unlock without VALBLK leaves the block alone', async ([a, b, c]) => {
-    await c.lock('keep', 'lvb-kept', NL);
-    await write(a, 'lvb-kept', 'first');
-    await a.lock('m', 'lvb-kept', EX, VALBLK);
-    await a.unlock('m', { lvb: 'not meant to be sent' });
-    assert.equal(await read(b, 'lvb-kept'), 'first');
-    await c.unlock('keep');
-  });
-
-  for (const mode of ['NL', 'PR'] as const) {
-    suite.test(`an unlock of ${mode} never writes the block`, async ([a, b, c]) => {
-      const name = `lvb-unlock-${mode}`;
-      await c.lock('keep', name, NL);
-      await write(a, name, 'before');
-      await a.lock('l', name, DLM_LOCK[mode], VALBLK);
-      await a.unlock('l', { flags: VALBLK, lvb: 'of a reader' });
-      assert.equal(await read(b, name), 'before');
-      await c.unlock('keep');
-    });
+  /** The same scene with the resource kept by each of the nodes that act. */
+  async function withEachMaster(
+    masters: readonly NodeDriver[],
+    name: string,
+    scene: (name: string) => Promise<void>,
+  ): Promise<void> {
+    for (const [index, master] of masters.entries()) {
+      const resource = `${name}-${index}`;
+      await master.lock(`keep-${resource}`, resource, NL);
+      await scene(resource);
+      await master.unlock(`keep-${resource}`);
+    }
   }
 
-  for (const [from, to, effect] of CONVERSIONS) {
+  for (const mode of modes) {
+    const writes = mode >= PW;
     suite.test(
-      `a conversion from ${from} to ${to} with VALBLK ${effect ?? 'writes nothing'}`,
-      async ([a, b, c]) => {
-        const name = `lvb-${from}-${to}`;
-        await c.lock('keep', name, NL);
-        await write(a, name, 'before');
-        await b.lock('l', name, DLM_LOCK[from]);
-        const { status, lvb } = await b.convert('l', DLM_LOCK[to], { flags: VALBLK, lvb: 'mine' });
-        assert.equal(status, 0);
-        if (effect !== undefined) {
-          assert.equal(lvb, effect === 'reads' ? 'before' : 'mine', "the caller's block");
+      `an unlock of ${nameOf(mode)} ${writes ? 'writes the block if it says so' : 'never writes the block'}`,
+      async ([a, b]) => {
+        for (const flags of [0, VALBLK]) {
+          for (const lockFlags of [0, VALBLK]) {
+            const title = `lvb-unlock-${mode}-${flags}-${lockFlags}`;
+            await withEachMaster([a, b], title, async (name) => {
+              await write(a, name, 'before');
+              const lock = `l-${name}`;
+              await b.lock(lock, name, mode, lockFlags);
+              await b.unlock(lock, { flags, lvb: 'mine' });
+              const expected = writes && flags === VALBLK ? 'mine' : 'before';
+              assert.equal(await read(a, name), expected, name);
+            });
+          }
         }
-        await b.unlock('l');
-        const expected = effect === 'writes' ? 'mine' : 'before';
-        assert.equal(await read(a, name), expected, "the resource's block");
-        await c.unlock('keep');
       },
     );
+
+    // A new lock in NL reads or not.
+    if (mode !== NL) {
+      suite.test(`a new lock in ${nameOf(mode)} reads the block if it says so`, async ([a, b]) => {
+        await withEachMaster([a, b], `lvb-new-${mode}`, async (name) => {
+          await write(a, name, 'before');
+          const { lvb, lvbValid } = await b.lock(`with-${name}`, name, mode, VALBLK);
+          assert.deepEqual({ lvb, lvbValid }, { lvb: 'before', lvbValid: true });
+          await b.unlock(`with-${name}`);
+          assert.equal((await b.lock(`without-${name}`, name, mode)).lvb, '');
+          await b.unlock(`without-${name}`);
+        });
+      });
+    }
+  }
+
+  for (const from of modes) {
+    for (const to of modes) {
+      const effect = effectOf(from, to);
+      // From NL to NL stacks read or not.
+      const isOpen = from === NL && to === NL;
+      suite.test(
+        `a conversion from ${nameOf(from)} to ${nameOf(to)} with VALBLK ${isOpen ? 'writes nothing' : effect}, and without it nothing`,
+        async ([a, b]) => {
+          for (const flags of [VALBLK, 0]) {
+            await withEachMaster([a, b], `lvb-${from}-${to}-${flags}`, async (name) => {
+              await write(a, name, 'before');
+              const lock = `l-${name}`;
+              await b.lock(lock, name, from);
+              const { status, lvb } = await b.convert(lock, to, { flags, lvb: 'mine' });
+              assert.equal(status, 0);
+              if (!isOpen || flags === 0) {
+                const reads = effect === 'reads' && flags === VALBLK;
+                assert.equal(lvb, reads ? 'before' : 'mine', `the caller's block, ${name}`);
+              }
+              await b.unlock(lock);
+              const writes = effect === 'writes' && flags === VALBLK;
+              assert.equal(
+                await read(a, name),
+                writes ? 'mine' : 'before',
+                `the resource's, ${name}`,
+              );
+            });
+          }
+        },
+      );
+    }
   }
 
   suite.test(`all ${lvbLength} bytes of a block come over`, async ([a, b, c]) => {

@@ -1,6 +1,7 @@
 /** A cluster connection: `ocfs2_cluster_connection`. */
 import type { LockMode } from '../constants.js';
 import { lksbState, type DlmLksb } from './lksb.js';
+import type { ClusterNotice, NoticeHandler } from './notices.js';
 import type { StackPlugin, StackScope } from './plugin.js';
 import type { LockingProtocol, ProtocolVersion } from './protocol.js';
 
@@ -10,7 +11,7 @@ export type RecoveryHandler = (nodeNumber: number, recoveryData: unknown) => voi
 /** What a stack tells a connection: the methods of `ClusterConnection` that are for stacks. */
 export type StackUpcalls = Pick<
   ClusterConnection,
-  'lockAst' | 'blockingAst' | 'unlockAst' | 'nodeDown'
+  'lockAst' | 'blockingAst' | 'unlockAst' | 'nodeDown' | 'notice'
 >;
 
 /** What `clusterConnect` fills in. */
@@ -19,6 +20,7 @@ export interface ConnectionInit {
   readonly clusterName: string;
   readonly protocol: LockingProtocol;
   readonly recoveryHandler: RecoveryHandler;
+  readonly noticeHandler: NoticeHandler | undefined;
   readonly recoveryData: unknown;
   readonly plugin: StackPlugin;
   readonly glue: object;
@@ -62,6 +64,7 @@ export class ClusterConnection {
   state: 'connecting' | 'connected' | 'disconnecting' | 'disconnected' = 'connecting';
 
   readonly #recoveryHandler: RecoveryHandler;
+  readonly #noticeHandler: NoticeHandler | undefined;
 
   constructor(init: ConnectionInit) {
     this.name = init.name;
@@ -73,6 +76,7 @@ export class ClusterConnection {
     this.scope = init.plugin.scope;
     this.glue = init.glue;
     this.#recoveryHandler = init.recoveryHandler;
+    this.#noticeHandler = init.noticeHandler;
   }
 
   /** Keeps the event loop alive while connected (the default). */
@@ -112,6 +116,11 @@ export class ClusterConnection {
     callListener(() => this.#recoveryHandler(nodeNumber, this.recoveryData));
   }
 
+  /** For stacks: something else happened to the group. */
+  notice(notice: ClusterNotice): void {
+    callListener(() => this.#noticeHandler?.(notice, this.recoveryData));
+  }
+
   /**
    * For a stack that is a layer over another: this connection as the inner stack is to have it, in
    * all its operations. What the inner stack tells goes to `upcalls`, which hand on to this
@@ -124,6 +133,7 @@ export class ClusterConnection {
       blockingAst: (lksb, level) => this.blockingAst(lksb, level),
       unlockAst: (astarg, error) => this.unlockAst(astarg, error),
       nodeDown: (nodeNumber) => this.nodeDown(nodeNumber),
+      notice: (notice) => this.notice(notice),
     };
     const inner = Object.create(this) as ClusterConnection;
     Object.defineProperty(inner, 'private', { value: undefined, writable: true });

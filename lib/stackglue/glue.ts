@@ -23,7 +23,8 @@ import {
 } from '../errors.js';
 import { checkFlags, checkLksb, checkPlock, checkUsed } from './checks.js';
 import { ClusterConnection, type RecoveryHandler } from './connection.js';
-import { lksbState, type DlmLksb } from './lksb.js';
+import { lksbState, readFlags, type DlmLksb } from './lksb.js';
+import type { ClusterMember, NoticeHandler } from './notices.js';
 import type { PlockRequest, StackPlugin } from './plugin.js';
 import {
   checkProtocol,
@@ -49,7 +50,9 @@ export interface ConnectOptions {
   readonly protocol?: LockingProtocol | undefined;
   /** Called once for each node of the group that dies, before any grant that its recovery makes. */
   readonly recoveryHandler: RecoveryHandler;
-  /** Handed to the recovery handler. */
+  /** Called for whatever else happens to the group, by stacks that can tell. */
+  readonly noticeHandler?: NoticeHandler | undefined;
+  /** Handed to the recovery handler and the notice handler. */
   readonly recoveryData?: unknown;
 }
 
@@ -143,13 +146,15 @@ export class StackGlue {
   /** `ocfs2_cluster_connect`. */
   async clusterConnect(options: ConnectOptions): Promise<ClusterConnection> {
     checkObject('options', options);
-    const { stackName = '', clusterName = '', group, recoveryHandler, recoveryData } = options;
+    const { stackName = '', clusterName = '', group, recoveryData } = options;
+    const { recoveryHandler, noticeHandler } = options;
     const protocol = options.protocol ?? this.#protocol;
     checkString('options.stackName', stackName);
     checkString('options.clusterName', clusterName);
     checkString('options.group', group);
     checkProtocol('options.protocol', protocol);
     checkFunction('options.recoveryHandler', recoveryHandler);
+    if (noticeHandler !== undefined) checkFunction('options.noticeHandler', noticeHandler);
     if (Buffer.byteLength(group) > GROUP_NAME_MAX) {
       throw new DlmError(
         'ERR_DLM_GROUP_NAME',
@@ -179,6 +184,7 @@ export class StackGlue {
       clusterName,
       protocol,
       recoveryHandler,
+      noticeHandler,
       recoveryData,
       plugin,
       glue: this,
@@ -206,7 +212,8 @@ export class StackGlue {
   /**
    * `ocfs2_cluster_disconnect`. Resolves when the stack will never touch the connection again. With
    * `hangupPending` the stack stays pinned until `clusterHangup(group)`. Again, or while it is under
-   * way, it throws `ERR_DLM_DISCONNECTED`.
+   * way, it throws `ERR_DLM_DISCONNECTED`. A rejection with `ERR_DLM_TIMEOUT` says that the connection
+   * is gone, but that its locks stand in others' way until the group works again.
    */
   async clusterDisconnect(connection: ClusterConnection, hangupPending = false): Promise<void> {
     this.#checkConnection(connection, 'disconnect');
@@ -217,9 +224,17 @@ export class StackGlue {
     try {
       await connection.plugin.operations.disconnect(connection);
     } catch (error) {
-      connection.state = 'connected';
+      if (!(error instanceof DlmError && error.code === 'ERR_DLM_TIMEOUT')) {
+        connection.state = 'connected';
+        throw error;
+      }
+      this.#disconnected(connection, hangupPending);
       throw error;
     }
+    this.#disconnected(connection, hangupPending);
+  }
+
+  #disconnected(connection: ClusterConnection, hangupPending: boolean): void {
     connection.state = 'disconnected';
     if (hangupPending) this.#registry.expectHangup(connection.name);
     else this.#registry.unpin();
@@ -234,6 +249,12 @@ export class StackGlue {
   clusterThisNode(connection: ClusterConnection): number {
     this.#checkConnection(connection, 'thisNode');
     return connection.plugin.operations.thisNode(connection);
+  }
+
+  /** The group's members, by number; empty where the stack cannot tell. */
+  clusterMembers(connection: ClusterConnection): readonly ClusterMember[] {
+    this.#checkConnection(connection, 'members');
+    return connection.plugin.operations.members?.(connection) ?? [];
   }
 
   /**
@@ -267,10 +288,17 @@ export class StackGlue {
           { op: 'lock', errno: errno.EBUSY },
         );
       }
-      state.astarg = arguments.length > 5 ? astarg : lksb;
     }
+    const { connection: connectionBefore, astarg: astargBefore } = state;
     state.connection = connection;
-    return connection.plugin.operations.dlmLock(connection, mode, lksb, flags, name);
+    if ((flags & DLM_LKF.CONVERT) === 0) state.astarg = arguments.length > 5 ? astarg : lksb;
+    try {
+      return connection.plugin.operations.dlmLock(connection, mode, lksb, flags, name);
+    } catch (error) {
+      state.connection = connectionBefore;
+      state.astarg = astargBefore;
+      throw error;
+    }
   }
 
   /**
@@ -294,6 +322,15 @@ export class StackGlue {
     return operationsOf(lksb, 'lockStatus').lockStatus(lksb);
   }
 
+  /**
+   * The flags of the lock's last completion, `DLM_SBF`: whether it was demoted or granted in another
+   * mode, whether its value block is invalid. 0 on `o2cb`, which has none.
+   */
+  dlmLockFlags(lksb: DlmLksb): number {
+    const operations = operationsOf(lksb, 'lockFlags');
+    return operations.lockFlags?.(lksb) ?? readFlags(lksbState(lksb));
+  }
+
   /** `ocfs2_dlm_lvb_valid`: whether the value block can be trusted. */
   dlmLvbValid(lksb: DlmLksb): boolean {
     return operationsOf(lksb, 'lvbValid').lvbValid(lksb);
@@ -314,6 +351,14 @@ export class StackGlue {
   }
 
   #checkConnection(connection: unknown, op: string): asserts connection is ClusterConnection {
+    // All that is asked on the way of a lock.
+    if (
+      connection instanceof ClusterConnection &&
+      connection.glue === this &&
+      connection.state === 'connected'
+    ) {
+      return;
+    }
     if (!(connection instanceof ClusterConnection)) {
       throw invalidType('connection', 'an instance of ClusterConnection', connection);
     }
@@ -325,7 +370,6 @@ export class StackGlue {
         errno: errno.EINVAL,
       });
     }
-    if (state === 'connected') return;
     throw new DlmError('ERR_DLM_DISCONNECTED', `The connection to "${name}" is ${state}`, {
       op,
       resource: name,

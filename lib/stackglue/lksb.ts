@@ -1,16 +1,14 @@
 /**
  * The lock status block: `ocfs2_dlm_lksb`, one type for every stack. The caller never looks inside;
- * `lockStatus`, `lvb` and `lvbValid` do.
+ * `lockStatus`, `lockFlags`, `lvb` and `lvbValid` do.
  *
  * Its bytes lie in shared memory that native code writes between two callbacks. Blocks are cut off a
  * slab one after the other and never handed out twice: a slab goes when the last lksb and value block
  * that were cut from it go, so no view of a value block ever shows another lock's.
  */
-import { invalidType } from '../errors.js';
-import { STATUS_BLOCK } from '../native.js';
+import { checkObject, invalidType, outOfRange } from '../errors.js';
+import { BLOCKS_PER_SLAB, registerSlab, releaseSlab, STATUS_BLOCK } from '../native.js';
 import type { ClusterConnection } from './connection.js';
-
-const BLOCKS_PER_SLAB = 64;
 
 /** What the glue and the stacks keep in a lock status block. */
 export interface LksbState {
@@ -20,6 +18,10 @@ export interface LksbState {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
   readonly offset: number;
+  /** How native code knows this block. */
+  readonly block: number;
+  /** The transaction that its locks are of, or undefined. */
+  readonly transactionId: bigint | undefined;
   /** The stack's index of its lock, or -1. */
   index: number;
   /** What the lock and blocking ASTs are given. */
@@ -35,14 +37,20 @@ export interface LksbState {
 let slabBytes: Uint8Array = new Uint8Array(0);
 let slabWords: Int32Array = new Int32Array(0);
 let slabOffset = 0;
+let slabNumber = 0;
 
-function newState(): LksbState {
+/** Nothing can use a slab's memory any more when its view is collected. */
+const unused = new FinalizationRegistry<number>((slab) => releaseSlab(slab));
+
+function newState(transactionId: bigint | undefined): LksbState {
   if (slabOffset === slabBytes.length) {
     // Shared memory cannot be detached: native code writes to it as long as a lock lives.
     const memory = new SharedArrayBuffer(BLOCKS_PER_SLAB * STATUS_BLOCK.size);
     slabBytes = new Uint8Array(memory);
     slabWords = new Int32Array(memory);
     slabOffset = 0;
+    slabNumber = registerSlab(slabBytes);
+    unused.register(slabBytes, slabNumber);
   }
   const offset = slabOffset;
   slabOffset += STATUS_BLOCK.size;
@@ -51,6 +59,8 @@ function newState(): LksbState {
     bytes: slabBytes,
     words: slabWords,
     offset,
+    block: slabNumber * BLOCKS_PER_SLAB + offset / STATUS_BLOCK.size,
+    transactionId,
     index: -1,
     astarg: undefined,
     onCompletion: undefined,
@@ -58,6 +68,18 @@ function newState(): LksbState {
     lvb: undefined,
   };
 }
+
+/** What a lock status block can be given. */
+export interface DlmLksbOptions {
+  /**
+   * The transaction that its locks are of: 0 to 2^64 - 1, 0 by default. Only stack `user` has it, where
+   * it is the `xid` of libdlm's dlm_ls_lockx: a number for people and for deadlock detectors, which the
+   * kernel shows in debugfs and acts on in no way.
+   */
+  readonly transactionId?: bigint | undefined;
+}
+
+const U64_MAX = 2n ** 64n - 1n;
 
 let readState: (lksb: DlmLksb) => LksbState;
 let isLksb: (value: unknown) => value is DlmLksb;
@@ -67,7 +89,21 @@ let isLksb: (value: unknown) => value is DlmLksb;
  * at a time, and can be used again once that lock is gone.
  */
 export class DlmLksb {
-  readonly #state: LksbState = newState();
+  readonly #state: LksbState;
+
+  constructor(options: DlmLksbOptions = {}) {
+    checkObject('options', options);
+    const { transactionId } = options;
+    if (transactionId !== undefined) {
+      if (typeof transactionId !== 'bigint') {
+        throw invalidType('options.transactionId', 'of type bigint', transactionId);
+      }
+      if (transactionId < 0n || transactionId > U64_MAX) {
+        throw outOfRange('options.transactionId', `from 0 to ${U64_MAX}`, transactionId);
+      }
+    }
+    this.#state = newState(transactionId);
+  }
 
   static {
     readState = (lksb) => lksb.#state;

@@ -2,6 +2,7 @@
 import type { LockMode } from '../constants.js';
 import type { ClusterConnection } from './connection.js';
 import type { DlmLksb } from './lksb.js';
+import type { ClusterMember } from './notices.js';
 
 /**
  * `ocfs2_stack_operations`: what every stack does. A failing `connect` or `disconnect` rejects with a
@@ -15,8 +16,10 @@ export interface StackOperations {
    */
   connect(connection: ClusterConnection): Promise<void>;
   /**
-   * Detaches. Must not resolve before the stack will never touch the connection again. Locks that
-   * are still there are dropped; their completions are not delivered.
+   * Detaches. Must not settle before the stack will never touch the connection again. Locks that
+   * are still there are dropped; their completions are not delivered. Rejects with `ERR_DLM_TIMEOUT`
+   * when it has detached, but cannot tell when the locks will have been dropped; after another error
+   * the connection is as it was.
    */
   disconnect(connection: ClusterConnection): Promise<void>;
   /** The cluster's unique number of this node. */
@@ -39,6 +42,8 @@ export interface StackOperations {
   dlmUnlock(connection: ClusterConnection, lksb: DlmLksb, flags: number, astarg: unknown): number;
   /** The lock's status as 0 or a negative errno. */
   lockStatus(lksb: DlmLksb): number;
+  /** `DLM_SBF` of the last completion. Absent where native code writes them to the status block. */
+  lockFlags?(lksb: DlmLksb): number;
   /** Whether the value block can be trusted. */
   lvbValid(lksb: DlmLksb): boolean;
   /** The value block: the lock's own bytes, live. */
@@ -48,6 +53,8 @@ export interface StackOperations {
    * and then `supportsPlocks` is false.
    */
   plock?(connection: ClusterConnection, inode: bigint, request: PlockRequest): number;
+  /** The group's members, this node included, by number. */
+  members?(connection: ClusterConnection): readonly ClusterMember[];
   /** One line about the lock, for people. */
   dumpLksb?(lksb: DlmLksb): string;
   /** Whether the connection keeps the event loop alive. */

@@ -33,6 +33,8 @@ const OPERATIONS = [
 ] as const satisfies (keyof StackOperations)[];
 const OPTIONAL_OPERATIONS = [
   'plock',
+  'lockFlags',
+  'members',
   'dumpLksb',
   'setRef',
 ] as const satisfies (keyof StackOperations)[];

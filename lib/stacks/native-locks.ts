@@ -16,11 +16,16 @@ export interface AstWrappers {
   completion(connection: ClusterConnection, lksb: DlmLksb): void;
   /** An unlock AST came with the stack's own status. */
   unlock(connection: ClusterConnection, lksb: DlmLksb, status: number): void;
+  /** A call that is about no lock has completed. */
+  call?(ticket: number, status: number): void;
 }
 
 /** The locks of one connection to a native stack. */
 export class NativeLocks {
-  readonly batch = new Int32Array(EVENT_BATCH_MAX * EVENT_WORDS);
+  /** Shared, because native code writes to it and shared memory cannot be detached. */
+  readonly batch = new Int32Array(
+    new SharedArrayBuffer(EVENT_BATCH_MAX * EVENT_WORDS * Int32Array.BYTES_PER_ELEMENT),
+  );
   readonly #locks: (DlmLksb | undefined)[] = [];
   readonly #connection: ClusterConnection;
   readonly #wrappers: AstWrappers;
@@ -39,7 +44,11 @@ export class NativeLocks {
     name: string | Uint8Array,
   ): number {
     const state = lksbState(lksb);
-    const index = native.lock(state.bytes, state.offset, mode, flags, name);
+    const { block, transactionId } = state;
+    const index =
+      transactionId === undefined
+        ? native.lock(block, mode, flags, name)
+        : native.lock(block, mode, flags, name, transactionId);
     if (index < 0) return index;
     state.index = index;
     this.#locks[index] = lksb;
@@ -57,6 +66,10 @@ export class NativeLocks {
       const value = batch[at + 2] ?? 0;
       if (kind === EventKind.nodeDown) {
         this.#connection.nodeDown(value);
+        continue;
+      }
+      if (kind === EventKind.call) {
+        this.#wrappers.call?.(index, value);
         continue;
       }
       const lksb = this.#locks[index];

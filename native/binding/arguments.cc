@@ -6,10 +6,10 @@
 namespace stackglue::binding {
 
 bool LockName::Read(const Napi::Value& value) {
-  if (value.IsString()) {
-    // One byte of the buffer is the terminator's. What is cut, is cut between characters.
-    return napi_get_value_string_utf8(value.Env(), value, bytes_.data(), bytes_.size(), &size_) ==
-           napi_ok;
+  // One byte of the buffer is the terminator's. What is cut, is cut between characters.
+  if (napi_get_value_string_utf8(value.Env(), value, bytes_.data(), bytes_.size(), &size_) ==
+      napi_ok) {
+    return true;
   }
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
     return false;
@@ -20,18 +20,16 @@ bool LockName::Read(const Napi::Value& value) {
   return true;
 }
 
-std::optional<StatusBlock> ReadStatusBlock(const Napi::Value& chunk, const Napi::Value& offset) {
-  const auto start = ReadInteger<uint32_t>(offset);
-  if (!start || !chunk.IsTypedArray() ||
-      chunk.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+std::optional<SharedMemory> SharedMemory::Of(const Napi::Value& value) {
+  SharedMemory memory{};
+  napi_value buffer = nullptr;
+  bool can_be_detached = true;
+  if (napi_get_typedarray_info(value.Env(), value, &memory.type, &memory.length, &memory.data,
+                               &buffer, nullptr) != napi_ok ||
+      napi_is_arraybuffer(value.Env(), buffer, &can_be_detached) != napi_ok || can_be_detached) {
     return std::nullopt;
   }
-  auto array = chunk.As<Napi::Uint8Array>();
-  if (*start % alignof(uint32_t) != 0 || array.ByteLength() < StatusBlock::kSize ||
-      *start > array.ByteLength() - StatusBlock::kSize) {
-    return std::nullopt;
-  }
-  return StatusBlock(array.Data() + *start);
+  return memory;
 }
 
 Napi::Value ThrowBadArguments(Napi::Env env, const char* method) {

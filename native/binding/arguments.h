@@ -10,8 +10,6 @@
 #include <string>
 #include <string_view>
 
-#include "util/status_block.h"
-
 namespace stackglue::binding {
 
 // A lock's name: the UTF-8 bytes of a string, or the bytes of a Uint8Array.
@@ -29,20 +27,35 @@ class LockName {
   size_t size_ = 0;
 };
 
-// The status block at `offset` of a Uint8Array over shared memory; none when it does not lie there.
-std::optional<StatusBlock> ReadStatusBlock(const Napi::Value& chunk, const Napi::Value& offset);
+// What a typed array over shared memory shows. Other memory may be detached by JavaScript, so
+// native code keeps no pointer to it.
+struct SharedMemory {
+  napi_typedarray_type type;
+  size_t length;  // elements
+  void* data;
+
+  // None when `value` is something else.
+  static std::optional<SharedMemory> Of(const Napi::Value& value);
+};
 
 // An integer in the range of T; none for anything else.
 template <typename T>
 std::optional<T> ReadInteger(const Napi::Value& value) {
-  if (!value.IsNumber()) return std::nullopt;
-  const double number = value.As<Napi::Number>().DoubleValue();
+  double number = 0;
+  if (napi_get_value_double(value.Env(), value, &number) != napi_ok) return std::nullopt;
   if (!(number >= static_cast<double>(std::numeric_limits<T>::min()) &&
         number <= static_cast<double>(std::numeric_limits<T>::max()))) {
     return std::nullopt;
   }
   const T integer = static_cast<T>(number);
   return static_cast<double>(integer) == number ? std::optional<T>(integer) : std::nullopt;
+}
+
+// A result: an index, 0, or a negative errno.
+inline Napi::Value ResultNumber(Napi::Env env, int64_t result) {
+  napi_value number = nullptr;
+  napi_create_int64(env, result, &number);
+  return {env, number};
 }
 
 // Throws a TypeError into JavaScript; for callers that bypass lib/.

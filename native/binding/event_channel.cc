@@ -2,30 +2,29 @@
 
 #include <cstring>
 
+#include "binding/arguments.h"
+
 namespace stackglue::binding {
 
 EventChannel::EventChannel(Napi::Int32Array batch, Napi::Function on_events)
     : batch_(Napi::Persistent(batch)),
+      records_(batch.Data()),
       on_events_(Napi::Persistent(on_events)),
       context_(batch.Env(), "stackglue:events") {}
 
 bool EventChannel::Accepts(const Napi::CallbackInfo& info) {
-  return info.Length() >= 4 && info[0].IsObject() && info[1].IsTypedArray() &&
-         info[1].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array &&
-         Fits(info[1].As<Napi::Int32Array>()) && info[2].IsFunction() && info[3].IsFunction();
-}
-
-bool EventChannel::Fits(const Napi::Int32Array& batch) {
-  return batch.ByteLength() >= kBatchMax * sizeof(EventRecord);
+  if (info.Length() < 4 || !info[0].IsObject() || !info[2].IsFunction() || !info[3].IsFunction()) {
+    return false;
+  }
+  const auto memory = SharedMemory::Of(info[1]);
+  return memory && memory->type == napi_int32_array &&
+         memory->length * sizeof(int32_t) >= kBatchMax * sizeof(EventRecord);
 }
 
 void EventChannel::Deliver(const EventRecord* events, size_t count) {
   const Napi::Env env = on_events_.Env();
   const Napi::HandleScope scope(env);
-  Napi::Int32Array batch = batch_.Value();
-  // Looked up every time: JavaScript may have detached the memory, which then has no bytes.
-  if (!Fits(batch)) return;
-  std::memcpy(batch.Data(), events, count * sizeof(EventRecord));
+  std::memcpy(records_, events, count * sizeof(EventRecord));
   CallAsTask(on_events_, context_, {Napi::Number::New(env, static_cast<double>(count))});
 }
 

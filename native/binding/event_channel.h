@@ -15,11 +15,12 @@ namespace stackglue::binding {
 
 class EventChannel {
  public:
-  // `batch` has room for kBatchMax records; `on_events(count)` reads them before it returns.
+  // `batch` is as Accepts() wants it; `on_events(count)` reads the records before it returns.
   EventChannel(Napi::Int32Array batch, Napi::Function on_events);
 
-  // Whether these are (options, batch, onEvents, onOther) with a batch that is large enough: what
-  // the constructors of both connections take.
+  // Whether these are (options, batch, onEvents, onOther) with a batch that has room for kBatchMax
+  // records, in shared memory, which cannot be detached: what the constructors of both connections
+  // take.
   static bool Accepts(const Napi::CallbackInfo& info);
 
   // Copies up to kBatchMax records into the batch and calls JavaScript once, as a task of its own
@@ -27,9 +28,8 @@ class EventChannel {
   void Deliver(const EventRecord* events, size_t count);
 
  private:
-  static bool Fits(const Napi::Int32Array& batch);
-
   Napi::Reference<Napi::Int32Array> batch_;
+  void* records_;
   Napi::FunctionReference on_events_;
   Napi::AsyncContext context_;
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "binding/arguments.h"
+#include "binding/slabs.h"
 
 namespace stackglue::binding {
 namespace {
@@ -91,12 +92,13 @@ O2dlmConnection::~O2dlmConnection() = default;
 
 Napi::Value O2dlmConnection::Lock(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto status_block = ReadStatusBlock(info[0], info[1]);
-  const auto mode = ReadInteger<int32_t>(info[2]);
-  const auto flags = ReadInteger<uint32_t>(info[3]);
+  const auto block = ReadInteger<uint32_t>(info[0]);
+  const auto mode = ReadInteger<int32_t>(info[1]);
+  const auto flags = ReadInteger<uint32_t>(info[2]);
+  const auto status_block = block ? Slabs::Of(env)->Find(*block) : std::nullopt;
   LockName name;
   if (!status_block || !mode || !flags || (*flags & o2dlm::kLkmConvert) != 0 ||
-      !name.Read(info[4])) {
+      !name.Read(info[3])) {
     return ThrowBadArguments(env, "lock");
   }
   if (!member_) return Refusal(env, o2dlm::Status::kNoLockMgr);

@@ -2,22 +2,53 @@
 
 #include <linux/dlm.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
-#include <system_error>
 
 #include "binding/arguments.h"
+#include "binding/slabs.h"
 
 namespace stackglue::binding {
 
 using libdlm::Lockspace;
+using libdlm::NoticeKind;
+
+namespace {
+
+// How long the end of an environment waits for a lockspace that is not known to be stopped. What it
+// is waited for: that nobody else finds our locks held when the process has ended.
+constexpr int kTeardownMs = 1000;
+
+// How often one turn of the loop looks for results; together with kBatchMax it bounds what the turn
+// does for one connection.
+constexpr int kRoundsMax = 16;
+
+Napi::Value VersionArray(Napi::Env env, const uint32_t (&version)[3]) {
+  auto array = Napi::Array::New(env, 3);
+  for (uint32_t i = 0; i < 3; ++i) array.Set(i, Napi::Number::New(env, version[i]));
+  return array;
+}
+
+// A transaction id: absent, or a BigInt of 64 bits.
+std::optional<uint64_t> ReadTransaction(const Napi::Value& value) {
+  if (value.IsUndefined()) return 0;
+  if (!value.IsBigInt()) return std::nullopt;
+  bool lossless = false;
+  const uint64_t xid = value.As<Napi::BigInt>().Uint64Value(&lossless);
+  return lossless ? std::optional<uint64_t>(xid) : std::nullopt;
+}
+
+}  // namespace
 
 Napi::Function UserConnection::Define(Napi::Env env) {
   return DefineClass(env, "NativeUserConnection",
                      {
-                         InstanceMethod<&UserConnection::Lock>("lock"),
-                         InstanceMethod<&UserConnection::Convert>("convert"),
-                         InstanceMethod<&UserConnection::Unlock>("unlock"),
+                         InstanceMethod<&UserConnection::DeadlockCancel>("deadlockCancel"),
+                         InstanceMethod<&UserConnection::Purge>("purge"),
+                         InstanceMethod<&UserConnection::Members>("members"),
+                         InstanceMethod<&UserConnection::Versions>("versions"),
+                         InstanceMethod<&UserConnection::OwnerPid>("ownerPid"),
                          InstanceMethod<&UserConnection::Close>("close"),
                          InstanceMethod<&UserConnection::Ref>("ref"),
                          InstanceMethod<&UserConnection::Unref>("unref"),
@@ -33,27 +64,30 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info
   const auto given = info[0].As<Napi::Object>();
   const Napi::Value name = given.Get("name");
   const Napi::Value library = given.Get("library");
+  const Napi::Value create = given.Get("create");
   const auto mode = ReadInteger<uint32_t>(given.Get("mode"));
-  if (!name.IsString() || !library.IsString() || !mode) {
+  const auto flags = ReadInteger<uint32_t>(given.Get("flags"));
+  const auto submission = ReadInteger<uint32_t>(given.Get("submission"));
+  // Also what cannot be read because the worker thread is being ended, and then has no value at
+  // all.
+  if (!name.IsString() || !library.IsString() || !create.IsBoolean() || !mode || !flags ||
+      !submission || *submission > static_cast<uint32_t>(Lockspace::Submission::kKeeper)) {
     ThrowBadArguments(env, "NativeUserConnection");
     return;
   }
   Lockspace::Options options;
   options.name = name.As<Napi::String>();
   options.library = library.As<Napi::String>();
-  options.create = given.Get("create").ToBoolean();
+  options.create = create.As<Napi::Boolean>();
   options.mode = static_cast<mode_t>(*mode);
+  options.flags = *flags;
+  options.submission = static_cast<Lockspace::Submission>(*submission);
 
-  uv_loop_t* loop = nullptr;
-  napi_get_uv_event_loop(env, &loop);
-  if (uv_async_init(loop, &wake_, [](uv_async_t* handle) {
-        static_cast<UserConnection*>(handle->data)->OnWake();
-      }) != 0) {
-    Napi::Error::New(env, "stackglue addon: no event loop handle").ThrowAsJavaScriptException();
-    return;
-  }
-  wake_.data = this;
-  open_handles_ = 1;
+  DefineCall<&UserConnection::Lock>(info, "lock");
+  DefineCall<&UserConnection::Convert>(info, "convert");
+  DefineCall<&UserConnection::Unlock>(info, "unlock");
+  slabs_ = Slabs::Of(env);
+  napi_get_uv_event_loop(env, &loop_);
   ObjectWrap::Ref();  // until the last handle is closed
   events_ =
       std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(), info[2].As<Napi::Function>());
@@ -61,148 +95,334 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info
   state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
   cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
     tearing_down_ = true;
-    BeginClose();
+    BeginClose(kTeardownMs);
   });
-  try {
-    lockspace_ = std::make_unique<Lockspace>(std::move(options), static_cast<Waker*>(this));
-  } catch (const std::exception& error) {
-    silent_ = true;
-    Finish();
-    Napi::Error::New(env,
-                     std::string("stackglue addon: no thread for the lockspace: ") + error.what())
-        .ThrowAsJavaScriptException();
+  uv_timer_init(loop_, &timer_);
+  timer_.data = this;
+  open_handles_ = 1;
+  uv_unref(reinterpret_cast<uv_handle_t*>(&timer_));
+  lockspace_ = std::make_unique<Lockspace>(options);
+  if (lockspace_->state() == Lockspace::State::kFailed) {
+    // Not from inside the constructor: the loop's next turn tells.
+    uv_ref(reinterpret_cast<uv_handle_t*>(&timer_));
+    ArmTimer();
+    return;
   }
+  StartPoll<&UserConnection::OnKeeper>(&keeper_poll_, lockspace_->keeper_fd());
+  StartPoll<&UserConnection::OnSignal>(&signal_poll_, lockspace_->signal_fd());
 }
 
 UserConnection::~UserConnection() = default;
 
-Napi::Value UserConnection::Lock(const Napi::CallbackInfo& info) {
-  const auto status_block = ReadStatusBlock(info[0], info[1]);
-  const auto mode = ReadInteger<int32_t>(info[2]);
-  const auto flags = ReadInteger<uint32_t>(info[3]);
+// The calls of every lock, on plain Node-API: each of its own calls is saved twice for each lock.
+
+template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
+napi_value UserConnection::Call(napi_env env, napi_callback_info info) {
+  napi_value arguments[kArgumentsMax];
+  size_t count = kArgumentsMax;
+  void* self = nullptr;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, &self);
+  return (static_cast<UserConnection*>(self)->*Method)(env, count, arguments);
+}
+
+template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
+void UserConnection::DefineCall(const Napi::CallbackInfo& info, const char* name) {
+  const napi_env env = info.Env();
+  napi_value function = nullptr;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, &UserConnection::Call<Method>, this, &function);
+  // Who has the function has this object.
+  napi_set_named_property(env, function, "connection", info.This());
+  napi_set_named_property(env, info.This(), name, function);
+}
+
+napi_value UserConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
+  uint32_t block = 0;
+  int32_t mode = 0;
+  uint32_t flags = 0;
   LockName name;
-  if (!status_block || !mode || !flags || !name.Read(info[4])) {
-    return ThrowBadArguments(info.Env(), "lock");
+  std::optional<uint64_t> xid = 0;
+  if (count > 4) xid = ReadTransaction({env, arguments[4]});
+  if (count < 4 || napi_get_value_uint32(env, arguments[0], &block) != napi_ok ||
+      napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
+      napi_get_value_uint32(env, arguments[2], &flags) != napi_ok ||
+      !name.Read({env, arguments[3]}) || !xid) {
+    return ThrowBadArguments(env, "lock");
   }
+  const auto status_block = slabs_->Find(block);
+  if (!status_block) return ThrowBadArguments(env, "lock");
   int64_t result = -ENOTCONN;
   if (lockspace_ && !silent_) {
     try {
-      result = lockspace_->Lock(*mode, *flags, name.view(), *status_block);
+      result = lockspace_->Lock(mode, flags, *xid, name.view(), *status_block);
     } catch (const std::bad_alloc&) {
       result = -ENOMEM;
     }
   }
-  return Napi::Number::New(info.Env(), static_cast<double>(result));
+  return ResultNumber(env, result);
 }
 
-Napi::Value UserConnection::Convert(const Napi::CallbackInfo& info) {
-  const auto index = ReadInteger<uint32_t>(info[0]);
-  const auto mode = ReadInteger<int32_t>(info[1]);
-  const auto flags = ReadInteger<uint32_t>(info[2]);
-  if (!index || !mode || !flags) return ThrowBadArguments(info.Env(), "convert");
+napi_value UserConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
+  uint32_t index = 0;
+  int32_t mode = 0;
+  uint32_t flags = 0;
+  std::optional<uint64_t> xid = 0;
+  if (count > 3) xid = ReadTransaction({env, arguments[3]});
+  if (count < 3 || napi_get_value_uint32(env, arguments[0], &index) != napi_ok ||
+      napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
+      napi_get_value_uint32(env, arguments[2], &flags) != napi_ok || !xid) {
+    return ThrowBadArguments(env, "convert");
+  }
   int result = -ENOTCONN;
-  if (lockspace_ && !silent_) result = lockspace_->Convert(*index, *mode, *flags);
-  return Napi::Number::New(info.Env(), result);
+  if (lockspace_ && !silent_) result = lockspace_->Convert(index, mode, flags, *xid);
+  return ResultNumber(env, result);
 }
 
-Napi::Value UserConnection::Unlock(const Napi::CallbackInfo& info) {
-  const auto index = ReadInteger<uint32_t>(info[0]);
-  const auto flags = ReadInteger<uint32_t>(info[1]);
-  if (!index || !flags) return ThrowBadArguments(info.Env(), "unlock");
+napi_value UserConnection::Unlock(napi_env env, size_t count, const napi_value* arguments) {
+  uint32_t index = 0;
+  uint32_t flags = 0;
+  if (count < 2 || napi_get_value_uint32(env, arguments[0], &index) != napi_ok ||
+      napi_get_value_uint32(env, arguments[1], &flags) != napi_ok) {
+    return ThrowBadArguments(env, "unlock");
+  }
   int result = -ENOTCONN;
-  if (lockspace_ && !silent_) result = lockspace_->Unlock(*index, *flags);
-  return Napi::Number::New(info.Env(), result);
+  if (lockspace_ && !silent_) result = lockspace_->Unlock(index, flags);
+  return ResultNumber(env, result);
 }
 
-void UserConnection::Close(const Napi::CallbackInfo&) { BeginClose(); }
+Napi::Value UserConnection::DeadlockCancel(const Napi::CallbackInfo& info) {
+  const auto index = ReadInteger<uint32_t>(info[0]);
+  if (!index) return ThrowBadArguments(info.Env(), "deadlockCancel");
+  int result = -ENOTCONN;
+  if (lockspace_ && !silent_) result = lockspace_->DeadlockCancel(*index);
+  return ResultNumber(info.Env(), result);
+}
+
+Napi::Value UserConnection::Purge(const Napi::CallbackInfo& info) {
+  const auto node = ReadInteger<int32_t>(info[0]);
+  const auto pid = ReadInteger<int32_t>(info[1]);
+  const auto ticket = ReadInteger<uint32_t>(info[2]);
+  if (!node || !pid || !ticket) return ThrowBadArguments(info.Env(), "purge");
+  int result = -ENOTCONN;
+  if (lockspace_ && !silent_) result = lockspace_->Purge(*node, *pid, *ticket);
+  return ResultNumber(info.Env(), result);
+}
+
+Napi::Value UserConnection::Members(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto members = Napi::Array::New(env);
+  if (!lockspace_) return members;
+  uint32_t count = 0;
+  for (const int node : lockspace_->members()) {
+    auto member = Napi::Array::New(env, 3);
+    auto addresses = Napi::Array::New(env);
+    uint32_t address_count = 0;
+    for (const std::string& address : libdlm::LockspaceWatch::AddressesOf(node)) {
+      addresses.Set(address_count++, Napi::String::New(env, address));
+    }
+    member.Set(0U, Napi::Number::New(env, node));
+    member.Set(1U, Napi::String::New(env, lockspace_->NameOf(node)));
+    member.Set(2U, addresses);
+    members.Set(count++, member);
+  }
+  return members;
+}
+
+Napi::Value UserConnection::Versions(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const libdlm::KeeperVersions versions =
+      lockspace_ ? lockspace_->versions() : libdlm::KeeperVersions{};
+  auto both = Napi::Array::New(env, 2);
+  both.Set(0U, VersionArray(env, versions.library));
+  both.Set(1U, VersionArray(env, versions.kernel));
+  return both;
+}
+
+Napi::Value UserConnection::OwnerPid(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), lockspace_ ? lockspace_->owner_pid() : 0);
+}
+
+void UserConnection::Close(const Napi::CallbackInfo& info) {
+  const auto deadline_ms = ReadInteger<int32_t>(info[0]);
+  if (!deadline_ms || *deadline_ms < 0) {
+    ThrowBadArguments(info.Env(), "close");
+    return;
+  }
+  BeginClose(*deadline_ms);
+}
 
 void UserConnection::Ref(const Napi::CallbackInfo&) { SetReferenced(true); }
 
 void UserConnection::Unref(const Napi::CallbackInfo&) { SetReferenced(false); }
 
-void UserConnection::OnWake() {
-  if (finishing_ || !lockspace_) return;
+void UserConnection::OnKeeper() {
+  lockspace_->HandleKeeper(&notices_);
+  if (lockspace_->keeper_has_ended()) StopPoll(&keeper_poll_);
+  OnState();
+}
+
+void UserConnection::OnSignal() {
+  lockspace_->HandleSignal();
+  if (opened_) Drain();
+  OnState();
+}
+
+void UserConnection::OnTime() {
+  if (deadline_ != 0 && uv_now(loop_) >= deadline_) {
+    timed_out_ = true;
+    lockspace_->Abandon();
+  } else {
+    lockspace_->HandleTime(&notices_);
+  }
+  OnState();
+}
+
+// Acts on what has become of the lockspace.
+void UserConnection::OnState() {
+  if (finishing_) return;
   switch (lockspace_->state()) {
     case Lockspace::State::kOpening:
+      notices_.clear();
       break;
     case Lockspace::State::kOpen:
       if (!opened_) {
         opened_ = true;
-        if (!silent_) {
-          StartPolls();
-          ReportState("open", lockspace_->this_node(), 0, {});
-          break;
-        }
+        // Told before there was anybody to tell, such as that there is a quorum, which is so.
+        notices_.clear();
+        StartPoll<&UserConnection::Drain>(&device_poll_, lockspace_->device_fd());
+        StartPoll<&UserConnection::Drain>(&watch_poll_, lockspace_->watch_fd());
+        ReportState("open", lockspace_->this_node(), 0, {});
       }
-      if (!silent_) Drain();
+      DeliverNotices();
       break;
     case Lockspace::State::kClosing:
+      notices_.clear();
       break;
     case Lockspace::State::kFailed:
     case Lockspace::State::kClosed:
       Finish();
-      break;
+      return;
   }
+  ArmTimer();
+}
+
+void UserConnection::ArmTimer() {
+  int wait_ms = lockspace_->state() == Lockspace::State::kFailed ? 0 : lockspace_->HandleTimeInMs();
+  if (deadline_ != 0) {
+    const uint64_t now = uv_now(loop_);
+    const int left_ms = deadline_ > now ? static_cast<int>(deadline_ - now) : 0;
+    wait_ms = wait_ms < 0 ? left_ms : std::min(wait_ms, left_ms);
+  }
+  if (wait_ms < 0) {
+    uv_timer_stop(&timer_);
+    return;
+  }
+  // Left running where it comes soon enough: this is called for every event.
+  if (uv_is_active(reinterpret_cast<uv_handle_t*>(&timer_)) != 0 &&
+      uv_timer_get_due_in(&timer_) <= static_cast<uint64_t>(wait_ms)) {
+    return;
+  }
+  uv_timer_start(
+      &timer_, [](uv_timer_t* timer) { static_cast<UserConnection*>(timer->data)->OnTime(); },
+      static_cast<uint64_t>(wait_ms), 0);
 }
 
 template <typename Visit>
 void UserConnection::ForEachPoll(Visit visit) {
-  if (!polls_open_) return;
-  visit(&device_poll_);
-  visit(&membership_poll_);
+  for (Poll* poll : {&keeper_poll_, &signal_poll_, &device_poll_, &watch_poll_}) {
+    if (poll->is_open) visit(poll);
+  }
 }
 
-void UserConnection::StartPolls() {
-  uv_loop_t* loop = wake_.loop;
-  // Neither can fail: both descriptors were just opened, and both can be polled.
-  uv_poll_init(loop, &device_poll_, lockspace_->device_fd());
-  uv_poll_init(loop, &membership_poll_, lockspace_->membership_fd());
-  polls_open_ = true;
-  open_handles_ += 2;
-  ForEachPoll([this](uv_poll_t* poll) {
-    poll->data = this;
-    uv_poll_start(poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
-      static_cast<UserConnection*>(handle->data)->Drain();
-    });
+template <void (UserConnection::*OnReadable)()>
+void UserConnection::StartPoll(Poll* poll, int fd) {
+  // Cannot fail: the descriptor was just opened, and it can be polled.
+  uv_poll_init(loop_, &poll->handle, fd);
+  poll->is_open = true;
+  ++open_handles_;
+  poll->handle.data = this;
+  uv_poll_start(&poll->handle, UV_READABLE, [](uv_poll_t* handle, int, int) {
+    (static_cast<UserConnection*>(handle->data)->*OnReadable)();
   });
   SetReferenced(referenced_);
 }
 
-void UserConnection::StopPolls() {
-  ForEachPoll([](uv_poll_t* poll) { uv_poll_stop(poll); });
+void UserConnection::StopPoll(Poll* poll) {
+  if (poll->is_open) uv_poll_stop(&poll->handle);
 }
 
 void UserConnection::Drain() {
-  if (silent_ || finishing_ || !polls_open_) return;
-  departures_.clear();
-  const size_t count = lockspace_->Collect(batch_.data(), &departures_);
-
-  // A node's death before the grants that its recovery made.
-  for (const auto& departure : departures_) {
-    if (!departure.died || silent_) continue;
-    const EventRecord event{EventKind::kNodeDown, 0, departure.node, 0};
-    events_->Deliver(&event, 1);
+  if (finishing_) return;
+  size_t delivered = 0;
+  bool has_more = true;
+  // What a handler asks for is often granted at once; it is worth a look before the loop is asked.
+  for (int round = 0; has_more && round < kRoundsMax && delivered < kBatchMax; ++round) {
+    const size_t count = lockspace_->Collect(batch_.data(), &notices_);
+    const bool has_news = !notices_.empty();
+    if (silent_) {
+      OnState();
+      return;
+    }
+    // A node's death before the grants that its recovery made.
+    if (has_news) DeliverNotices();
+    lockspace_->BeginBatch();
+    if (count > 0 && !silent_) events_->Deliver(batch_.data(), count);
+    lockspace_->ReleaseEnded();
+    lockspace_->EndBatch();
+    if (has_news) ArmTimer();
+    delivered += count;
+    has_more = count > 0 && !silent_ && lockspace_->AwaitResults();
   }
-  if (count > 0 && !silent_) events_->Deliver(batch_.data(), count);
-  lockspace_->ReleaseEnded();
 }
 
-void UserConnection::BeginClose() {
-  if (silent_) return;
+void UserConnection::DeliverNotices() {
+  // A listener may close the connection, and then hears no more.
+  for (size_t i = 0; i < notices_.size() && !silent_; ++i) {
+    const libdlm::Notice notice = notices_[i];
+    if (notice.kind == NoticeKind::kNodeFailed) {
+      const EventRecord event{EventKind::kNodeDown, 0, notice.node, 0};
+      events_->Deliver(&event, 1);
+    } else {
+      ReportState("notice", static_cast<int>(notice.kind), notice.node, {});
+    }
+  }
+  notices_.clear();
+  // Its device is about to be closed.
+  if (lockspace_->is_lost()) StopPoll(&device_poll_);
+}
+
+void UserConnection::BeginClose(int deadline_ms) {
+  if (silent_) {
+    // The environment ends while a disconnect is under way: less time is left.
+    if (!finishing_ && tearing_down_) {
+      deadline_ = std::min(deadline_, uv_now(loop_) + static_cast<uint64_t>(deadline_ms));
+      ArmTimer();
+    }
+    return;
+  }
   silent_ = true;
-  StopPolls();
-  if (lockspace_) lockspace_->Close();
+  if (!lockspace_ || finishing_) return;
+  StopPoll(&device_poll_);
+  // The end is waited for, whatever was said of the connection: a loop that nothing keeps alive
+  // would not turn any more.
+  SetReferenced(true);
+  uv_ref(reinterpret_cast<uv_handle_t*>(&timer_));
+  lockspace_->Close();
+  if (tearing_down_ && lockspace_->is_stopped()) lockspace_->Abandon();
+  uv_update_time(loop_);
+  deadline_ = std::max<uint64_t>(uv_now(loop_) + static_cast<uint64_t>(deadline_ms), 1);
+  OnState();
 }
 
 void UserConnection::Finish() {
   finishing_ = true;
-  if (lockspace_ && lockspace_->state() == Lockspace::State::kFailed && !tearing_down_) {
+  if (lockspace_->state() == Lockspace::State::kFailed && !tearing_down_) {
     const libdlm::OpenResult& result = lockspace_->open_result();
     ReportState("failed", static_cast<int>(result.failure), result.error, result.detail);
   }
-  ForEachPoll([this](uv_poll_t* poll) { CloseHandle(poll); });
-  lockspace_.reset();  // its thread has nothing left to do but return, and then wakes nobody
-  CloseHandle(&wake_);
+  ForEachPoll([this](Poll* poll) { CloseHandle(&poll->handle); });
+  CloseHandle(&timer_);
+  // Whatever still waits for the cluster is the keeper's.
+  lockspace_.reset();
 }
 
 template <typename Handle>
@@ -217,7 +437,7 @@ void UserConnection::OnHandleClosed() {
   if (--open_handles_ > 0) return;
   if (!tearing_down_) {
     const Napi::HandleScope scope(Env());
-    ReportState("closed", 0, 0, {});
+    ReportState("closed", timed_out_ ? 1 : 0, 0, {});
     events_.reset();
     on_state_.Reset();
     state_context_.reset();
@@ -238,12 +458,10 @@ void UserConnection::ReportState(const char* state, int code, int error,
 void UserConnection::SetReferenced(bool referenced) {
   referenced_ = referenced;
   if (finishing_) return;
-  const auto apply = [referenced](auto* handle) {
-    auto* base = reinterpret_cast<uv_handle_t*>(handle);
+  ForEachPoll([referenced](Poll* poll) {
+    auto* base = reinterpret_cast<uv_handle_t*>(&poll->handle);
     referenced ? uv_ref(base) : uv_unref(base);
-  };
-  apply(&wake_);
-  ForEachPoll(apply);
+  });
 }
 
 }  // namespace stackglue::binding

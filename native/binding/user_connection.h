@@ -1,18 +1,18 @@
 // JavaScript's hold on one lockspace of the kernel's DLM (lib/native.ts: NativeUserConnection).
 //
-// Threads: the environment's own; the Lockspace's thread only calls Wake().
+// Threads: the environment's own; nothing here waits.
 //
-//                    constructor
+//                    constructor: Lockspace, keeper and signal polled
 //                         |
-//                      opening --- Lockspace fails (OnWake) -----------+
+//                      opening --- OnState: kFailed -------------------+
 //                         |                                           |
-//                 OnWake: kOpen, StartPolls                            |
+//                 OnState: kOpen, StartPolls                           |
 //                         |                                           |
 //                       open --- Close(), CleanupHook ---> closing     |
-//                                                             |        |
-//                                             OnWake: kClosed |        |
+//                                            (BeginClose)     |        |
+//                                OnState: kClosed, or OnDeadline       |
 //                                                             v        v
-//                                             Finish(): thread joined, handles closed
+//                                             Finish(): handles closed, Lockspace deleted
 //                                                             |
 //                                       OnHandleClosed (last): "closed" reported, Unref
 #ifndef STACKGLUE_NATIVE_BINDING_USER_CONNECTION_H_
@@ -27,11 +27,12 @@
 
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
+#include "binding/slabs.h"
 #include "libdlm/lockspace.h"
 
 namespace stackglue::binding {
 
-class UserConnection final : public Napi::ObjectWrap<UserConnection>, private libdlm::Waker {
+class UserConnection final : public Napi::ObjectWrap<UserConnection> {
  public:
   static Napi::Function Define(Napi::Env env);
 
@@ -40,24 +41,45 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection>, private li
   ~UserConnection() override;
 
  private:
-  Napi::Value Lock(const Napi::CallbackInfo& info);
-  Napi::Value Convert(const Napi::CallbackInfo& info);
-  Napi::Value Unlock(const Napi::CallbackInfo& info);
+  static constexpr size_t kArgumentsMax = 5;
+  template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
+  static napi_value Call(napi_env env, napi_callback_info info);
+  template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
+  void DefineCall(const Napi::CallbackInfo& info, const char* name);
+  napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
+  Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
+  Napi::Value Purge(const Napi::CallbackInfo& info);
+  Napi::Value Members(const Napi::CallbackInfo& info);
+  Napi::Value Versions(const Napi::CallbackInfo& info);
+  Napi::Value OwnerPid(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
   void Ref(const Napi::CallbackInfo& info);
   void Unref(const Napi::CallbackInfo& info);
 
-  void Wake() noexcept override { uv_async_send(&wake_); }
-  void OnWake();
-  void StartPolls();
-  void StopPolls();
+  // A descriptor of the lockspace that the loop polls.
+  struct Poll {
+    uv_poll_t handle{};
+    bool is_open = false;
+  };
+
+  void OnKeeper();
+  void OnSignal();
+  void OnTime();
+  void OnState();
   void Drain();
-  void BeginClose();
+  void DeliverNotices();
+  void BeginClose(int deadline_ms);
   void Finish();
   void OnHandleClosed();
+  void ArmTimer();
   void ReportState(const char* state, int code, int error, const std::string& detail);
   void SetReferenced(bool referenced);
 
+  template <void (UserConnection::*OnReadable)()>
+  void StartPoll(Poll* poll, int fd);
+  void StopPoll(Poll* poll);
   template <typename Handle>
   void CloseHandle(Handle* handle);
   template <typename Visit>
@@ -69,19 +91,24 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection>, private li
   std::unique_ptr<Napi::AsyncContext> state_context_;
   std::unique_ptr<CleanupHook> cleanup_hook_;
 
-  uv_async_t wake_{};
-  uv_poll_t device_poll_{};
-  uv_poll_t membership_poll_{};
-  bool polls_open_ = false;
+  const Slabs* slabs_ = nullptr;
+  uv_loop_t* loop_ = nullptr;
+  Poll keeper_poll_;
+  Poll signal_poll_;
+  Poll device_poll_;
+  Poll watch_poll_;
+  uv_timer_t timer_{};
+  uint64_t deadline_ = 0;  // of closing, in the loop's time; 0: none
   int open_handles_ = 0;
   bool opened_ = false;
   bool finishing_ = false;
+  bool timed_out_ = false;
   bool silent_ = false;        // close was asked for: no event reaches JavaScript any more
   bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all
   bool referenced_ = true;
 
   std::array<EventRecord, kBatchMax> batch_;
-  std::vector<libdlm::Membership::Departure> departures_;
+  std::vector<libdlm::Notice> notices_;
 };
 
 }  // namespace stackglue::binding

@@ -22,8 +22,7 @@ Cookie FromParameter(const void* parameter) {
 
 static_assert(sizeof(void*) == 8, "the cookie fills a 64-bit AST parameter");
 
-Request Encode(uint8_t command, Cookie cookie, int mode, uint32_t flags, std::string_view name,
-               const uint8_t* lvb) {
+dlm_write_request Header(uint8_t command) {
   dlm_write_request header;
   std::memset(&header, 0, sizeof header);
   header.version[0] = DLM_DEVICE_VERSION_MAJOR;
@@ -31,48 +30,86 @@ Request Encode(uint8_t command, Cookie cookie, int mode, uint32_t flags, std::st
   header.version[2] = 0;
   header.cmd = command;
   header.is64bit = 1;
-  header.i.lock.mode = static_cast<uint8_t>(mode);
-  header.i.lock.namelen = static_cast<uint8_t>(name.size());
-  header.i.lock.flags = flags;
-  header.i.lock.castparam = ToParameter(cookie);
-  header.i.lock.castaddr = kCompletionAddress;
-  header.i.lock.bastparam = ToParameter(cookie);
-  header.i.lock.bastaddr = kBlockingAddress;
-  // Refused when null, never dereferenced by the kernel.
-  header.i.lock.lksb = reinterpret_cast<dlm_lksb*>(kCompletionAddress);
-  if (lvb != nullptr) std::memcpy(header.i.lock.lvb, lvb, kLvbLen);
+  return header;
+}
 
-  Request request;
-  // Where the name starts: the header ends in padding, which belongs to the name.
+void SetLock(dlm_write_request* header, Cookie cookie, uint32_t flags) {
+  header->i.lock.flags = flags;
+  header->i.lock.castparam = ToParameter(cookie);
+  header->i.lock.castaddr = kCompletionAddress;
+  header->i.lock.bastparam = ToParameter(cookie);
+  header->i.lock.bastaddr = kBlockingAddress;
+  // Refused when null, never dereferenced by the kernel.
+  header->i.lock.lksb = reinterpret_cast<dlm_lksb*>(kCompletionAddress);
+}
+
+void SetLvb(dlm_write_request* header, const uint8_t* lvb) {
+  if ((header->i.lock.flags & DLM_LKF_VALBLK) != 0 && lvb != nullptr) {
+    std::memcpy(header->i.lock.lvb, lvb, kLvbLen);
+  }
+}
+
+void Store(const dlm_write_request& header, std::string_view name, Request* request) {
+  // Where the name starts: the header may end in padding, which belongs to the name.
   constexpr size_t kNameOffset =
       offsetof(dlm_write_request, i.lock) + offsetof(dlm_lock_params, name);
   static_assert(kNameOffset <= sizeof header);
-  std::memcpy(request.bytes.data(), &header, sizeof header);
-  std::memcpy(request.bytes.data() + kNameOffset, name.data(), name.size());
-  request.size = static_cast<uint32_t>(sizeof header + name.size());
-  return request;
+  std::memcpy(request->bytes, &header, sizeof header);
+  std::memcpy(request->bytes + kNameOffset, name.data(), name.size());
+  request->size = static_cast<uint32_t>(sizeof header + name.size());
+  // What is sent beyond the name is no more than the difference, and that is zero.
+  if (const size_t end = kNameOffset + name.size(); end < request->size) {
+    std::memset(request->bytes + end, 0, request->size - end);
+  }
 }
 
 }  // namespace
 
-Request Request::Lock(Cookie cookie, int mode, uint32_t flags, std::string_view name) {
-  return Encode(DLM_USER_LOCK, cookie, mode, flags, name, nullptr);
+void Request::EncodeLock(Cookie cookie, int mode, uint32_t flags, uint64_t xid,
+                         std::string_view name) {
+  dlm_write_request header = Header(DLM_USER_LOCK);
+  SetLock(&header, cookie, flags);
+  header.i.lock.mode = static_cast<uint8_t>(mode);
+  header.i.lock.namelen = static_cast<uint8_t>(name.size());
+  header.i.lock.xid = xid;
+  Store(header, name, this);
 }
 
-Request Request::Convert(Cookie cookie, int mode, uint32_t flags, const uint8_t* lvb) {
-  return Encode(DLM_USER_LOCK, cookie, mode, flags, {},
-                (flags & DLM_LKF_VALBLK) != 0 ? lvb : nullptr);
+void Request::EncodeConvert(Cookie cookie, int mode, uint32_t flags, uint64_t xid,
+                            const uint8_t* lvb) {
+  dlm_write_request header = Header(DLM_USER_LOCK);
+  SetLock(&header, cookie, flags);
+  SetLvb(&header, lvb);
+  header.i.lock.mode = static_cast<uint8_t>(mode);
+  header.i.lock.xid = xid;
+  Store(header, {}, this);
 }
 
-Request Request::Unlock(Cookie cookie, uint32_t flags, const uint8_t* lvb) {
-  return Encode(DLM_USER_UNLOCK, cookie, 0, flags, {},
-                (flags & DLM_LKF_VALBLK) != 0 ? lvb : nullptr);
+void Request::EncodeUnlock(Cookie cookie, uint32_t flags, const uint8_t* lvb) {
+  dlm_write_request header = Header(DLM_USER_UNLOCK);
+  SetLock(&header, cookie, flags);
+  SetLvb(&header, lvb);
+  Store(header, {}, this);
+}
+
+void Request::EncodeDeadlockCancel(Cookie cookie) {
+  dlm_write_request header = Header(DLM_USER_DEADLOCK);
+  // With another flag fs/dlm would check it as an unlock (fs/dlm/lock.c:validate_unlock_args).
+  SetLock(&header, cookie, DLM_LKF_CANCEL);
+  Store(header, {}, this);
+}
+
+void Request::EncodePurge(int32_t node, int32_t pid) {
+  dlm_write_request header = Header(DLM_USER_PURGE);
+  header.i.purge.nodeid = node;
+  header.i.purge.pid = pid;
+  Store(header, {}, this);
 }
 
 void Request::set_lock_id(uint32_t lock_id) {
   constexpr size_t kLockIdOffset =
       offsetof(dlm_write_request, i.lock) + offsetof(dlm_lock_params, lkid);
-  std::memcpy(bytes.data() + kLockIdOffset, &lock_id, sizeof lock_id);
+  std::memcpy(bytes + kLockIdOffset, &lock_id, sizeof lock_id);
 }
 
 bool DecodeResult(const uint8_t* bytes, size_t size, Result* result) {

@@ -11,7 +11,6 @@
 
 #include <linux/dlm_device.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -29,17 +28,22 @@ struct Cookie {
   uint32_t generation = 0;
 };
 
-// One encoded request, ready for write(2) but for the lock's id.
+// One encoded request, ready for write(2) but for the lock's id. It may lie in memory that two
+// processes share, so it has no pointers and no constructor.
 struct Request {
-  std::array<char, sizeof(dlm_write_request) + kResourceNameMax> bytes{};
-  uint32_t size = 0;
+  uint32_t size;
+  alignas(8) char bytes[sizeof(dlm_write_request) + kResourceNameMax];
 
-  // A new lock. `name` is 0 to kResourceNameMax bytes.
-  static Request Lock(Cookie cookie, int mode, uint32_t flags, std::string_view name);
+  // A new lock. `name` is 0 to kResourceNameMax bytes, `xid` the transaction that it is of.
+  void EncodeLock(Cookie cookie, int mode, uint32_t flags, uint64_t xid, std::string_view name);
   // A conversion. `lvb` (kLvbLen bytes) is sent when `flags` has VALBLK; null sends zeros.
-  static Request Convert(Cookie cookie, int mode, uint32_t flags, const uint8_t* lvb);
-  // An unlock, or a cancel when `flags` has CANCEL. `lvb` as in Convert().
-  static Request Unlock(Cookie cookie, uint32_t flags, const uint8_t* lvb);
+  void EncodeConvert(Cookie cookie, int mode, uint32_t flags, uint64_t xid, const uint8_t* lvb);
+  // An unlock, or a cancel when `flags` has CANCEL. `lvb` as in EncodeConvert().
+  void EncodeUnlock(Cookie cookie, uint32_t flags, const uint8_t* lvb);
+  // dlm_ls_deadlock_cancel: a cancel whose operation ends with -EDEADLK.
+  void EncodeDeadlockCancel(Cookie cookie);
+  // dlm_ls_purge: the orphans of a node and, unless `pid` is 0, of one process of it.
+  void EncodePurge(int32_t node, int32_t pid);
 
   void set_lock_id(uint32_t lock_id);
 };

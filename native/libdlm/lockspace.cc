@@ -1,23 +1,15 @@
 #include "libdlm/lockspace.h"
 
-#include <fcntl.h>
 #include <linux/dlm.h>
 #include <linux/dlmconstants.h>
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <fstream>
-#include <utility>
 
 namespace stackglue::libdlm {
 namespace {
-
-constexpr char kControlDevice[] = "/dev/misc/dlm-control";
 
 // The kernel's own numbers (fs/dlm: DLM_ECANCEL, DLM_EUNLOCK in <linux/dlmconstants.h>).
 constexpr int kStatusCanceled = -DLM_ECANCEL;
@@ -27,21 +19,15 @@ constexpr int kStatusUnlocked = -DLM_EUNLOCK;
 constexpr uint32_t kUnlockFlags =
     DLM_LKF_CANCEL | DLM_LKF_VALBLK | DLM_LKF_IVVALBLK | DLM_LKF_FORCEUNLOCK;
 
-uint64_t Identity(uint32_t generation, uint32_t lock_id) {
-  return (static_cast<uint64_t>(generation) << 32) | lock_id;
-}
-uint32_t GenerationOf(uint64_t identity) { return static_cast<uint32_t>(identity >> 32); }
-uint32_t LockIdOf(uint64_t identity) { return static_cast<uint32_t>(identity); }
+// So many requests of a batch are handed over before its end: early enough that a submitter on
+// another processor has work, rarely enough that one on the same processor does not get in the way.
+constexpr uint32_t kKickEvery = 16;
 
-bool IsMiscDevice(const std::string& name) {
-  std::ifstream devices("/proc/misc");
-  std::string minor;
-  std::string device;
-  while (devices >> minor >> device) {
-    if (device == name) return true;
-  }
-  return false;
-}
+// So many rounds are not looked at after one that was looked at in vain.
+constexpr int kUnluckyRounds = 32;
+
+// Where a lost cancel keeps the kernel busy: one round trip to a master.
+constexpr int kBusyMs = 1;
 
 // The rules of fs/dlm/lock.c:set_lock_args, applied before the request is on its way so that the
 // caller hears of a mistake at once. LKF_TIMEOUT is refused: no current kernel honours it.
@@ -60,303 +46,384 @@ int CheckLockFlags(int mode, uint32_t flags) {
 
 }  // namespace
 
-Lockspace::Lockspace(Options options, Waker* waker) : options_(std::move(options)), waker_(waker) {
-  // Signals are the event loop's business.
-  sigset_t all;
-  sigset_t previous;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &previous);
-  thread_ = std::thread([this] { Run(); });
-  pthread_sigmask(SIG_SETMASK, &previous, nullptr);
+Lockspace::Lockspace(const Options& options)
+    : submission_(options.submission), name_(options.name) {
+  KeeperRequest request;
+  std::memset(&request, 0, sizeof request);
+  request.kind = KeeperRequestKind::kOpen;
+  request.create = options.create ? 1 : 0;
+  request.lockspace_flags = options.flags;
+  request.device_mode = options.mode;
+  const bool keeper_submits = submission_ == Submission::kKeeper;
+  request.submits = keeper_submits ? 1 : 0;
+  if (options.name.size() >= sizeof request.name ||
+      options.library.size() >= sizeof request.library) {
+    Fail(OpenFailure::kFailed, ENAMETOOLONG, {});
+    return;
+  }
+  std::memcpy(request.name, options.name.data(), options.name.size());
+  std::memcpy(request.library, options.library.data(), options.library.size());
+
+  port_ = SubmitPort::Create(keeper_submits);
+  if (port_ == nullptr) {
+    Fail(OpenFailure::kFailed, errno, {});
+    return;
+  }
+  const int error = keeper_.Start(request, keeper_submits ? port_->signal_fd() : -1,
+                                  keeper_submits ? port_->area_fd() : -1);
+  if (error != 0) Fail(OpenFailure::kNoKeeper, error, KeeperClient::Path());
 }
 
-Lockspace::~Lockspace() {
-  Close();
-  thread_.join();
+Lockspace::~Lockspace() { Abandon(); }
+
+void Lockspace::Fail(OpenFailure failure, int error, const std::string& detail) {
+  state_ = State::kFailed;
+  open_result_ = {failure, error, detail};
 }
 
-// ---- The lockspace's thread ----
+// ---- The keeper and the submitter ----
 
-void Lockspace::Run() {
-  pthread_setname_np(pthread_self(), "dlm-lockspace");
-  open_result_ = Open();
-  if (open_result_.failure == OpenFailure::kNone) {
-    state_.store(State::kOpen, std::memory_order_release);
-    waker_->Wake();
-    Serve();
-    Shut();
-    state_.store(State::kClosed, std::memory_order_release);
+void Lockspace::HandleKeeper(std::vector<Notice>* notices) {
+  KeeperReport report;
+  int device_fd = -1;
+  while (!keeper_.has_ended()) {
+    switch (keeper_.Receive(&report, &device_fd)) {
+      case KeeperClient::Received::kNothing:
+        return;
+      case KeeperClient::Received::kEnd:
+        HandleKeeperEnd(notices);
+        return;
+      case KeeperClient::Received::kReport:
+        break;
+    }
+    switch (report.kind) {
+      case KeeperReportKind::kOpened:
+        AttachDevice(device_fd, report.versions);
+        break;
+      case KeeperReportKind::kFailed:
+        if (state_ == State::kOpening) {
+          Fail(static_cast<OpenFailure>(report.code), report.error, report.text);
+        }
+        break;
+      case KeeperReportKind::kClosed:
+        if (state_ == State::kClosing) state_ = State::kClosed;
+        break;
+      case KeeperReportKind::kName:
+        names_[report.code] = report.text;
+        break;
+      case KeeperReportKind::kQuorum:
+        // What is so from the start, and should be, is no news.
+        if (quorate_ == (report.code != 0)) break;
+        quorate_ = report.code != 0;
+        notices->push_back({quorate_ ? NoticeKind::kQuorumRegained : NoticeKind::kQuorumLost});
+        break;
+      case KeeperReportKind::kDaemonGone:
+        notices->push_back({NoticeKind::kDaemonGone});
+        break;
+    }
+  }
+}
+
+void Lockspace::AttachDevice(int device_fd, const KeeperVersions& versions) {
+  versions_ = versions;
+  if (state_ != State::kOpening || device_fd < 0) {
+    if (device_fd >= 0) close(device_fd);
+    return;
+  }
+  port_->set_device_fd(device_fd);
+  if (const int error = watch_.Open(name_)) {
+    Fail(OpenFailure::kNoMembership, error, {});
+  } else if (watch_.this_node() == 0) {
+    Fail(OpenFailure::kNoDaemon, 0, {});
+  } else if (submission_ == Submission::kThread) {
+    if (const int failure = SubmitPort::StartThread(port_)) Fail(OpenFailure::kFailed, failure, {});
+  } else if (submission_ == Submission::kLoop) {
+    submitter_ = std::make_unique<Submitter>(port_->area(), device_fd, port_->signal_fd());
+  }
+  if (state_ == State::kFailed) return;
+  state_ = State::kOpen;
+  SetPaused(watch_.is_stopped());
+}
+
+void Lockspace::HandleKeeperEnd(std::vector<Notice>* notices) {
+  keeper_gone_ = true;
+  switch (state_) {
+    case State::kOpening:
+      Fail(OpenFailure::kNoKeeper, 0, "it has died");
+      break;
+    case State::kClosing:
+      state_ = State::kClosed;
+      break;
+    case State::kOpen:
+      if (is_lost_) break;
+      port_->set_close_waits();
+      notices->push_back({NoticeKind::kKeeperGone});
+      // Nobody makes the calls any more.
+      if (submission_ == Submission::kKeeper) Lose();
+      break;
+    case State::kFailed:
+    case State::kClosed:
+      break;
+  }
+}
+
+void Lockspace::HandleSignal() {
+  uint64_t count = 0;
+  [[maybe_unused]] const ssize_t size = read(port_->signal_fd(), &count, sizeof count);
+  FillSlots();
+  if (submitter_is_over_ || port_->area()->ended.load(std::memory_order_acquire) != 0) {
+    EndSubmission();
+  }
+}
+
+int Lockspace::HandleTimeInMs() const {
+  if (state_ != State::kOpen && state_ != State::kClosing) return -1;
+  if (submitter_is_busy_) return kBusyMs;
+  if (is_lost_ || submission_ended_) return -1;
+  return watch_.is_tense() ? LockspaceWatch::kTenseMs : LockspaceWatch::kCalmMs;
+}
+
+void Lockspace::HandleTime(std::vector<Notice>* notices) {
+  if (submitter_is_busy_) Kick();
+  if (state_ != State::kOpen && state_ != State::kClosing) return;
+  const size_t first = notices->size();
+  watch_.Look(notices);
+  HandleNotices(notices, first);
+}
+
+void Lockspace::HandleNotices(std::vector<Notice>* notices, size_t first) {
+  for (size_t i = first; i < notices->size(); ++i) {
+    switch ((*notices)[i].kind) {
+      case NoticeKind::kStopped:
+        SetPaused(true);
+        break;
+      case NoticeKind::kResumed:
+        SetPaused(false);
+        break;
+      case NoticeKind::kNodeJoined:
+        keeper_.Send(KeeperRequestKind::kNames);
+        break;
+      case NoticeKind::kReleased:
+        Lose();
+        return;
+      default:
+        break;
+    }
+  }
+}
+
+void Lockspace::SetPaused(bool paused) {
+  port_->area()->paused.store(paused ? 1 : 0, std::memory_order_release);
+  if (!paused) Kick();
+}
+
+// A lockspace that this node has left must not be asked for locks: the kernel would grant them
+// without asking anybody. And it cannot go before its device is closed.
+void Lockspace::Lose() {
+  is_lost_ = true;
+  if (submission_ended_) return;
+  port_->area()->abandoned.store(1, std::memory_order_release);
+  Submitter::Wake(port_->area());
+  if (submission_ == Submission::kThread) return;
+  // By a signal, because whoever called this may still have the device polled.
+  submitter_is_over_ = true;
+  Signal();
+}
+
+// The submitter will not touch the device again, and neither do we.
+void Lockspace::EndSubmission() {
+  if (submission_ended_) return;
+  submission_ended_ = true;
+  port_->LeaveDevice();
+  keeper_.Send(KeeperRequestKind::kClose);
+  if (keeper_gone_ && state_ == State::kClosing) state_ = State::kClosed;
+}
+
+void Lockspace::Close() {
+  if (state_ == State::kOpening) {
+    Abandon();
+  } else if (state_ == State::kOpen) {
+    // A keeper that has given up a lost lockspace has ended by itself.
+    state_ = submission_ended_ && keeper_gone_ ? State::kClosed : State::kClosing;
+    FillSlots();
+    Kick();
+  }
+}
+
+void Lockspace::Abandon() {
+  if (state_ != State::kFailed) state_ = State::kClosed;
+  if (port_ == nullptr || submission_ended_) return;
+  submission_ended_ = true;
+  port_->area()->abandoned.store(1, std::memory_order_release);
+  Submitter::Wake(port_->area());
+  port_->LeaveDevice();
+}
+
+const std::string& Lockspace::NameOf(int node) const {
+  static const std::string none;
+  const auto found = names_.find(node);
+  return found == names_.end() ? none : found->second;
+}
+
+// ---- Handing requests over ----
+
+bool Lockspace::HasRoom() const {
+  const SubmitArea& area = *port_->area();
+  return area.requests_put.load(std::memory_order_relaxed) -
+             area.requests_taken.load(std::memory_order_acquire) <
+         SubmitArea::kSlots;
+}
+
+// A place for a request, to be filled in and then committed.
+SubmitRequest* Lockspace::Reserve(uint32_t index, const LockRecord* record, Operation operation) {
+  SubmitRequest* request;
+  if (waiting_.empty() && HasRoom()) {
+    SubmitArea* area = port_->area();
+    request =
+        &area->requests[area->requests_put.load(std::memory_order_relaxed) % SubmitArea::kSlots];
   } else {
-    Shut();
-    state_.store(State::kFailed, std::memory_order_release);
+    request = &waiting_.emplace_back();
   }
-  waker_->Wake();
+  request->cookie = {index, record != nullptr ? locks_.generation(index) : 0};
+  request->lock_id = record != nullptr ? record->lock_id : 0;
+  request->operation = operation;
+  request->after_lost_cancel = record != nullptr && record->cancel_lost;
+  return request;
 }
 
-OpenResult Lockspace::Open() {
-  OpenResult result;
-  library_ = Library::Load(options_.library, &result.detail);
-  if (library_ == nullptr) {
-    result.failure = OpenFailure::kNoLibrary;
-    return result;
-  }
-  // Looked at here because libdlm waits ten seconds for a device that udev has yet to make.
-  if (!IsMiscDevice("dlm-control")) {
-    result.failure = OpenFailure::kNoDlm;
-    return result;
-  }
-  if (access(kControlDevice, F_OK) != 0) {
-    result = {OpenFailure::kNoDevice, errno, kControlDevice};
-    return result;
-  }
-  if (!OpenHandle(*library_, &result)) return result;
-
-  device_fd_ = library_->dlm_ls_get_fd(handle_);
-  const int flags = fcntl(device_fd_, F_GETFL);
-  if (flags < 0 || fcntl(device_fd_, F_SETFL, flags | O_NONBLOCK) < 0 ||
-      fcntl(device_fd_, F_SETFD, FD_CLOEXEC) < 0) {
-    return {OpenFailure::kFailed, errno, {}};
-  }
-  if (const int error = membership_.Open(options_.name)) {
-    return {OpenFailure::kNoMembership, error, {}};
-  }
-  this_node_ = Membership::ThisNode();
-  if (this_node_ == 0) return {OpenFailure::kNoDaemon, 0, {}};
-  return result;
-}
-
-bool Lockspace::OpenHandle(const Library& library, OpenResult* result) {
-  if (!library.Prepare()) {
-    const int error = errno;
-    const bool denied = error == EACCES || error == EPERM || access(kControlDevice, R_OK) != 0;
-    *result = {denied ? OpenFailure::kPermission : OpenFailure::kFailed, error, kControlDevice};
-    return false;
-  }
-  if (IsKernelLockspace()) {
-    *result = {OpenFailure::kForeignLockspace, EPERM, {}};
-    return false;
-  }
-  const bool exists = IsMiscDevice("dlm_" + options_.name);
-  int error = 0;
-  if (options_.create) {
-    handle_ = library.dlm_create_lockspace(options_.name.c_str(), options_.mode);
-    if (handle_ != nullptr) {
-      created_ = true;
-      return true;
-    }
-    error = errno;
-    if (error == EUNATCH || error == ENOTCONN) {
-      *result = {OpenFailure::kNoDaemon, error, {}};
-      return false;
-    }
-    if (error == EPROTO) {
-      *result = {OpenFailure::kForeignLockspace, error, {}};
-      return false;
-    }
-    // Creating takes CAP_SYS_ADMIN; a lockspace that is there already can be used without.
-    const bool denied = error == EPERM || error == EACCES;
-    if (!denied || !exists) {
-      *result = {denied ? OpenFailure::kPermission : OpenFailure::kFailed, error, {}};
-      return false;
-    }
-  } else if (!exists) {
-    *result = {OpenFailure::kUnknownLockspace, ENOENT, {}};
-    return false;
-  }
-  handle_ = library.dlm_open_lockspace(options_.name.c_str());
-  if (handle_ != nullptr) return true;
-  error = errno;
-  const bool denied = error == EPERM || error == EACCES;
-  *result = {denied ? OpenFailure::kPermission : OpenFailure::kFailed, error, {}};
-  return false;
-}
-
-// Whether the lockspace is there but not for user space: made by the kernel itself, for GFS2 or
-// OCFS2, with value blocks of another size. The kernel would let us in and write beyond the 32
-// bytes that it keeps for ours. One that another process is just creating has no device yet either,
-// so this waits until it has been joined, and then some.
-bool Lockspace::IsKernelLockspace() {
-  const std::string sysfs = "/sys/kernel/dlm/" + options_.name;
-  const std::string configfs = Membership::NodesPath(options_.name);
-  const std::string device = "dlm_" + options_.name;
-  constexpr auto kTick = std::chrono::milliseconds(20);
-  auto patience = std::chrono::milliseconds(5000);
-  while (access(sysfs.c_str(), F_OK) == 0 && !IsMiscDevice(device)) {
-    if (patience <= kTick || IsClosing()) return true;
-    if (access(configfs.c_str(), F_OK) == 0) patience -= kTick;
-    std::this_thread::sleep_for(kTick);
-  }
-  return false;
-}
-
-bool Lockspace::IsClosing() {
-  const std::lock_guard<std::mutex> guard(queue_mutex_);
-  return closing_;
-}
-
-void Lockspace::Serve() {
-  std::vector<QueuedRequest> taken;
-  for (;;) {
-    {
-      std::unique_lock<std::mutex> guard(queue_mutex_);
-      queue_filled_.wait(guard, [this] { return !queue_.empty() || closing_; });
-      if (queue_.empty()) return;
-      taken.swap(queue_);
-    }
-    for (QueuedRequest& queued : taken) Submit(&queued);
-    taken.clear();
-  }
-}
-
-void Lockspace::Submit(QueuedRequest* queued) {
-  const bool is_new = queued->operation == Operation::kLock;
-  const uint64_t identity = queued->record->identity.load(std::memory_order_acquire);
-  int status = 0;
-  if (GenerationOf(identity) != queued->cookie.generation || (!is_new && LockIdOf(identity) == 0)) {
-    status = -ENOENT;  // the request that should have made it was refused
+void Lockspace::Commit() {
+  SubmitArea* area = port_->area();
+  if (waiting_.empty()) {
+    area->requests_put.store(area->requests_put.load(std::memory_order_relaxed) + 1,
+                             std::memory_order_release);
   } else {
-    queued->request.set_lock_id(is_new ? 0 : LockIdOf(identity));
-    ssize_t written;
-    do {
-      written = write(device_fd_, queued->request.bytes.data(), queued->request.size);
-    } while (written < 0 && (errno == EINTR || (errno == EBUSY && AwaitCancelAnswer(*queued))));
-    status = written < 0 ? -errno : static_cast<int>(written);
+    FillSlots();
   }
-  if (is_new && status > 0) {
-    // The loop may have read the grant, and even the end, before this line.
-    uint64_t unknown = Identity(queued->cookie.generation, 0);
-    queued->record->identity.compare_exchange_strong(
-        unknown, Identity(queued->cookie.generation, static_cast<uint32_t>(status)),
-        std::memory_order_acq_rel);
-  }
+  if (!in_batch_ || submission_ == Submission::kLoop || ++unkicked_ >= kKickEvery) Kick();
+}
 
-  if (queued->immediate || (status < 0 && !queued->cancel)) {
-    {
-      const std::lock_guard<std::mutex> guard(answers_mutex_);
-      answers_.push_back({queued->cookie, queued->operation, std::min(status, 0)});
+void Lockspace::FillSlots() {
+  SubmitArea* area = port_->area();
+  while (!waiting_.empty()) {
+    if (!HasRoom()) {
+      area->wants_slots.store(1, std::memory_order_relaxed);
+      std::atomic_thread_fence(std::memory_order_seq_cst);
+      if (!HasRoom()) break;
     }
-    waker_->Wake();
+    const uint32_t put = area->requests_put.load(std::memory_order_relaxed);
+    area->requests[put % SubmitArea::kSlots] = waiting_.front();
+    waiting_.pop_front();
+    area->requests_put.store(put + 1, std::memory_order_release);
+  }
+  if (state_ == State::kClosing && waiting_.empty()) {
+    area->closing.store(1, std::memory_order_release);
   }
 }
 
-// A lost cancel has no result, so there is nothing to wait for but its effect. It takes one round
-// trip to the master. False: not the reason why the kernel is busy, or the lockspace is to be
-// closed.
-bool Lockspace::AwaitCancelAnswer(const QueuedRequest& queued) {
-  if (!queued.after_lost_cancel || state() != State::kOpen) return false;
-  std::this_thread::sleep_for(std::chrono::microseconds(100));
-  return true;
-}
-
-void Lockspace::Shut() {
-  if (handle_ == nullptr) return;
-  if (created_) {
-    // As fs/ocfs2/stack_user.c does; while others on this node use it, only a count goes down.
-    library_->dlm_release_lockspace(options_.name.c_str(), handle_, 1);
-  } else {
-    library_->dlm_close_lockspace(handle_);
+void Lockspace::Kick() {
+  unkicked_ = 0;
+  if (submission_ended_) return;
+  if (submission_ != Submission::kLoop) {
+    Submitter::Wake(port_->area());
+    return;
   }
-  handle_ = nullptr;
-}
-
-// ---- The loop ----
-
-void Lockspace::Enqueue(QueuedRequest queued) {
-  bool was_empty;
-  {
-    const std::lock_guard<std::mutex> guard(queue_mutex_);
-    was_empty = queue_.empty();
-    queue_.push_back(queued);
+  do {
+    FillSlots();
+    submitter_is_busy_ = submitter_->ServeOnce();
+  } while (!submitter_is_busy_ && !waiting_.empty() && HasRoom());
+  // What is left waits for the lockspace to run, or for the loop to take answers.
+  if (state_ == State::kClosing && !submitter_is_busy_ && waiting_.empty() &&
+      port_->area()->requests_put.load() == port_->area()->requests_taken.load()) {
+    EndSubmission();
   }
-  if (was_empty) queue_filled_.notify_one();
 }
 
-int64_t Lockspace::Lock(int mode, uint32_t flags, std::string_view name, StatusBlock status_block) {
-  if (state() != State::kOpen) return -ENOTCONN;
+void Lockspace::EndBatch() {
+  in_batch_ = false;
+  if (unkicked_ > 0) Kick();
+}
+
+// ---- Requests ----
+
+int64_t Lockspace::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
+                        StatusBlock status_block) {
+  if (!Serves()) return -ENOTCONN;
   if (name.size() > kResourceNameMax || (flags & DLM_LKF_CONVERT) != 0) return -EINVAL;
   if (const int error = CheckLockFlags(mode, flags)) return error;
 
   const uint32_t index = locks_.Acquire();
-  const Cookie cookie{index, locks_.generation(index)};
   LockRecord* record = locks_.Find(index);
-  record->identity.store(Identity(cookie.generation, 0), std::memory_order_release);
+  *record = LockRecord{};
   record->status_block = status_block;
-  record->operation = Operation::kLock;
-  record->cancelling = record->cancel_lost = false;
-  record->unlocking = false;
-  record->unlock_follows = false;
+  record->operation = Pending::kLock;
   record->kernel_has_valblk = record->kernel_has_lvb = (flags & DLM_LKF_VALBLK) != 0;
-  record->granted_mode = -1;
   record->requested_mode = static_cast<int8_t>(mode);
   record->request_flags = flags;
-  record->completed_in_batch = 0;
 
-  QueuedRequest queued;
-  queued.request = Request::Lock(cookie, mode, flags | DLM_LKF_NODLCKWT, name);
-  queued.record = record;
-  queued.cookie = cookie;
-  queued.operation = Operation::kLock;
-  queued.immediate = (flags & DLM_LKF_ORPHAN) != 0;
-  Enqueue(queued);
+  const bool adopts = (flags & DLM_LKF_ORPHAN) != 0;
+  // Whether an orphan has a value block was decided by whoever made it.
+  if (adopts) record->kernel_has_lvb = false;
+  SubmitRequest* request = Reserve(index, record, adopts ? Operation::kAdopt : Operation::kLock);
+  request->request.EncodeLock(request->cookie, mode, flags | DLM_LKF_NODLCKWT, xid, name);
+  if (!adopts) ++results_due_;
+  Commit();
   return index;
 }
 
-int Lockspace::Convert(uint32_t index, int mode, uint32_t flags) {
-  if (state() != State::kOpen) return -ENOTCONN;
+int Lockspace::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid) {
+  if (!Serves()) return -ENOTCONN;
   if (const int error = CheckLockFlags(mode, flags | DLM_LKF_CONVERT)) return error;
   LockRecord* record = locks_.Find(index);
-  if (record == nullptr) return -EINVAL;
+  if (record == nullptr || record->ended) return -EINVAL;
   // fs/dlm/lock.c:validate_lock_args
-  if (record->operation != Operation::kNone || record->unlocking) return -EBUSY;
+  if (record->operation != Pending::kNone || record->unlocking) return -EBUSY;
 
-  EnqueueConvert(index, record, mode, flags, Operation::kConvert);
+  SubmitConvert(index, record, mode, flags, xid);
   return 0;
 }
 
-void Lockspace::EnqueueConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags,
-                               Operation operation) {
-  record->operation = Operation::kConvert;
-  record->cancelling = false;
+void Lockspace::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags,
+                              uint64_t xid) {
+  SubmitRequest* request = Reserve(index, record, Operation::kConvert);
+  request->request.EncodeConvert(request->cookie, mode, flags | DLM_LKF_CONVERT | DLM_LKF_NODLCKWT,
+                                 xid, record->status_block.lvb());
+  record->operation = Pending::kConvert;
+  record->cancelling = record->cancel_lost = false;
   record->requested_mode = static_cast<int8_t>(mode);
   record->request_flags = flags;
   record->kernel_has_valblk = (flags & DLM_LKF_VALBLK) != 0;
   record->kernel_has_lvb = record->kernel_has_lvb || record->kernel_has_valblk;
+  ++results_due_;
+  Commit();
+}
 
-  QueuedRequest queued;
-  queued.cookie = {index, locks_.generation(index)};
-  queued.request = Request::Convert(queued.cookie, mode, flags | DLM_LKF_CONVERT | DLM_LKF_NODLCKWT,
-                                    record->status_block.lvb());
-  queued.record = record;
-  queued.operation = operation;
-  queued.after_lost_cancel = record->cancel_lost;
-  Enqueue(queued);
+// Whether what is under way may be cancelled: 0 when a cancel would have nothing to do, 1 when it
+// may be, by invariant 1.
+int Lockspace::EndsByCancel(const LockRecord* record) const {
+  const bool ends_by_itself = record->operation == Pending::kLock &&
+                              (record->request_flags & (DLM_LKF_NOQUEUE | DLM_LKF_ORPHAN)) != 0;
+  // Nothing to cancel, or a cancel is under way: fs/dlm would do nothing either, but with a
+  // warning and a stack trace in the kernel's log (fs/dlm/lock.c:validate_unlock_args).
+  return record->operation == Pending::kNone || record->cancelling || ends_by_itself ? 0 : 1;
 }
 
 int Lockspace::Unlock(uint32_t index, uint32_t flags) {
-  if (state() != State::kOpen) return -ENOTCONN;
+  if (!Serves()) return -ENOTCONN;
   // fs/dlm/lock.c:set_unlock_args
   if ((flags & ~kUnlockFlags) != 0) return -EINVAL;
   const bool cancel = (flags & DLM_LKF_CANCEL) != 0;
   if (cancel && (flags & DLM_LKF_FORCEUNLOCK) != 0) return -EINVAL;
   LockRecord* record = locks_.Find(index);
-  if (record == nullptr) return -EINVAL;
+  if (record == nullptr || record->ended) return -EINVAL;
 
   if (record->unlocking) return -EBUSY;
-  // Invariant 1.
-  const bool ends_by_itself =
-      record->operation == Operation::kLock && (record->request_flags & DLM_LKF_NOQUEUE) != 0;
+  const bool can_cancel = EndsByCancel(record) != 0;
   if (cancel) {
-    // Nothing to cancel, or a cancel is under way: fs/dlm would do nothing either, but with a
-    // warning and a stack trace in the kernel's log (fs/dlm/lock.c:validate_unlock_args).
-    if (record->operation == Operation::kNone || record->cancelling || ends_by_itself) return 0;
+    if (!can_cancel) return 0;
+    SubmitRequest* request = Reserve(index, record, Operation::kCancel);
+    request->request.EncodeUnlock(request->cookie, flags, nullptr);
     record->cancelling = true;
-    QueuedRequest queued;
-    queued.cookie = {index, locks_.generation(index)};
-    queued.request = Request::Unlock(queued.cookie, flags, nullptr);
-    queued.record = record;
-    queued.operation = Operation::kUnlock;
-    queued.cancel = true;
-    Enqueue(queued);
+    Commit();
     return 0;
   }
 
@@ -367,42 +434,92 @@ int Lockspace::Unlock(uint32_t index, uint32_t flags) {
   const bool can_write = record->granted_mode >= DLM_LOCK_PW && (flags & DLM_LKF_IVVALBLK) == 0;
   const bool would_write = write ? record->kernel_has_lvb : record->kernel_has_valblk;
   const bool through_null = can_write && write != would_write;
-  if (record->operation != Operation::kNone) {
+  if (record->operation != Pending::kNone) {
     // Without FORCEUNLOCK fs/dlm refuses only while a message is under way, which is nothing that a
     // caller can know; with it, there is no going through NL any more.
     const bool force = (flags & DLM_LKF_FORCEUNLOCK) != 0;
-    if (!force || through_null || record->cancelling || ends_by_itself) return -EBUSY;
+    if (!force || through_null || !can_cancel) return -EBUSY;
   }
   record->unlocking = true;
   if (through_null) {
     record->unlock_follows = true;
-    EnqueueConvert(index, record, DLM_LOCK_NL, write ? DLM_LKF_VALBLK : 0, Operation::kUnlock);
+    SubmitConvert(index, record, DLM_LOCK_NL, write ? DLM_LKF_VALBLK : 0, 0);
     return 0;
   }
-  EnqueueUnlock(index, record, flags);
+  SubmitUnlock(index, record, flags);
   return 0;
 }
 
-void Lockspace::EnqueueUnlock(uint32_t index, LockRecord* record, uint32_t flags) {
-  QueuedRequest queued;
-  queued.cookie = {index, locks_.generation(index)};
-  queued.request = Request::Unlock(queued.cookie, flags, record->status_block.lvb());
-  queued.record = record;
-  queued.operation = Operation::kUnlock;
-  queued.after_lost_cancel = record->cancel_lost;
-  Enqueue(queued);
+void Lockspace::SubmitUnlock(uint32_t index, LockRecord* record, uint32_t flags) {
+  SubmitRequest* request = Reserve(index, record, Operation::kUnlock);
+  request->request.EncodeUnlock(request->cookie, flags, record->status_block.lvb());
+  ++results_due_;
+  Commit();
 }
 
-size_t Lockspace::Collect(EventRecord* events, std::vector<Membership::Departure>* departures) {
-  const State now = state();
-  if (now != State::kOpen && now != State::kClosing) return 0;
-  ++batch_;
-  size_t count = TakeAnswers(events);
-  while (count < kBatchMax && ReadResults(events, &count)) {
+int Lockspace::DeadlockCancel(uint32_t index) {
+  if (!Serves()) return -ENOTCONN;
+  LockRecord* record = locks_.Find(index);
+  if (record == nullptr || record->ended) return -EINVAL;
+  if (record->unlocking) return -EBUSY;
+  if (EndsByCancel(record) == 0) return 0;
+  SubmitRequest* request = Reserve(index, record, Operation::kCancel);
+  request->request.EncodeDeadlockCancel(request->cookie);
+  record->cancelling = true;
+  Commit();
+  return 0;
+}
+
+int Lockspace::Purge(int32_t node, int32_t pid, uint32_t ticket) {
+  if (!Serves()) return -ENOTCONN;
+  SubmitRequest* request = Reserve(ticket, nullptr, Operation::kPurge);
+  request->request.EncodePurge(node, pid);
+  request->purges_this_node = node == 0 || node == this_node();
+  request->purged_pid = pid;
+  Commit();
+  return 0;
+}
+
+// ---- Results ----
+
+size_t Lockspace::Collect(EventRecord* events, std::vector<Notice>* notices) {
+  if (is_lost_ || (state_ != State::kOpen && state_ != State::kClosing)) return 0;
+  size_t count = 0;
+  if (state_ == State::kOpen) {
+    ++batch_;
+    count = TakeAnswers(events);
+    while (count < kBatchMax && ReadResult(events, &count)) {
+    }
+    if (was_awaited_ && count == 0) luck_ = -kUnluckyRounds;
+    was_awaited_ = false;
   }
-  // After the results, never before: see membership.h.
-  membership_.TakeDepartures(departures);
+  // After the results, never before: see lockspace_watch.h.
+  const size_t first = notices->size();
+  watch_.Take(notices);
+  HandleNotices(notices, first);
   return count;
+}
+
+bool Lockspace::AwaitResults() {
+  if (!Serves() || results_due_ == 0) return false;
+  // Whose results come from other nodes is not found here; look again only once in a while.
+  if (luck_ < 0) {
+    ++luck_;
+    return false;
+  }
+  if (submission_ != Submission::kLoop) {
+    if (!Submitter::CanSpin()) return false;
+    // A local lock's result is there as soon as its call has returned.
+    const SubmitArea& area = *port_->area();
+    const uint32_t put = area.requests_put.load(std::memory_order_relaxed);
+    if (!Submitter::SpinUntil(
+            [&area, put] { return area.requests_taken.load(std::memory_order_acquire) == put; })) {
+      luck_ = -kUnluckyRounds;
+      return false;
+    }
+  }
+  was_awaited_ = true;
+  return true;
 }
 
 void Lockspace::ReleaseEnded() {
@@ -411,58 +528,72 @@ void Lockspace::ReleaseEnded() {
 }
 
 size_t Lockspace::TakeAnswers(EventRecord* events) {
-  std::vector<Answer> taken;
-  {
-    const std::lock_guard<std::mutex> guard(answers_mutex_);
-    const size_t count = std::min(answers_.size(), kBatchMax);
-    taken.assign(answers_.begin(), answers_.begin() + static_cast<ptrdiff_t>(count));
-    answers_.erase(answers_.begin(), answers_.begin() + static_cast<ptrdiff_t>(count));
-    if (!answers_.empty()) waker_->Wake();
-  }
+  SubmitArea* area = port_->area();
   size_t count = 0;
-  for (const Answer& answer : taken) {
-    LockRecord* record = locks_.Find(answer.cookie.index, answer.cookie.generation);
-    if (record == nullptr) continue;
-    EventRecord& event = events[count++];
-    event = {};
-    event.index = static_cast<int32_t>(answer.cookie.index);
-    if (answer.operation == Operation::kUnlock) {
-      event.kind = EventKind::kUnlock;
-      event.value = answer.status;
-      record->unlocking = false;
-      if (record->unlock_follows) {
-        record->unlock_follows = false;
-        record->operation = Operation::kNone;
-      }
-    } else {
-      event.kind = EventKind::kCompletion;
-      record->status_block.set_status(answer.status);
-      record->operation = Operation::kNone;
-      record->completed_in_batch = batch_;
-      if (answer.status == 0) {
-        record->granted_mode = record->requested_mode;
-        record->status_block.set_lock_id(LockIdOf(record->identity.load()));
-      } else if (answer.operation == Operation::kLock) {
-        End(answer.cookie.index, record, &event);
-      }
-    }
+  uint32_t taken = area->answers_taken.load(std::memory_order_relaxed);
+  const uint32_t put = area->answers_put.load(std::memory_order_acquire);
+  if (taken == put) return 0;
+  for (; taken != put && count < kBatchMax; ++taken) {
+    if (HandleAnswer(area->answers[taken % SubmitArea::kSlots], &events[count])) ++count;
   }
+  area->answers_taken.store(taken, std::memory_order_release);
+  Kick();  // the submitter may have waited for a slot
+  if (taken != put) Signal();
   return count;
 }
 
+bool Lockspace::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
+  *event = {};
+  event->index = static_cast<int32_t>(answer.cookie.index);
+  if (answer.operation == Operation::kPurge) {
+    event->kind = EventKind::kCall;
+    event->value = answer.status;
+    return true;
+  }
+  LockRecord* record = locks_.Find(answer.cookie.index, answer.cookie.generation);
+  if (record == nullptr || record->ended) return false;
+  if (answer.operation != Operation::kAdopt && results_due_ > 0) --results_due_;
+  // An unlock may begin with a conversion.
+  if (answer.operation == Operation::kUnlock || record->unlock_follows) {
+    event->kind = EventKind::kUnlock;
+    event->value = answer.status;
+    record->unlocking = false;
+    if (record->unlock_follows) {
+      record->unlock_follows = false;
+      record->operation = Pending::kNone;
+    }
+    return true;
+  }
+  event->kind = EventKind::kCompletion;
+  record->status_block.set_status(answer.status);
+  record->operation = Pending::kNone;
+  record->completed_in_batch = batch_;
+  if (answer.status == 0) {
+    record->granted_mode = record->requested_mode;
+    record->lock_id = answer.lock_id;
+    record->status_block.set_lock_id(answer.lock_id);
+  } else if (answer.operation != Operation::kConvert) {
+    End(answer.cookie.index, record, event);
+  }
+  return true;
+}
+
 // Reads one result and appends its event, if it makes one. False: no more in this batch.
-bool Lockspace::ReadResults(EventRecord* events, size_t* count) {
+bool Lockspace::ReadResult(EventRecord* events, size_t* count) {
   if (held_size_ == 0) {
-    const ssize_t size = read(device_fd_, held_bytes_, sizeof held_bytes_);
+    // Not in vain: the poll tells of what nobody has asked for.
+    if (*count > 0 && results_due_ == 0 && !was_blocking_) return false;
+    const ssize_t size = read(port_->device_fd(), held_bytes_, sizeof held_bytes_);
     if (size <= 0) return false;
     held_size_ = static_cast<size_t>(size);
   }
   Result result;
   if (DecodeResult(held_bytes_, held_size_, &result)) {
+    was_blocking_ = result.blocking;
     const LockRecord* record = locks_.Find(result.cookie.index, result.cookie.generation);
     if (record != nullptr && !result.blocking && record->completed_in_batch == batch_) {
       // Its status block already tells of a completion that JavaScript has not seen.
-      waker_->Wake();
+      Signal();
       return false;
     }
     if (HandleResult(result, &events[*count])) ++*count;
@@ -474,7 +605,7 @@ bool Lockspace::ReadResults(EventRecord* events, size_t* count) {
 bool Lockspace::HandleResult(const Result& result, EventRecord* event) {
   LockRecord* record = locks_.Find(result.cookie.index, result.cookie.generation);
   // A record that ended in this batch is still in the table, but no longer the kernel's.
-  if (record == nullptr || GenerationOf(record->identity.load()) == 0) return false;
+  if (record == nullptr || record->ended) return false;
   *event = {};
   event->index = static_cast<int32_t>(result.cookie.index);
   if (result.blocking) {
@@ -488,8 +619,8 @@ bool Lockspace::HandleResult(const Result& result, EventRecord* event) {
 
 bool Lockspace::HandleCompletion(const Result& result, LockRecord* record, EventRecord* event) {
   const uint32_t index = result.cookie.index;
-  record->identity.store(Identity(result.cookie.generation, result.lock_id),
-                         std::memory_order_release);
+  if (results_due_ > 0) --results_due_;
+  record->lock_id = result.lock_id;
   const bool granted = result.status == 0;
   record->cancel_lost = record->cancelling && result.status != kStatusCanceled;
   record->cancelling = false;
@@ -505,9 +636,9 @@ bool Lockspace::HandleCompletion(const Result& result, LockRecord* record, Event
 
   if (record->unlock_follows && result.status != kStatusUnlocked) {
     record->unlock_follows = false;
-    record->operation = Operation::kNone;
+    record->operation = Pending::kNone;
     if (granted) {
-      EnqueueUnlock(index, record, 0);
+      SubmitUnlock(index, record, 0);
       return false;
     }
     record->unlocking = false;
@@ -516,7 +647,7 @@ bool Lockspace::HandleCompletion(const Result& result, LockRecord* record, Event
     return true;
   }
 
-  record->operation = Operation::kNone;
+  record->operation = Pending::kNone;
   record->completed_in_batch = batch_;
   record->status_block.set_status(result.status);
   record->status_block.set_flags(result.sb_flags);
@@ -533,20 +664,15 @@ bool Lockspace::HandleCompletion(const Result& result, LockRecord* record, Event
 }
 
 void Lockspace::End(uint32_t index, LockRecord* record, EventRecord* event) {
-  record->identity.store(0, std::memory_order_release);
+  record->ended = true;
   event->final = 1;
   ended_.push_back(index);
 }
 
-void Lockspace::Close() {
-  {
-    const std::lock_guard<std::mutex> guard(queue_mutex_);
-    if (closing_) return;
-    closing_ = true;
-    State open = State::kOpen;
-    state_.compare_exchange_strong(open, State::kClosing);
-  }
-  queue_filled_.notify_one();
+// Has the loop call Collect() again.
+void Lockspace::Signal() const {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(port_->signal_fd(), &one, sizeof one);
 }
 
 }  // namespace stackglue::libdlm

@@ -1,195 +1,231 @@
 // One open lockspace of the kernel's DLM and the locks that this process has in it.
 //
-// Threads: the lockspace has a thread of its own, which alone makes the calls that can wait for the
-// cluster: it opens the lockspace, writes the requests, in order, and closes it. Everything else
-// here runs on the event loop's thread ("the loop" below), which never waits: it queues requests
-// and reads results that are ready. The Waker is called on either thread.
+// Nothing here waits for the cluster. What does is done by others: the keeper, a process of our
+// own, opens the lockspace, holds it open and gives it up (keeper_protocol.h), and requests are put
+// into an area from which a submitter takes them to the kernel (submitter.h): the lockspace's
+// thread, the keeper, or, if the caller prefers that, the loop itself.
+//
+// Threads: all of it is the loop's.
 //
 // Invariants:
 // 1. A request for a lock is only queued while nothing that is under way can end the lock. The
-// kernel
-//    gives the id of a lock that has ended to anybody's next lock, from 6.12 on before the last
-//    result was read, and lets anybody cancel it: a cancel that comes too late would hit a
+//    kernel gives the id of a lock that has ended to anybody's next lock, from 6.12 on before the
+//    last result was read, and lets anybody cancel it: a cancel that comes too late would hit a
 //    stranger's lock. So a request that ends by itself (NOQUEUE) is never cancelled, and nothing is
 //    asked for behind a cancel or an unlock.
 // 2. A record in locks_ is released only after JavaScript has been told of its end.
 // 3. Every accepted request ends in exactly one completion, except a cancel that came too late,
-// which
-//    fs/dlm ends in none (fs/dlm/lock.c:dlm_user_cancel).
+//    which fs/dlm ends in none (fs/dlm/lock.c:dlm_user_cancel).
+//
+//   kOpening --- keeper: kOpened, AttachDevice --> kOpen --- Close() --> kClosing
+//       |                                            |                      |
+//       | keeper: kFailed                            |    submitter ended   |
+//       v                                            |    (EndSubmission),  |
+//    kFailed                                         |    keeper: kClosed   |
+//                                                    v                      v
+//       Close() while kOpening, Abandon() --------------------------->  kClosed
 #ifndef STACKGLUE_NATIVE_LIBDLM_LOCKSPACE_H_
 #define STACKGLUE_NATIVE_LIBDLM_LOCKSPACE_H_
 
 #include <sys/types.h>
 
-#include <atomic>
-#include <condition_variable>
-#include <mutex>
+#include <deque>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "libdlm/device_protocol.h"
-#include "libdlm/library.h"
-#include "libdlm/membership.h"
+#include "libdlm/keeper_client.h"
+#include "libdlm/lockspace_watch.h"
 #include "libdlm/open_failure.h"
+#include "libdlm/submit_port.h"
+#include "libdlm/submitter.h"
 #include "util/event_record.h"
 #include "util/slot_table.h"
 #include "util/status_block.h"
 
 namespace stackglue::libdlm {
 
-// Asks the loop to call Lockspace::Collect() and look at Lockspace::state() soon.
-class Waker {
- public:
-  virtual ~Waker() = default;
-  virtual void Wake() noexcept = 0;
-};
-
 class Lockspace {
  public:
+  // Who makes the calls into the kernel. lib/native.ts repeats the numbers.
+  enum class Submission { kThread = 0, kLoop = 1, kKeeper = 2 };
+
   struct Options {
     std::string name;     // at most DLM_LOCKSPACE_LEN bytes
     std::string library;  // path of libdlm; empty: the usual names
     bool create = true;   // create the lockspace where this process may, else only open it
+    uint32_t flags = 0;   // DLM_LSFL_*, when it is created
     mode_t mode = 0600;   // of the device, when it is created
+    Submission submission = Submission::kThread;
   };
 
   enum class State { kOpening, kOpen, kFailed, kClosing, kClosed };
 
-  // Starts the thread, which opens the lockspace; `waker` outlives this object.
-  // Throws std::system_error when no thread can be had.
-  Lockspace(Options options, Waker* waker);
-
-  // Waits for the thread, so only in state kFailed or kClosed is it quick.
+  // Starts to open the lockspace. Where not even that can be done, the state is kFailed.
+  explicit Lockspace(const Options& options);
+  Lockspace(const Lockspace&) = delete;
+  Lockspace& operator=(const Lockspace&) = delete;
   ~Lockspace();
 
-  State state() const { return state_.load(std::memory_order_acquire); }
-
-  // What became of opening; meaningful once state() is no longer kOpening.
+  State state() const { return state_; }
+  // Why it is kFailed.
   const OpenResult& open_result() const { return open_result_; }
+  // Every lock is gone, and every request is refused: the lockspace was released by somebody else
+  // on this node, or the keeper that made the calls has died.
+  bool is_lost() const { return is_lost_; }
 
-  // The lockspace's device and the membership watch, for the loop to poll; valid in kOpen.
-  int device_fd() const { return device_fd_; }
-  int membership_fd() const { return membership_.fd(); }
-  int this_node() const { return this_node_; }
+  // No request is served for the time being, as far as is known.
+  bool is_stopped() const { return watch_.is_stopped(); }
+
+  // To be polled for input, with what is to be called then; -1 where there is nothing to poll.
+  int keeper_fd() const { return keeper_.fd(); }                     // HandleKeeper()
+  bool keeper_has_ended() const { return keeper_.has_ended(); }      // no longer to be polled
+  int signal_fd() const { return port_ ? port_->signal_fd() : -1; }  // HandleSignal()
+  int device_fd() const { return port_ ? port_->device_fd() : -1; }  // Collect(), in kOpen
+  int watch_fd() const { return watch_.fd(); }                       // Collect(), in kOpen
+
+  // Hear the keeper, and the submitter. Either may change the state. Once the lockspace is lost or
+  // closing, the device must not be polled when HandleSignal() is called, which may close it.
+  void HandleKeeper(std::vector<Notice>* notices);
+  void HandleSignal();
+
+  // Looks after what nobody signals. To be called in HandleTimeInMs(); -1: not at all.
+  void HandleTime(std::vector<Notice>* notices);
+  int HandleTimeInMs() const;
+
+  int this_node() const { return watch_.this_node(); }
+  const std::set<int>& members() const { return watch_.members(); }
+  // The node's name; empty when it has none.
+  const std::string& NameOf(int node) const;
+  const KeeperVersions& versions() const { return versions_; }
+  // By which number the kernel knows the owner of the locks; 0 while that is not known.
+  uint32_t owner_pid() const { return port_ ? port_->area()->owner_pid.load() : 0; }
 
   // The requests return 0 (Lock: the lock's index) once queued, or a negative errno with nothing
-  // changed. `flags` are the kernel's DLM_LKF_*. Loop only.
-  int64_t Lock(int mode, uint32_t flags, std::string_view name, StatusBlock status_block);
-  int Convert(uint32_t index, int mode, uint32_t flags);
+  // changed. `flags` are the kernel's DLM_LKF_*.
+  int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
+               StatusBlock status_block);
+  int Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid);
   int Unlock(uint32_t index, uint32_t flags);
+  // The operation that the lock waits for ends with -EDEADLK, unless its grant is faster.
+  int DeadlockCancel(uint32_t index);
+  // The completion is an event of kind kCall with `ticket` as its index.
+  int Purge(int32_t node, int32_t pid, uint32_t ticket);
 
-  // Gathers up to kBatchMax events that are ready, status blocks already written; the events of
-  // departed nodes go to `departures` and must be delivered first. After delivery call
-  // ReleaseEnded(). Returns how many, 0 when nothing is ready. Loop only.
-  size_t Collect(EventRecord* events, std::vector<Membership::Departure>* departures);
+  // Gathers up to kBatchMax events that are ready, status blocks already written; what `notices`
+  // are given has happened before the events. After delivery call ReleaseEnded(). Returns how many,
+  // 0 when nothing is ready.
+  size_t Collect(EventRecord* events, std::vector<Notice>* notices);
   void ReleaseEnded();
 
-  // Queues the end: the requests before it are still written, locks that are left are dropped by
-  // the kernel, and the state becomes kClosed. Idempotent. Loop only.
+  // Whether results are due that may well be there already, or will be in a moment, so that
+  // Collect() is worth a call. Looks for a few microseconds where another processor makes the
+  // calls.
+  bool AwaitResults();
+
+  // Around the delivery of events: requests that are made meanwhile are handed over together.
+  void BeginBatch() { in_batch_ = true; }
+  void EndBatch();
+
+  // Begins the end: the requests before it are still made, locks that are left are dropped by the
+  // kernel, and the state becomes kClosed. Idempotent.
   void Close();
+  // The end, now: what is not done yet is left to the keeper and the kernel.
+  void Abandon();
 
  private:
-  enum class Operation : uint8_t { kNone, kLock, kConvert, kUnlock };
+  enum class Pending : uint8_t { kNone, kLock, kConvert };
 
   struct LockRecord {
-    // generation << 32 | kernel lock id (0: not known yet). The only field that both threads use;
-    // generation 0 means that the lock has ended.
-    std::atomic<uint64_t> identity{0};
     StatusBlock status_block;
-    Operation operation = Operation::kNone;
-    bool unlocking = false;
-    // A cancel of the operation has been asked for.
-    bool cancelling = false;
-    // The last operation ended otherwise although a cancel of it was asked for, and the kernel may
-    // still wait for the master's answer to that cancel.
-    bool cancel_lost = false;
-    // This conversion to NL is ours, and the unlock that was asked for follows it.
-    bool unlock_follows = false;
-    // The last request had VALBLK, so that fs/dlm would write the value block at unlock ...
-    bool kernel_has_valblk = false;
-    // ... and some request had it, so that fs/dlm has memory for a value block at all.
-    bool kernel_has_lvb = false;
+    uint32_t lock_id = 0;  // 0: not known yet
+    uint32_t request_flags = 0;
+    uint32_t completed_in_batch = 0;
+    Pending operation = Pending::kNone;
     int8_t granted_mode = -1;
     int8_t requested_mode = -1;
-    uint32_t request_flags = 0;
-    uint64_t completed_in_batch = 0;
+    bool unlocking : 1 = false;
+    // A cancel of the operation has been asked for.
+    bool cancelling : 1 = false;
+    // The last operation ended otherwise although a cancel of it was asked for, and the kernel may
+    // still wait for the master's answer to that cancel.
+    bool cancel_lost : 1 = false;
+    // This conversion to NL is ours, and the unlock that was asked for follows it.
+    bool unlock_follows : 1 = false;
+    // The last request had VALBLK, so that fs/dlm would write the value block at unlock ...
+    bool kernel_has_valblk : 1 = false;
+    // ... and some request had it, so that fs/dlm has memory for a value block at all.
+    bool kernel_has_lvb : 1 = false;
+    // It has ended; JavaScript is about to be told.
+    bool ended : 1 = false;
   };
 
-  struct QueuedRequest {
-    Request request;
-    LockRecord* record = nullptr;
-    Cookie cookie;
-    Operation operation = Operation::kNone;
-    bool cancel = false;
-    // The kernel may answer EBUSY until the master has answered a cancel that was too late.
-    bool after_lost_cancel = false;
-    // The kernel completes it in the call itself and sends no result: adopting an orphan.
-    bool immediate = false;
-  };
+  bool Serves() const { return state_ == State::kOpen && !is_lost_; }
+  void Fail(OpenFailure failure, int error, const std::string& detail);
+  void AttachDevice(int device_fd, const KeeperVersions& versions);
+  void HandleNotices(std::vector<Notice>* notices, size_t first);
+  void Lose();
+  void SetPaused(bool paused);
+  void EndSubmission();
+  void HandleKeeperEnd(std::vector<Notice>* notices);
 
-  // What the kernel answered to a request that will have no result of its own.
-  struct Answer {
-    Cookie cookie;
-    Operation operation = Operation::kNone;
-    int status = 0;
-  };
+  SubmitRequest* Reserve(uint32_t index, const LockRecord* record, Operation operation);
+  void Commit();
+  void FillSlots();
+  void Kick();
+  bool HasRoom() const;
 
-  // The lockspace's thread.
-  void Run();
-  OpenResult Open();
-  bool OpenHandle(const Library& library, OpenResult* result);
-  bool IsKernelLockspace();
-  bool IsClosing();
-  void Serve();
-  void Submit(QueuedRequest* queued);
-  bool AwaitCancelAnswer(const QueuedRequest& queued);
-  void Shut();
-
-  // The loop.
-  void Enqueue(QueuedRequest queued);
-  void EnqueueConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags,
-                      Operation operation);
-  void EnqueueUnlock(uint32_t index, LockRecord* record, uint32_t flags);
+  int EndsByCancel(const LockRecord* record) const;
+  void SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags, uint64_t xid);
+  void SubmitUnlock(uint32_t index, LockRecord* record, uint32_t flags);
   size_t TakeAnswers(EventRecord* events);
-  bool ReadResults(EventRecord* events, size_t* count);
+  bool HandleAnswer(const SubmitAnswer& answer, EventRecord* event);
+  bool ReadResult(EventRecord* events, size_t* count);
   bool HandleResult(const Result& result, EventRecord* event);
   bool HandleCompletion(const Result& result, LockRecord* record, EventRecord* event);
   void End(uint32_t index, LockRecord* record, EventRecord* event);
+  void Signal() const;
 
-  const Options options_;
-  Waker* const waker_;
-  std::atomic<State> state_{State::kOpening};
-
-  // Written by the thread before state_ becomes kOpen or kFailed.
+  const Submission submission_;
+  State state_ = State::kOpening;
   OpenResult open_result_;
-  const Library* library_ = nullptr;
-  LockspaceHandle handle_ = nullptr;
-  bool created_ = false;
-  int device_fd_ = -1;
-  int this_node_ = 0;
-  Membership membership_;
+  bool is_lost_ = false;
+  bool keeper_gone_ = false;
+  bool quorate_ = true;
+  std::string name_;
+  std::map<int, std::string> names_;
+  KeeperVersions versions_{};
 
-  // Guarded by queue_mutex_.
-  std::mutex queue_mutex_;
-  std::condition_variable queue_filled_;
-  std::vector<QueuedRequest> queue_;
-  bool closing_ = false;
+  KeeperClient keeper_;
+  LockspaceWatch watch_;
+  std::shared_ptr<SubmitPort> port_;
+  // With Submission::kLoop.
+  std::unique_ptr<Submitter> submitter_;
+  bool submitter_is_busy_ = false;
+  // The submitter was told to end and nobody has to wait until it has.
+  bool submitter_is_over_ = false;
+  bool submission_ended_ = false;
 
-  // Guarded by answers_mutex_.
-  std::mutex answers_mutex_;
-  std::vector<Answer> answers_;
+  // Requests that found no slot in the area, in order.
+  std::deque<SubmitRequest> waiting_;
+  bool in_batch_ = false;
+  uint32_t unkicked_ = 0;
 
-  // Loop only.
   SlotTable<LockRecord> locks_;
+  // Requests whose result is still to come, so that the device is not read in vain.
+  size_t results_due_ = 0;
+  bool was_blocking_ = false;  // the last result that was read
+  // How often AwaitResults() was right lately; below 0 it does not look.
+  int luck_ = 0;
+  bool was_awaited_ = false;
   std::vector<uint32_t> ended_;
-  uint64_t batch_ = 0;
+  uint32_t batch_ = 0;
   // A result that would have been its lock's second in a batch waits here for the next one.
   alignas(8) uint8_t held_bytes_[kResultMax];
   size_t held_size_ = 0;
-
-  std::thread thread_;  // last: it uses all of the above
 };
 
 }  // namespace stackglue::libdlm

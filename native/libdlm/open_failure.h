@@ -18,6 +18,8 @@ enum class OpenFailure {
   kNoMembership = 7,      // configfs cannot be watched, so a node's death could not be reported
   kForeignLockspace = 8,  // it is one of the kernel's own, here or on another node
   kFailed = 9,            // anything else; the errno tells
+  kLockspaceExists = 10,  // it was to be created exclusively
+  kNoKeeper = 11,         // the keeper could not be started, or has died
 };
 
 struct OpenResult {

@@ -13,6 +13,7 @@ enum class EventKind : int32_t {
   kBlocking = 2,    // value: the blocked mode
   kUnlock = 3,      // the unlock AST; value: the stack's own status
   kNodeDown = 4,    // value: the number of a node that died
+  kCall = 5,        // a call that is about no lock completed; index: its ticket, value: its status
 };
 
 struct EventRecord {

@@ -21,7 +21,8 @@ const LIB_LAYERS = [
 /** What a folder of native/ must not include. */
 const FORBIDDEN_INCLUDES = {
   'native/o2dlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding)\//,
-  'native/libdlm': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|binding)\//,
+  'native/libdlm': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|binding|keeper)\//,
+  'native/keeper': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|binding)\//,
 };
 const STACK_FILES = ['index.ts', 'flags.ts', 'status.ts', 'operations.ts'];
 

@@ -55,6 +55,7 @@ async function probe(image: Image, log: string): Promise<Accelerator> {
     node: 1,
     nodes: 1,
     memoryMiB: 256,
+    cpus: 1,
     log,
   });
   try {

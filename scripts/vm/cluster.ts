@@ -21,6 +21,7 @@ import {
 import { Node } from './node.js';
 import { cacheFolder } from './paths.js';
 import { SILENT, step, type Progress } from './progress.js';
+import type { Accelerator } from './qemu.js';
 
 /** What cluster to boot. */
 export interface ClusterOptions {
@@ -29,6 +30,8 @@ export interface ClusterOptions {
   membership: MembershipMode;
   /** Memory of each node in MiB. The default, 384, has room for Node.js. */
   memoryMiB?: number | undefined;
+  /** Virtual processors of each node. The default is 1. */
+  cpus?: number | undefined;
   /** See `ImageOptions.kernel`. */
   kernel?: string | undefined;
   /** With membership `corosync`: its token timeout in milliseconds. The default is 1000. */
@@ -43,6 +46,7 @@ export interface ClusterOptions {
 
 const MAX_NODES = 32;
 const DEFAULT_MEMORY_MIB = 384;
+const DEFAULT_CPUS = 1;
 const DEFAULT_TOKEN_MS = 1000;
 
 function makeMembership(options: ClusterOptions, logs: string): Membership {
@@ -75,6 +79,8 @@ async function makeLogFolder(): Promise<string> {
 export class Cluster {
   /** How membership is decided. */
   readonly mode: MembershipMode;
+  /** How the nodes' processors are made. */
+  readonly accelerator: Accelerator;
   /** The folder with this run's logs: `n1.console.log` and so on. */
   readonly logFolder: string;
   readonly #nodes: readonly Node[];
@@ -85,11 +91,13 @@ export class Cluster {
 
   private constructor(
     options: ClusterOptions,
+    accelerator: Accelerator,
     logFolder: string,
     nodes: readonly Node[],
     hub: HubThread,
   ) {
     this.mode = options.membership;
+    this.accelerator = accelerator;
     this.logFolder = logFolder;
     this.#nodes = nodes;
     this.#hub = hub;
@@ -120,11 +128,12 @@ export class Cluster {
         node,
         nodes: count,
         memoryMiB: options.memoryMiB ?? DEFAULT_MEMORY_MIB,
+        cpus: options.cpus ?? DEFAULT_CPUS,
         hubPort: hub.port,
         log: join(logFolder, `n${node}.console.log`),
       });
     });
-    const cluster = new Cluster(options, logFolder, nodes, hub);
+    const cluster = new Cluster(options, accelerator, logFolder, nodes, hub);
     try {
       await step(progress, `Booting ${count} × ${image.kernelPackage} (${accelerator})`, () =>
         Promise.all(nodes.map((node) => node.powerOn())),
@@ -215,6 +224,16 @@ export class Cluster {
     if (a === undefined || b === undefined) return this.#hub.clearRules();
     await this.shape(a, b, {});
     await this.shape(b, a, {});
+  }
+
+  /** Begins to keep every Ethernet frame that a node sends to the cluster's network. */
+  async startCapture(): Promise<void> {
+    await this.#hub.startCapture();
+  }
+
+  /** Ends the capture; resolves to the frames, in order. */
+  async endCapture(): Promise<Uint8Array[]> {
+    return this.#hub.endCapture();
   }
 
   /** Ends all virtual machines. Resolves when none is left. May be called again. */

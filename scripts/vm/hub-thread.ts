@@ -15,7 +15,9 @@ import { Hub, type LinkRule } from './hub.js';
 /** Marks the worker that this module starts, in case somebody imports it in a worker of theirs. */
 const ROLE = 'stackglue-vm-hub';
 
-type Request = { kind: 'rule'; from: number; to: number; rule: LinkRule } | { kind: 'clear' };
+type Request =
+  | { kind: 'rule'; from: number; to: number; rule: LinkRule }
+  | { kind: 'clear' | 'start capture' | 'end capture' };
 
 /** A running hub. */
 export class HubThread {
@@ -48,6 +50,17 @@ export class HubThread {
     await this.#ask({ kind: 'clear' });
   }
 
+  /** See {@link Hub.startCapture}. */
+  async startCapture(): Promise<void> {
+    await this.#ask({ kind: 'start capture' });
+  }
+
+  /** See {@link Hub.endCapture}. */
+  async endCapture(): Promise<Uint8Array[]> {
+    const [frames] = (await this.#ask({ kind: 'end capture' })) as [Uint8Array[]];
+    return frames;
+  }
+
   /** Unplugs everything and ends the thread. */
   async close(): Promise<void> {
     await this.#worker.terminate();
@@ -67,13 +80,29 @@ export class HubThread {
   }
 }
 
+/** Does what is asked; returns the answer. */
+function perform(hub: Hub, request: Request): unknown {
+  switch (request.kind) {
+    case 'rule':
+      hub.setRule(request.from, request.to, request.rule);
+      break;
+    case 'clear':
+      hub.clearRules();
+      break;
+    case 'start capture':
+      hub.startCapture();
+      break;
+    case 'end capture':
+      return hub.endCapture();
+  }
+  return undefined;
+}
+
 if (!isMainThread && workerData === ROLE && parentPort) {
   const port = parentPort;
   const hub = new Hub();
   port.on('message', (request: Request) => {
-    if (request.kind === 'rule') hub.setRule(request.from, request.to, request.rule);
-    else hub.clearRules();
-    port.postMessage('done');
+    port.postMessage(perform(hub, request));
   });
   port.postMessage(await hub.listen());
 }

@@ -37,6 +37,8 @@ export class Hub {
   readonly #plugs = new Map<Socket, number | undefined>();
   readonly #rules = new Map<string, LinkRule>();
   readonly #random: () => number;
+  /** The frames that were sent since the capture began; undefined without one. */
+  #captured: Uint8Array<ArrayBuffer>[] | undefined;
 
   /** @param random gives numbers from 0 to below 1, for loss. */
   constructor(random: () => number = Math.random) {
@@ -65,6 +67,18 @@ export class Hub {
     this.#rules.clear();
   }
 
+  /** Begins to keep every frame that a node sends, whether or not it passes. */
+  startCapture(): void {
+    this.#captured = [];
+  }
+
+  /** Ends the capture; returns the frames, in order. */
+  endCapture(): Uint8Array<ArrayBuffer>[] {
+    const captured = this.#captured ?? [];
+    this.#captured = undefined;
+    return captured;
+  }
+
   /** Unplugs everything and stops listening. */
   async close(): Promise<void> {
     for (const socket of this.#plugs.keys()) socket.destroy();
@@ -89,6 +103,7 @@ export class Hub {
     const destination = message.readUInt8(DESTINATION_NODE);
     const toGroup = (message.readUInt8(0) & GROUP_BIT) !== 0;
     this.#plugs.set(from, source);
+    this.#captured?.push(Uint8Array.from(message));
     for (const [socket, node] of this.#plugs) {
       if (socket === from) continue;
       // To who has not spoken yet everything goes, as a real hub would have it.

@@ -12,7 +12,8 @@ export type { LinkRule } from './hub.js';
 export { prepareImage, type Image, type ImageOptions } from './image.js';
 export type { EvictOptions, MembershipMode } from './membership.js';
 export type { Node, RunOptions, RunResult } from './node.js';
-export { printingProgress, type Progress } from './progress.js';
+export { printingProgress, step, type Progress } from './progress.js';
+export type { Accelerator } from './qemu.js';
 export { HOST_PACKAGES, missingHostPackages };
 
 /**

@@ -21,6 +21,8 @@ export interface MachineOptions {
   readonly node: number;
   readonly nodes: number;
   readonly memoryMiB: number;
+  /** How many virtual processors it has. */
+  readonly cpus: number;
   /** The port of the cluster's hub; without one the machine has no cluster network card. */
   readonly hubPort?: number | undefined;
   /** The file that gets all that the guest's console and QEMU itself say. */
@@ -56,7 +58,7 @@ function qemuArguments(options: MachineOptions): string[] {
         ];
   return [
     ...PROCESSOR[options.accelerator],
-    ...['-M', 'pc', '-smp', '1', '-m', String(options.memoryMiB)],
+    ...['-M', 'pc', '-smp', String(options.cpus), '-m', String(options.memoryMiB)],
     ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
     ...['-kernel', image.kernel, '-initrd', image.initramfs, '-append', append.join(' ')],
     // The console is QEMU's standard output, its monitor the socket that it inherits as 3.

@@ -4,13 +4,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import {
   clusterConnect,
   clusterDisconnect,
-  defaultGlue,
   DLM_LOCK,
   DlmLksb,
   dlmLock,
   dlmUnlock,
   setLockingProtocol,
 } from '../../lib/index.js';
+import { useTestPlugin } from '../support/user-plugin.js';
 
 const { group, step } = workerData as { group: string; step: string };
 const reached = (where: string): void => {
@@ -29,7 +29,7 @@ setLockingProtocol({
   blockingAst: () => undefined,
   unlockAst: () => undefined,
 });
-defaultGlue.clusterStack = 'pcmk';
+useTestPlugin();
 const connecting = clusterConnect({
   stackName: 'pcmk',
   group,

@@ -1,11 +1,10 @@
 /**
  * A program that takes a lock on stack `user` and then ends in the way that its arguments say:
- * `group resource ending`. It prints "held" once it has the lock.
+ * `group resource ending [flags]`. It prints "held" once it has the lock.
  */
 import {
   clusterConnect,
   clusterDisconnect,
-  defaultGlue,
   DLM_LKF,
   DLM_LOCK,
   DlmLksb,
@@ -14,8 +13,10 @@ import {
   dlmUnlock,
   setLockingProtocol,
 } from '../../lib/index.js';
+import { useTestPlugin } from '../support/user-plugin.js';
 
-const [group = '', resource = '', ending = ''] = process.argv.slice(2);
+const [group = '', resource = '', ending = '', flags = String(DLM_LKF.VALBLK)] =
+  process.argv.slice(2);
 const lksb = new DlmLksb();
 
 setLockingProtocol({
@@ -28,13 +29,13 @@ setLockingProtocol({
   blockingAst: () => undefined,
   unlockAst: () => void clusterDisconnect(connection),
 });
-defaultGlue.clusterStack = 'pcmk';
+useTestPlugin();
 const connection = await clusterConnect({
   stackName: 'pcmk',
   group,
   recoveryHandler: () => undefined,
 });
-dlmLock(connection, DLM_LOCK.EX, lksb, DLM_LKF.VALBLK, resource);
+dlmLock(connection, DLM_LOCK.EX, lksb, Number(flags), resource);
 
 function end(): void {
   switch (ending) {

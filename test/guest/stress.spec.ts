@@ -7,7 +7,6 @@ import { Worker } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 
 import {
-  createUserPlugin,
   DLM_ERRNO,
   DLM_LKF,
   DLM_LOCK,
@@ -17,6 +16,7 @@ import {
   type LockMode,
 } from '../../lib/index.js';
 import { Random } from '../support/random.js';
+import { createTestPlugin } from '../support/user-plugin.js';
 
 const { CONVERT, CANCEL, NOQUEUE, VALBLK } = DLM_LKF;
 const MODES = Object.values(DLM_LOCK);
@@ -123,7 +123,7 @@ class Client {
   }
 
   async connect(): Promise<void> {
-    this.glue.register(createUserPlugin());
+    this.glue.register(createTestPlugin());
     this.glue.clusterStack = 'pcmk';
     this.glue.setLockingProtocol({
       maxVersion: { major: 1, minor: 0 },
@@ -197,7 +197,7 @@ describe('worker threads with connections of their own', () => {
     let granted!: () => void;
     const completed = new Promise<void>((resolve) => (granted = resolve));
     const glue = new StackGlue();
-    glue.register(createUserPlugin());
+    glue.register(createTestPlugin());
     glue.clusterStack = 'pcmk';
     glue.setLockingProtocol({
       maxVersion: { major: 1, minor: 0 },

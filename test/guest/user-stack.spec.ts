@@ -5,20 +5,14 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import {
-  createUserPlugin,
-  DLM_LKF,
-  DLM_LOCK,
-  DlmLksb,
-  StackGlue,
-  type ClusterConnection,
-} from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DlmLksb, StackGlue, type ClusterConnection } from '../../lib/index.js';
 import {
   countDescriptors,
   countThreads,
   lockspaceThreadsGone,
   residentKiB,
 } from '../support/handles.js';
+import { createTestPlugin } from '../support/user-plugin.js';
 
 const { EX } = DLM_LOCK;
 
@@ -29,7 +23,7 @@ class Client {
   #completed: () => void = () => undefined;
 
   constructor() {
-    this.glue.register(createUserPlugin());
+    this.glue.register(createTestPlugin());
     this.glue.clusterStack = 'pcmk';
     this.glue.setLockingProtocol({
       maxVersion: { major: 1, minor: 0 },

@@ -16,7 +16,6 @@ import { createInterface } from 'node:readline';
 import {
   clusterConnect,
   clusterThisNode,
-  defaultGlue,
   DLM_LOCK,
   DlmLksb,
   dlmLock,
@@ -25,6 +24,7 @@ import {
   type ClusterConnection,
 } from '../../lib/index.js';
 import { PauseRecorder, type Pause } from '../support/pauses.js';
+import { useTestPlugin } from '../support/user-plugin.js';
 
 /** What the service measures from "start" to "report". */
 export interface ServiceReport {
@@ -69,7 +69,7 @@ async function prepare(): Promise<void> {
       blockingAst: () => undefined,
       unlockAst: completed,
     });
-    defaultGlue.clusterStack = 'pcmk';
+    useTestPlugin();
     const connected = await clusterConnect({
       stackName: 'pcmk',
       group: 'watched',

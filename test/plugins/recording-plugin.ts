@@ -139,6 +139,7 @@ export function createRecordingPlugin(
 
   // An operation that the stack below does not have, this one does not have either.
   const plock = operations.plock?.bind(operations);
+  const lockFlags = operations.lockFlags?.bind(operations);
   const dumpLksb = operations.dumpLksb?.bind(operations);
   const setRef = operations.setRef?.bind(operations);
   const optional: Partial<StackOperations> = {
@@ -147,6 +148,9 @@ export function createRecordingPlugin(
         record('plock', { group: connection.name }, [inode, request], () =>
           plock(belowOf(connection), inode, request),
         ),
+    }),
+    ...(lockFlags && {
+      lockFlags: (lksb) => record('lockFlags', { lock: numberOf(lksb) }, [], () => lockFlags(lksb)),
     }),
     ...(dumpLksb && {
       dumpLksb: (lksb) => record('dumpLksb', { lock: numberOf(lksb) }, [], () => dumpLksb(lksb)),

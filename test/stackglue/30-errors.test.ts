@@ -123,6 +123,7 @@ describe('errors', () => {
     for (const [op, call] of Object.entries({
       unlock: () => glue.dlmUnlock(first, fresh, 0),
       lockStatus: () => glue.dlmLockStatus(fresh),
+      lockFlags: () => glue.dlmLockFlags(fresh),
       lvbValid: () => glue.dlmLvbValid(fresh),
       lvb: () => glue.dlmLvb(fresh),
       dumpLksb: () => glue.dlmDumpLksb(fresh),

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { readFileSync } from 'node:fs';
 
-import { DLM_ERRNO, DLM_LKF, DLM_LOCK, GROUP_NAME_MAX } from '../../lib/index.js';
+import { DLM_ERRNO, DLM_LKF, DLM_LOCK, DLM_SBF, GROUP_NAME_MAX } from '../../lib/index.js';
 
 /** The `#define`s of a header whose value is a number. */
 function defines(path: string): Map<string, number> {
@@ -33,6 +33,13 @@ describe('constants', () => {
       theirs,
     );
     expect(LOCAL).to.equal(0x00100000);
+  });
+
+  it("have the kernel's status flags", () => {
+    const theirs = [...uapi].filter(([name]) => name.startsWith('DLM_SBF_'));
+    expect(Object.entries(DLM_SBF).map(([name, bit]) => [`DLM_SBF_${name}`, bit])).to.deep.equal(
+      theirs,
+    );
   });
 
   it("have the DLM's own errno values and name length", () => {

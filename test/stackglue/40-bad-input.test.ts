@@ -368,7 +368,13 @@ describe('bad input', () => {
     breaksRule('dlmUnlock: an lksb that was never locked', 'ERR_DLM_LKSB_UNUSED', () =>
       node.glue.dlmUnlock(connection, new DlmLksb(), 0),
     );
-    for (const call of ['dlmLockStatus', 'dlmLvbValid', 'dlmLvb', 'dlmDumpLksb'] as const) {
+    for (const call of [
+      'dlmLockStatus',
+      'dlmLockFlags',
+      'dlmLvbValid',
+      'dlmLvb',
+      'dlmDumpLksb',
+    ] as const) {
       wrongTypes(call, 'lksb', notLksbs, (value) => node.glue[call](value));
       breaksRule(`${call}: an lksb that was never locked`, 'ERR_DLM_LKSB_UNUSED', () =>
         node.glue[call](new DlmLksb()),

@@ -2,8 +2,22 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import { DLM_LKF, DLM_LOCK, DlmLksb, type ClusterConnection } from '../../lib/index.js';
-import { disconnectTestNodes, dlmFailure, freshCluster, TestNode } from './test-node.js';
+import {
+  DLM_LKF,
+  DLM_LOCK,
+  DLM_SBF,
+  DlmLksb,
+  StackGlue,
+  type ClusterConnection,
+} from '../../lib/index.js';
+import {
+  disconnectTestNodes,
+  dlmFailure,
+  fakePlugin,
+  freshCluster,
+  silentProtocol,
+  TestNode,
+} from './test-node.js';
 
 const { NL, PR, EX } = DLM_LOCK;
 const { CONVERT, NOQUEUE, VALBLK } = DLM_LKF;
@@ -113,6 +127,55 @@ describe('lock status block', () => {
     expect(node.glue.dlmLvbValid(lksb)).to.equal(true);
     expect([...node.glue.dlmLvb(lksb)]).to.deep.equal(new Array(64).fill(3));
     expect(node.glue.dlmDumpLksb(lksb)).to.match(/DLM_NORMAL/);
+  });
+
+  it('has no status flags on the stack o2cb', async () => {
+    const lksb = await node.lock(connection, 'l', EX, VALBLK);
+    expect(node.glue.dlmLockFlags(lksb)).to.equal(0);
+    await node.unlock(connection, lksb);
+  });
+
+  it("has the status flags that the stack's own operation tells", async () => {
+    const glue = new StackGlue();
+    glue.register(fakePlugin('user', { lockFlags: () => DLM_SBF.ALTMODE }));
+    glue.setLockingProtocol(silentProtocol());
+    glue.clusterStack = 'mine';
+    const options = { stackName: 'mine', group: 'g', recoveryHandler: () => undefined };
+    const own = await glue.clusterConnect(options);
+    const lksb = new DlmLksb();
+    expect(glue.dlmLock(own, EX, lksb, 0, 'l')).to.equal(0);
+    expect(glue.dlmLockFlags(lksb)).to.equal(DLM_SBF.ALTMODE);
+    await glue.clusterDisconnect(own);
+  });
+
+  it('is as it was when the stack throws at the request', async () => {
+    const glue = new StackGlue();
+    const given: unknown[] = [];
+    let told!: ClusterConnection;
+    glue.register(
+      fakePlugin('user', {
+        connect: (connecting) => {
+          told = connecting;
+          return Promise.resolve();
+        },
+        dlmLock: (_connection, _mode, _lksb, flags) => {
+          if ((flags & NOQUEUE) !== 0) throw new Error('the stack says no');
+          return 0;
+        },
+      }),
+    );
+    glue.setLockingProtocol({ ...silentProtocol(), lockAst: (astarg) => given.push(astarg) });
+    glue.clusterStack = 'mine';
+    const options = { stackName: 'mine', group: 'g', recoveryHandler: () => undefined };
+    const own = await glue.clusterConnect(options);
+    const lksb = new DlmLksb();
+    expect(() => glue.dlmLock(own, EX, lksb, NOQUEUE, 'l')).to.throw('the stack says no');
+    await dlmFailure('ERR_DLM_LKSB_UNUSED', () => glue.dlmLockStatus(lksb));
+    expect(glue.dlmLock(own, EX, lksb, 0, 'l', 'first')).to.equal(0);
+    expect(() => glue.dlmLock(own, EX, lksb, NOQUEUE, 'l', 'second')).to.throw('the stack says no');
+    told.lockAst(lksb);
+    expect(given).to.deep.equal(['first']);
+    await glue.clusterDisconnect(own);
   });
 
   it('tells its lock and status in one line', async () => {

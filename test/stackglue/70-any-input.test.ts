@@ -186,6 +186,7 @@ const FUNCTIONS: Record<string, { args: fc.Arbitrary<Argument>[]; call: Call }> 
       glue.dlmUnlock(...(args as unknown as Parameters<StackGlue['dlmUnlock']>)),
   },
   dlmLockStatus: { args: [lksbs], call: ({ glue }, lksb) => glue.dlmLockStatus(lksb) },
+  dlmLockFlags: { args: [lksbs], call: ({ glue }, lksb) => glue.dlmLockFlags(lksb) },
   dlmLvbValid: { args: [lksbs], call: ({ glue }, lksb) => glue.dlmLvbValid(lksb) },
   dlmLvb: { args: [lksbs], call: ({ glue }, lksb) => glue.dlmLvb(lksb) },
   dlmDumpLksb: { args: [lksbs], call: ({ glue }, lksb) => glue.dlmDumpLksb(lksb) },

@@ -1,24 +1,4 @@
-/** The agent as a program on a cluster node: commands and reports are lines of JSON. */
-import { createInterface } from 'node:readline';
+/** The agent as a program on a cluster node. */
+import { runNodeAgent } from './node-agent.js';
 
-import { NodeAgent, type Command } from '../../lib/conformance/index.js';
-import { createUserPlugin, StackGlue } from '../../lib/index.js';
-
-function say(report: object): void {
-  process.stdout.write(`${JSON.stringify(report)}\n`);
-}
-
-function makeGlue(): StackGlue {
-  const glue = new StackGlue();
-  glue.register(createUserPlugin());
-  return glue;
-}
-
-const agent = new NodeAgent(makeGlue, say);
-say({ ready: process.pid });
-for await (const line of createInterface({ input: process.stdin })) {
-  const { id, command } = JSON.parse(line) as { id: number; command: Command };
-  // Not awaited: a connect that waits for the cluster must not hold up what comes after it.
-  void agent.handle(command).then((reply) => say({ id, ...reply }));
-}
-process.exit(0);
+await runNodeAgent();

@@ -124,9 +124,13 @@ interface Report {
 }
 
 /** Starts the agent on a node of a cluster and resolves when it takes commands. */
-export function startAgent(cluster: Cluster, id: number): Promise<NodeDriver> {
+export function startAgent(
+  cluster: Cluster,
+  id: number,
+  program = 'dist/test/support/node-agent-main.js',
+): Promise<NodeDriver> {
   const node = cluster.node(id);
-  const child = node.spawn(`exec node dist/test/support/node-agent-main.js`);
+  const child = node.spawn(`exec node ${program}`);
   const pending = new Map<number, (reply: Reply) => void>();
   let lastId = 0;
   const request = (command: Command): Promise<Reply> =>

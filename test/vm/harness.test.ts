@@ -224,6 +224,22 @@ describe('vm: hub', function () {
     expect(two.received).to.deep.equal(['first', 'second']);
   });
 
+  it('keeps the frames of a capture, those that are cut too', async function () {
+    one.send(2, 'before');
+    await two.receives('before');
+    hub.startCapture();
+    hub.setRule(1, 2, { cut: true });
+    one.send(2, 'cut');
+    two.send(3, 'passes');
+    await three.receives('passes');
+    await marker(one, two);
+    const texts = hub.endCapture().map((each) => Buffer.from(each.subarray(14)).toString());
+    expect(texts).to.have.members(['cut', 'passes', 'marker']);
+    one.send(3, 'after');
+    await three.receives('after');
+    expect(hub.endCapture()).to.deep.equal([]);
+  });
+
   it('goes on when a card is unplugged', async function () {
     three.end();
     one.send('all', 'still here');

@@ -1,5 +1,6 @@
 /** Runs the tests of test/guest on a node of its own, on each kernel line that Debian has. */
 import { describeInGuest } from '../../scripts/vm/guest-mocha.js';
+import { SUBMITTERS } from '../support/user-plugin.js';
 import { KERNELS, useCluster } from '../support/vm-world.js';
 
 for (const kernel of KERNELS) {
@@ -7,7 +8,16 @@ for (const kernel of KERNELS) {
     const getCluster = useCluster({ nodes: 1, membership: 'host', kernel });
     const getNode = () => getCluster().node(1);
 
-    describeInGuest('stack user under stress', getNode, 'dist/test/guest/stress.spec.js');
-    describeInGuest('stack user', getNode, 'dist/test/guest/user-stack.spec.js');
+    for (const submit of SUBMITTERS) {
+      const env = { STACKGLUE_SUBMIT: submit };
+      const run = (title: string, spec: string): void => {
+        describeInGuest(`${title}, calls by the ${submit}`, getNode, `dist/test/guest/${spec}`, {
+          env,
+        });
+      };
+      run('stack user under stress', 'stress.spec.js');
+      run('stack user', 'user-stack.spec.js');
+    }
+    describeInGuest('modes and flags of stack user', getNode, 'dist/test/guest/flags.spec.js');
   });
 }

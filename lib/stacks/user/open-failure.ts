@@ -52,6 +52,15 @@ const EXPLANATIONS: readonly (Explanation | undefined)[] = [
       'the kernel has made a lockspace of this name for itself (GFS2, OCFS2), here or on another node, and its value blocks are of another size than those of user space: use another name',
   },
   { code: 'ERR_DLM_CONNECT', text: () => 'the lockspace could not be opened' },
+  {
+    code: 'ERR_DLM_LOCKSPACE_EXISTS',
+    text: () => 'it exists on this node already, and was to be created exclusively',
+  },
+  {
+    code: 'ERR_DLM_NO_KEEPER',
+    text: () =>
+      'the process that opens lockspaces could not be started, or has died; "npm rebuild stackglue" builds it',
+  },
 ];
 
 /** The error for a failure that the addon reported. `errno` is 0 when there is none. */

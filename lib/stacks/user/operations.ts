@@ -6,12 +6,6 @@ import { constants } from 'node:os';
 import { DLM_LKF } from '../../constants.js';
 import { DlmError } from '../../errors.js';
 import {
-  NativeUserConnection,
-  type NativeConnection,
-  type NativeUserOptions,
-} from '../../native.js';
-import type { ClusterConnection } from '../../stackglue/connection.js';
-import {
   lksbState,
   readFlags,
   readLockId,
@@ -20,11 +14,11 @@ import {
   type DlmLksb,
 } from '../../stackglue/lksb.js';
 import type { StackOperations } from '../../stackglue/plugin.js';
-import { NativeLocks, type AstWrappers } from '../native-locks.js';
+import type { AstWrappers } from '../native-locks.js';
 import { flagsToFsdlm } from './flags.js';
-import { openError } from './open-failure.js';
-import { negotiateVersion } from './version-lock.js';
+import { Link, linkOf, type LinkOptions } from './link.js';
 import { endsInUnlockAst, isCancel, SBF_VALNOTVALID } from './status.js';
+import { negotiateVersion } from './version-lock.js';
 
 const { errno } = constants;
 
@@ -45,62 +39,84 @@ const wrappers: AstWrappers = {
   },
 };
 
-interface Private {
-  readonly native: NativeConnection;
-  readonly locks: NativeLocks;
-  readonly thisNode: number;
-  readonly closed: Promise<void>;
-}
-
-function privateOf(connection: ClusterConnection): Private {
-  return connection.private as Private;
+/** How lockspaces are opened, and how long that, and giving them up, may take. */
+export interface OperationsOptions extends LinkOptions {
+  /** Milliseconds; 0: however long it takes. */
+  readonly connectTimeoutMs: number;
+  /** Milliseconds. */
+  readonly disconnectTimeoutMs: number;
 }
 
 /** The operations on lockspaces opened with these options. */
-export function createOperations(options: Omit<NativeUserOptions, 'name'>): StackOperations {
+export function createOperations(options: OperationsOptions): StackOperations {
+  const { connectTimeoutMs, disconnectTimeoutMs, ...linkOptions } = options;
   return {
     async connect(connection) {
-      checkLockspaceName(connection.name);
-      const opened = await open(connection, options);
-      connection.private = opened;
-      const { native, locks, closed } = opened;
+      const { name } = connection;
+      checkLockspaceName(name);
+      const link = new Link(connection, wrappers, linkOptions);
+      const { native, locks, closed } = link;
+      const limit = new AbortController();
+      const timer =
+        connectTimeoutMs === 0
+          ? undefined
+          : setTimeout(() => {
+              limit.abort();
+              native.close(0);
+            }, connectTimeoutMs);
       try {
-        connection.version = await negotiateVersion(
-          connection.name,
-          native,
-          locks,
-          connection.version,
-        );
+        await link.opened;
+        connection.private = link;
+        connection.version = await Promise.race([
+          negotiateVersion(name, native, locks, connection.version),
+          closed.then(() => Promise.reject(timeoutError('connect', name, connectTimeoutMs))),
+        ]);
       } catch (error) {
-        native.close();
+        native.close(disconnectTimeoutMs);
         await closed;
-        throw error;
+        throw limit.signal.aborted ? timeoutError('connect', name, connectTimeoutMs) : error;
+      } finally {
+        clearTimeout(timer);
       }
     },
 
     async disconnect(connection) {
-      const { native, locks, closed } = privateOf(connection);
-      native.close();
-      await closed;
+      const { native, locks, closed } = linkOf(connection);
+      native.close(disconnectTimeoutMs);
+      const { isPending } = await closed;
       locks.clear();
+      if (isPending) throw timeoutError('disconnect', connection.name, disconnectTimeoutMs);
+    },
+
+    members(connection) {
+      return linkOf(connection)
+        .native.members()
+        .map(([node, name, addresses]) => ({
+          node,
+          name: name === '' ? undefined : name,
+          addresses,
+        }));
     },
 
     thisNode(connection) {
-      return privateOf(connection).thisNode;
+      return linkOf(connection).thisNode;
     },
 
     dlmLock(connection, mode, lksb, flags, name) {
-      const { native, locks } = privateOf(connection);
+      const { native, locks } = linkOf(connection);
       const fsdlmFlags = flagsToFsdlm(flags);
       if ((flags & DLM_LKF.CONVERT) === 0) return locks.lock(native, lksb, mode, fsdlmFlags, name);
-      const { index } = lksbState(lksb);
-      return index < 0 ? -errno.EINVAL : native.convert(index, mode, fsdlmFlags);
+      const { index, transactionId } = lksbState(lksb);
+      if (index < 0) return -errno.EINVAL;
+      return transactionId === undefined
+        ? native.convert(index, mode, fsdlmFlags)
+        : native.convert(index, mode, fsdlmFlags, transactionId);
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
       const { index } = lksbState(lksb);
       if (index < 0) return -errno.ENOENT;
-      const result = privateOf(connection).native.unlock(index, flagsToFsdlm(flags));
+      const result = linkOf(connection).native.unlock(index, flagsToFsdlm(flags));
       if (result === 0) {
         unlockAstargs(lksb)[(flags & DLM_LKF.CANCEL) === 0 ? 'unlock' : 'cancel'] = astarg;
       }
@@ -126,7 +142,7 @@ export function createOperations(options: Omit<NativeUserOptions, 'name'>): Stac
     },
 
     setRef(connection, referenced) {
-      const { native } = privateOf(connection);
+      const { native } = linkOf(connection);
       if (referenced) native.ref();
       else native.unref();
     },
@@ -156,32 +172,14 @@ function checkLockspaceName(name: string): void {
   );
 }
 
-function open(
-  connection: ClusterConnection,
-  options: Omit<NativeUserOptions, 'name'>,
-): Promise<Private> {
-  return new Promise((resolve, reject) => {
-    const locks = new NativeLocks(connection, wrappers);
-    let closedNow!: () => void;
-    const closed = new Promise<void>((settle) => {
-      closedNow = settle;
-    });
-    let failure: DlmError | undefined;
-    const native = new NativeUserConnection(
-      { ...options, name: connection.name },
-      locks.batch,
-      locks.dispatch,
-      (state, code, error, detail) => {
-        if (state === 'open') {
-          resolve({ native, locks, thisNode: code, closed });
-        } else if (state === 'failed') {
-          failure = openError(connection.name, code, error, detail);
-        } else if (failure === undefined) {
-          closedNow();
-        } else {
-          reject(failure);
-        }
-      },
-    );
+function timeoutError(op: 'connect' | 'disconnect', group: string, timeoutMs: number): DlmError {
+  const what =
+    op === 'connect'
+      ? `Connecting to lockspace "${group}" took longer than ${timeoutMs} ms: it recovers, or has no quorum`
+      : `The locks in lockspace "${group}" could not be dropped within ${timeoutMs} ms: they go when it works again`;
+  return new DlmError('ERR_DLM_TIMEOUT', `${what} (see "dlm_tool ls")`, {
+    op,
+    resource: group,
+    errno: errno.ETIMEDOUT,
   });
 }

@@ -1,0 +1,45 @@
+/** What a stack tells of a group beside the deaths of nodes: who is in it, and whether it works. */
+
+/** A node of a group. */
+export interface ClusterMember {
+  /** The cluster's number of the node. */
+  readonly node: number;
+  /** The cluster's name for it; undefined where it has none. */
+  readonly name: string | undefined;
+  /** The addresses by which the lock managers speak to each other. */
+  readonly addresses: readonly string[];
+}
+
+/**
+ * Something that happened to a group, and what it means for the locks that this connection holds:
+ *
+ * - `valid`: they are ours, and nobody else's.
+ * - `unsure`: they are ours as far as this node knows, but the rest of the cluster may take this node
+ *   for dead and, once it has fenced it, give its locks to others. Without fencing it does so at once.
+ * - `lost`: they are gone. Others may have them already.
+ */
+export type ClusterNotice =
+  /** A node has joined the group. */
+  | { readonly kind: 'memberJoined'; readonly node: number; readonly locks: 'valid' }
+  /** A node has left in good order. (The recovery handler tells of one that has failed.) */
+  | { readonly kind: 'memberLeft'; readonly node: number; readonly locks: 'valid' }
+  /** The lock manager has stopped, because the members change; requests wait until it resumes. */
+  | { readonly kind: 'stopped'; readonly locks: 'valid' }
+  /** The lock manager serves requests again. */
+  | { readonly kind: 'resumed'; readonly locks: 'valid' }
+  /** This part of the cluster is no longer the majority: it will not resume by itself. */
+  | { readonly kind: 'quorumLost'; readonly locks: 'unsure' }
+  /** It is the majority again. The locks are `valid` once it has resumed. */
+  | { readonly kind: 'quorumRegained'; readonly locks: 'unsure' }
+  /** The daemon that runs the lock manager (dlm_controld) has ended: the node must be restarted. */
+  | { readonly kind: 'daemonGone'; readonly locks: 'unsure' }
+  /** Somebody else on this node took the group away. Every request is refused with ENOTCONN. */
+  | { readonly kind: 'released'; readonly locks: 'lost' }
+  /**
+   * The keeper has died. Where it made the calls into the kernel the locks are `lost` and requests
+   * are refused with ENOTCONN; else all goes on, but the end of this process may wait for the cluster.
+   */
+  | { readonly kind: 'keeperGone'; readonly locks: 'valid' | 'lost' };
+
+/** Called for every notice, with the connection's `recoveryData`. */
+export type NoticeHandler = (notice: ClusterNotice, recoveryData: unknown) => void;

@@ -1,0 +1,137 @@
+/**
+ * A connection's link to its lockspace: the native object, its locks, and the way from its beginning to
+ * its end.
+ */
+import { constants } from 'node:os';
+
+import { DlmError } from '../../errors.js';
+import {
+  NativeUserConnection,
+  NoticeKind,
+  Submission,
+  type NativeUserConnection as NativeUser,
+  type NativeUserOptions,
+} from '../../native.js';
+import type { ClusterConnection } from '../../stackglue/connection.js';
+import type { ClusterNotice } from '../../stackglue/notices.js';
+import { NativeLocks, type AstWrappers } from '../native-locks.js';
+import { openError } from './open-failure.js';
+
+const { errno } = constants;
+
+/** How a lockspace is opened, its name aside. */
+export type LinkOptions = Omit<NativeUserOptions, 'name'>;
+
+/** What the end of a link left. */
+export interface LinkEnd {
+  /** The deadline came first: the locks are dropped when the lockspace works again. */
+  readonly isPending: boolean;
+}
+
+/** A link to a lockspace, open or being opened. */
+export class Link {
+  readonly native: NativeUser;
+  readonly locks: NativeLocks;
+  /** Resolves once the lockspace is open; rejects if it does not come to that. */
+  readonly opened: Promise<void>;
+  /** This node's number, once it is open. */
+  thisNode = 0;
+  /** Resolves when nothing of the link is left in this process. */
+  readonly closed: Promise<LinkEnd>;
+  readonly #calls = new Map<number, (status: number) => void>();
+  #lastTicket = 0;
+
+  constructor(connection: ClusterConnection, wrappers: AstWrappers, options: LinkOptions) {
+    const { name } = connection;
+    this.locks = new NativeLocks(connection, {
+      ...wrappers,
+      call: (ticket, status) => {
+        this.#calls.get(ticket)?.(status);
+        this.#calls.delete(ticket);
+      },
+    });
+    let end!: (end: LinkEnd) => void;
+    this.closed = new Promise((resolve) => (end = resolve));
+    let open!: () => void;
+    let fail!: (error: Error) => void;
+    this.opened = new Promise((resolve, reject) => {
+      [open, fail] = [resolve, reject];
+    });
+    // Whoever waits for it hears of a failure; when nobody does any more, nobody has to.
+    this.opened.catch(() => undefined);
+    const keeperSubmits = options.submission === Submission.keeper;
+    this.native = new NativeUserConnection(
+      { ...options, name },
+      this.locks.batch,
+      this.locks.dispatch,
+      (state, code, error, detail) => {
+        switch (state) {
+          case 'open':
+            this.thisNode = code;
+            open();
+            break;
+          case 'failed':
+            fail(openError(name, code, error, detail));
+            break;
+          case 'notice':
+            connection.notice(toNotice(code, error, keeperSubmits));
+            break;
+          case 'closed':
+            fail(disconnected(name));
+            end({ isPending: code === 1 });
+        }
+      },
+    );
+  }
+
+  /** Makes a call that completes with a status: 0, or a negative errno. Rejects if the link ends. */
+  async call(make: (ticket: number) => number): Promise<number> {
+    this.#lastTicket = (this.#lastTicket + 1) % 2 ** 31;
+    const ticket = this.#lastTicket;
+    const completed = new Promise<number>((resolve) => this.#calls.set(ticket, resolve));
+    const refusal = make(ticket);
+    if (refusal < 0) {
+      this.#calls.delete(ticket);
+      return refusal;
+    }
+    return completed;
+  }
+}
+
+function disconnected(group: string): DlmError {
+  return new DlmError('ERR_DLM_DISCONNECTED', `The connection to "${group}" was closed`, {
+    op: 'connect',
+    resource: group,
+    errno: errno.ENOTCONN,
+  });
+}
+
+function toNotice(kind: number, node: number, keeperSubmits: boolean): ClusterNotice {
+  switch (kind) {
+    case NoticeKind.nodeJoined:
+      return { kind: 'memberJoined', node, locks: 'valid' };
+    case NoticeKind.nodeLeft:
+      return { kind: 'memberLeft', node, locks: 'valid' };
+    case NoticeKind.stopped:
+      return { kind: 'stopped', locks: 'valid' };
+    case NoticeKind.resumed:
+      return { kind: 'resumed', locks: 'valid' };
+    case NoticeKind.released:
+      return { kind: 'released', locks: 'lost' };
+    case NoticeKind.quorumLost:
+      return { kind: 'quorumLost', locks: 'unsure' };
+    case NoticeKind.quorumRegained:
+      return { kind: 'quorumRegained', locks: 'unsure' };
+    case NoticeKind.daemonGone:
+      return { kind: 'daemonGone', locks: 'unsure' };
+    case NoticeKind.keeperGone:
+      return { kind: 'keeperGone', locks: keeperSubmits ? 'lost' : 'valid' };
+    default:
+      throw new Error(`stackglue: no notice ${kind}`);
+  }
+}
+
+/** The link of a connection that is open. */
+export function linkOf(connection: ClusterConnection): Link {
+  return connection.private as Link;
+}

@@ -1,0 +1,215 @@
+// The keeper: a process beside the service that waits for the cluster in its place. What it is for
+// and what it is told: libdlm/keeper_protocol.h.
+//
+// It ends when the service does, or is told to, as soon as the lockspace is given up; nothing else
+// ends it but SIGKILL, which takes the service's promise not to wait with it. While the lockspace
+// is stopped it may stay behind, in state D (dlm_user_request, dlm_clear_proc_locks): that is its
+// work.
+//
+// Threads: the main one talks to the service and watches the cluster; the worker opens the
+// lockspace, makes the calls if that is the keeper's part, and gives the lockspace up.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "keeper/node_names.h"
+#include "keeper/opener.h"
+#include "keeper/sentry.h"
+#include "libdlm/keeper_protocol.h"
+#include "libdlm/submitter.h"
+
+namespace stackglue::keeper {
+namespace {
+
+using libdlm::KeeperReport;
+using libdlm::KeeperReportKind;
+using libdlm::KeeperRequest;
+using libdlm::KeeperRequestKind;
+using libdlm::OpenFailure;
+using libdlm::OpenResult;
+using libdlm::SubmitArea;
+
+void CopyText(const std::string& text, KeeperReport* report) {
+  const size_t length = std::min(text.size(), sizeof report->text - 1);
+  std::memcpy(report->text, text.data(), length);
+  report->text[length] = '\0';
+}
+
+// To the service; `fd` goes along unless it is -1. A service that has ended hears nothing.
+void Tell(const KeeperReport& report, int fd = -1) {
+  iovec part{const_cast<KeeperReport*>(&report), sizeof report};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)];
+  if (fd >= 0) {
+    std::memset(control, 0, sizeof control);
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  sendmsg(libdlm::kKeeperSocket, &message, MSG_NOSIGNAL);
+}
+
+class Keeper {
+ public:
+  explicit Keeper(const KeeperRequest& request)
+      : submits_(request.submits != 0), opener_(request, is_over_) {
+    if (!submits_) return;
+    void* memory = mmap(nullptr, sizeof(SubmitArea), PROT_READ | PROT_WRITE, MAP_SHARED,
+                        libdlm::kKeeperArea, 0);
+    if (memory != MAP_FAILED) area_ = static_cast<SubmitArea*>(memory);
+    close(libdlm::kKeeperArea);
+  }
+
+  int Run() {
+    worker_fd_ = eventfd(0, EFD_CLOEXEC);
+    std::thread worker([this] { Work(); });
+    Talk();
+    worker.join();
+    // Last: what the service waits for is done when it hears of it.
+    KeeperReport report{};
+    report.kind = result_.failure == OpenFailure::kNone ? KeeperReportKind::kClosed
+                                                        : KeeperReportKind::kFailed;
+    report.code = static_cast<int32_t>(result_.failure);
+    report.error = result_.error;
+    CopyText(result_.detail, &report);
+    Tell(report);
+    return 0;
+  }
+
+ private:
+  // The worker.
+  void Work() {
+    result_ = submits_ && area_ == nullptr ? OpenResult{OpenFailure::kFailed, ENOMEM, {}}
+                                           : opener_.Open();
+    if (result_.failure == OpenFailure::kNone) {
+      TellNames();  // before: who connects may ask for them at once
+      KeeperReport report{};
+      report.kind = KeeperReportKind::kOpened;
+      report.versions = opener_.versions();
+      Tell(report, opener_.device_fd());
+      if (submits_) {
+        libdlm::Submitter(area_, opener_.device_fd(), libdlm::kKeeperSignal).Serve();
+      }
+      uint64_t over = 0;
+      while (!is_over_ && read(over_fd_, &over, sizeof over) < 0 && errno == EINTR) {
+      }
+    }
+    opener_.Shut();
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = write(worker_fd_, &one, sizeof one);
+  }
+
+  // The main thread: until the worker has ended.
+  void Talk() {
+    Sentry sentry;
+    int socket = libdlm::kKeeperSocket;
+    for (;;) {
+      pollfd fds[] = {{worker_fd_, POLLIN, 0},
+                      {socket, POLLIN, 0},
+                      {sentry.quorum_fd(), POLLIN, 0},
+                      {sentry.daemon_fd(), POLLIN, 0}};
+      if (poll(fds, std::size(fds), -1) < 0) continue;
+      if (fds[0].revents != 0) return;
+      if (fds[1].revents != 0 && !Hear()) {
+        socket = -1;
+        BeginEnd();
+      }
+      if (fds[2].revents != 0) TellQuorum(&sentry);
+      if (fds[3].revents != 0) {
+        sentry.ForgetDaemon();
+        KeeperReport report{};
+        report.kind = KeeperReportKind::kDaemonGone;
+        Tell(report);
+      }
+    }
+  }
+
+  // False: nothing more will come.
+  bool Hear() {
+    KeeperRequest request;
+    const ssize_t size = recv(libdlm::kKeeperSocket, &request, sizeof request, MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+    if (size != sizeof request) return false;
+    if (request.kind == KeeperRequestKind::kClose) return false;
+    if (request.kind == KeeperRequestKind::kNames) TellNames();
+    return true;
+  }
+
+  void BeginEnd() {
+    is_over_ = true;
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = write(over_fd_, &one, sizeof one);
+    if (area_ == nullptr) return;
+    // What was asked for before the service ended is still done, if it can be done now: a pause
+    // that nobody would end any more is no reason to wait.
+    if (area_->paused.load() != 0) area_->abandoned.store(1);
+    area_->closing.store(1);
+    libdlm::Submitter::Wake(area_);
+  }
+
+  void TellQuorum(Sentry* sentry) {
+    const auto quorate = sentry->TakeQuorum();
+    if (!quorate) return;
+    KeeperReport report{};
+    report.kind = KeeperReportKind::kQuorum;
+    report.code = *quorate ? 1 : 0;
+    Tell(report);
+  }
+
+  void TellNames() {
+    for (const auto& [node, name] : ReadNodeNames()) {
+      KeeperReport report{};
+      report.kind = KeeperReportKind::kName;
+      report.code = node;
+      CopyText(name, &report);
+      Tell(report);
+    }
+  }
+
+  const bool submits_;
+  std::atomic<bool> is_over_{false};
+  const int over_fd_ = eventfd(0, EFD_CLOEXEC);
+  int worker_fd_ = -1;
+  Opener opener_;
+  OpenResult result_;  // the worker's until it has ended
+  SubmitArea* area_ = nullptr;
+};
+
+}  // namespace
+}  // namespace stackglue::keeper
+
+int main(int argc, char**) {
+  // A grandchild of the service: its own end is nothing that the service has to look after.
+  if (argc < 2 || fork() != 0) _exit(0);
+  setsid();
+  for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2}) {
+    ::signal(number, SIG_IGN);
+  }
+  syscall(SYS_close_range, stackglue::libdlm::kKeeperArea + 1, ~0U, 0);
+  stackglue::libdlm::KeeperRequest request;
+  if (recv(stackglue::libdlm::kKeeperSocket, &request, sizeof request, 0) != sizeof request) {
+    return 1;
+  }
+  // Without a part in the calls these two were not given, and may be anything of the service's.
+  if (request.submits == 0) syscall(SYS_close_range, stackglue::libdlm::kKeeperSignal, ~0U, 0);
+  return stackglue::keeper::Keeper(request).Run();
+}

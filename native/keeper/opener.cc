@@ -1,0 +1,164 @@
+#include "keeper/opener.h"
+
+#include <fcntl.h>
+#include <linux/dlm.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+namespace stackglue::keeper {
+namespace {
+
+using libdlm::OpenFailure;
+using libdlm::OpenResult;
+
+constexpr char kControlDevice[] = "/dev/misc/dlm-control";
+
+// How long another process may take to join a lockspace that the kernel knows already.
+constexpr std::chrono::milliseconds kJoinPatience{5000};
+// How long our own unlocks may be on their way to other nodes after the device is closed.
+constexpr std::chrono::milliseconds kUnlockPatience{5000};
+constexpr std::chrono::milliseconds kTick{20};
+
+bool IsMiscDevice(const std::string& name) {
+  std::ifstream devices("/proc/misc");
+  std::string minor;
+  std::string device;
+  while (devices >> minor >> device) {
+    if (device == name) return true;
+  }
+  return false;
+}
+
+OpenFailure DeniedOr(int error, OpenFailure other) {
+  return error == EPERM || error == EACCES ? OpenFailure::kPermission : other;
+}
+
+}  // namespace
+
+Opener::Opener(const libdlm::KeeperRequest& request, const std::atomic<bool>& is_over)
+    : name_(request.name),
+      library_path_(request.library),
+      create_(request.create != 0),
+      flags_(request.lockspace_flags),
+      mode_(static_cast<mode_t>(request.device_mode)),
+      is_over_(is_over) {}
+
+OpenResult Opener::Open() {
+  OpenResult result;
+  static std::unique_ptr<Library> loaded = Library::Load(library_path_, &result.detail);
+  library_ = loaded.get();
+  if (library_ == nullptr) {
+    result.failure = OpenFailure::kNoLibrary;
+    return result;
+  }
+  // Looked at here because libdlm waits ten seconds for a device that udev has yet to make.
+  if (!IsMiscDevice("dlm-control")) return {OpenFailure::kNoDlm, 0, {}};
+  if (access(kControlDevice, F_OK) != 0) return {OpenFailure::kNoDevice, errno, kControlDevice};
+  if (!OpenHandle(&result)) return result;
+
+  device_fd_ = library_->dlm_ls_get_fd(handle_);
+  const int flags = fcntl(device_fd_, F_GETFL);
+  if (flags < 0 || fcntl(device_fd_, F_SETFL, flags | O_NONBLOCK) < 0) {
+    return {OpenFailure::kFailed, errno, {}};
+  }
+  return result;
+}
+
+bool Opener::OpenHandle(OpenResult* result) {
+  uint32_t* kernel = versions_.kernel;
+  if (library_->dlm_kernel_version(&kernel[0], &kernel[1], &kernel[2]) != 0) {
+    const int error = errno;
+    const bool denied = error == EACCES || error == EPERM || access(kControlDevice, R_OK) != 0;
+    *result = {denied ? OpenFailure::kPermission : OpenFailure::kFailed, error, kControlDevice};
+    return false;
+  }
+  uint32_t* library = versions_.library;
+  library_->dlm_library_version(&library[0], &library[1], &library[2]);
+  if (IsKernelLockspace()) {
+    *result = {OpenFailure::kForeignLockspace, EPERM, {}};
+    return false;
+  }
+  const bool exists = IsMiscDevice("dlm_" + name_);
+  const bool exclusive = (flags_ & DLM_LSFL_NEWEXCL) != 0;
+  if (create_) {
+    handle_ = library_->dlm_new_lockspace(name_.c_str(), mode_, flags_);
+    if (handle_ != nullptr) {
+      created_ = true;
+      return true;
+    }
+    const int error = errno;
+    switch (error) {
+      case EUNATCH:
+      case ENOTCONN:
+        *result = {OpenFailure::kNoDaemon, error, {}};
+        return false;
+      case EPROTO:
+        *result = {OpenFailure::kForeignLockspace, error, {}};
+        return false;
+      case EEXIST:
+        *result = {OpenFailure::kLockspaceExists, error, {}};
+        return false;
+    }
+    // Creating takes CAP_SYS_ADMIN; a lockspace that is there already can be used without.
+    *result = {DeniedOr(error, OpenFailure::kFailed), error, {}};
+    if (result->failure != OpenFailure::kPermission || !exists || exclusive) return false;
+    *result = {};
+  } else if (!exists) {
+    *result = {OpenFailure::kUnknownLockspace, ENOENT, {}};
+    return false;
+  }
+  handle_ = library_->dlm_open_lockspace(name_.c_str());
+  if (handle_ != nullptr) return true;
+  *result = {DeniedOr(errno, OpenFailure::kFailed), errno, {}};
+  return false;
+}
+
+// Whether the lockspace is there but not for user space: made by the kernel itself, for GFS2 or
+// OCFS2, with value blocks of another size. The kernel would let us in and write beyond the 32
+// bytes that it keeps for ours. One that another process is just creating has no device yet either,
+// so this waits until it has been joined, and then some.
+bool Opener::IsKernelLockspace() const {
+  const std::string sysfs = "/sys/kernel/dlm/" + name_;
+  const std::string configfs = "/sys/kernel/config/dlm/cluster/spaces/" + name_ + "/nodes";
+  const std::string device = "dlm_" + name_;
+  auto patience = kJoinPatience;
+  while (access(sysfs.c_str(), F_OK) == 0 && !IsMiscDevice(device)) {
+    if (patience <= kTick || is_over_) return true;
+    if (access(configfs.c_str(), F_OK) == 0) patience -= kTick;
+    std::this_thread::sleep_for(kTick);
+  }
+  return false;
+}
+
+void Opener::Shut() {
+  if (handle_ == nullptr) return;
+  if (created_) {
+    Release();
+  } else {
+    library_->dlm_close_lockspace(handle_);
+  }
+  handle_ = nullptr;
+}
+
+// Not by force: that would take away the locks of a process on this node that has only opened the
+// lockspace, and the orphans that others may want to adopt. The kernel refuses while there is any
+// lock, and for a moment also because of our own, whose unlocks are on their way to other nodes.
+void Opener::Release() {
+  auto patience = kUnlockPatience;
+  for (;;) {
+    // libdlm does not hand on what the kernel says, but leaves its errno.
+    errno = 0;
+    library_->dlm_release_lockspace(name_.c_str(), handle_, 0);
+    if (errno != EBUSY || patience <= kTick) return;
+    std::this_thread::sleep_for(kTick);
+    patience -= kTick;
+    handle_ = library_->dlm_open_lockspace(name_.c_str());
+    if (handle_ == nullptr) return;  // somebody else has released it
+  }
+}
+
+}  // namespace stackglue::keeper

@@ -1,0 +1,110 @@
+#include "keeper/sentry.h"
+
+#include <unistd.h>
+
+#include <cstdint>
+
+#include "keeper/library.h"
+
+namespace stackglue::keeper {
+namespace {
+
+// <corosync/corotypes.h>, <corosync/quorum.h>
+constexpr int kCsOk = 1;
+constexpr unsigned kCsTrackCurrent = 1;
+constexpr unsigned kCsTrackChanges = 2;
+constexpr int kCsDispatchAll = 2;
+constexpr uint32_t kQuorumFree = 0;
+
+using QuorumNotification = void (*)(uint64_t handle, uint32_t quorate, uint64_t ring_seq,
+                                    uint32_t view_list_entries, uint32_t* view_list);
+struct QuorumCallbacks {
+  QuorumNotification notify;
+};
+
+// The notification has no place for an argument of ours, and a keeper has one sentry.
+std::optional<bool> last_quorate;
+
+void OnQuorum(uint64_t, uint32_t quorate, uint64_t, uint32_t, uint32_t*) {
+  last_quorate = quorate != 0;
+}
+
+}  // namespace
+
+// The functions of <corosync/quorum.h>, under their own names.
+struct Sentry::QuorumCalls {
+  int (*quorum_initialize)(uint64_t*, QuorumCallbacks*, uint32_t*) = nullptr;
+  int (*quorum_finalize)(uint64_t) = nullptr;
+  int (*quorum_fd_get)(uint64_t, int*) = nullptr;
+  int (*quorum_dispatch)(uint64_t, int) = nullptr;
+  int (*quorum_trackstart)(uint64_t, unsigned) = nullptr;
+
+  bool Load() {
+    void* object = dlopen("libquorum.so.5", RTLD_NOW | RTLD_LOCAL);
+    return object != nullptr && Resolve(object, "quorum_initialize", &quorum_initialize) &&
+           Resolve(object, "quorum_finalize", &quorum_finalize) &&
+           Resolve(object, "quorum_fd_get", &quorum_fd_get) &&
+           Resolve(object, "quorum_dispatch", &quorum_dispatch) &&
+           Resolve(object, "quorum_trackstart", &quorum_trackstart);
+  }
+};
+
+Sentry::Sentry() {
+  StartDaemon();
+  StartQuorum();
+}
+
+Sentry::~Sentry() {
+  ForgetDaemon();
+  ForgetQuorum();
+}
+
+void Sentry::StartQuorum() {
+  static QuorumCalls calls;
+  if (!calls.Load()) return;
+  QuorumCallbacks callbacks{OnQuorum};
+  uint32_t type = kQuorumFree;
+  if (calls.quorum_initialize(&quorum_handle_, &callbacks, &type) != kCsOk) return;
+  quorum_ = &calls;
+  // Without a quorum provider every node alone is a cluster.
+  if (type == kQuorumFree ||
+      calls.quorum_trackstart(quorum_handle_, kCsTrackCurrent | kCsTrackChanges) != kCsOk ||
+      calls.quorum_fd_get(quorum_handle_, &quorum_fd_) != kCsOk) {
+    ForgetQuorum();
+  }
+}
+
+void Sentry::StartDaemon() {
+  void* object = dlopen("libdlmcontrol.so.3", RTLD_NOW | RTLD_LOCAL);
+  int (*dlmc_fs_connect)() = nullptr;
+  if (object == nullptr || !Resolve(object, "dlmc_fs_connect", &dlmc_fs_connect)) return;
+  // Nothing is said on this connection: it is there to be closed by the daemon's end.
+  daemon_fd_ = dlmc_fs_connect();
+  if (daemon_fd_ < 0) daemon_fd_ = -1;
+}
+
+std::optional<bool> Sentry::TakeQuorum() {
+  if (quorum_ == nullptr) return std::nullopt;
+  if (quorum_->quorum_dispatch(quorum_handle_, kCsDispatchAll) != kCsOk) {
+    // corosync has gone, and dlm_controld goes with it.
+    ForgetQuorum();
+    return std::nullopt;
+  }
+  if (last_quorate == told_) return std::nullopt;
+  told_ = last_quorate;
+  return told_;
+}
+
+void Sentry::ForgetQuorum() {
+  if (quorum_ == nullptr) return;
+  quorum_->quorum_finalize(quorum_handle_);
+  quorum_ = nullptr;
+  quorum_fd_ = -1;
+}
+
+void Sentry::ForgetDaemon() {
+  if (daemon_fd_ >= 0) close(daemon_fd_);
+  daemon_fd_ = -1;
+}
+
+}  // namespace stackglue::keeper

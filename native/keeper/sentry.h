@@ -1,0 +1,48 @@
+// Watches what the kernel does not tell: whether the cluster has a quorum (corosync's libquorum)
+// and whether dlm_controld is there (libdlmcontrol). Where a library or daemon is missing, that
+// part is left out: a cluster may be run by something else.
+//
+// Threads: one.
+#ifndef STACKGLUE_NATIVE_KEEPER_SENTRY_H_
+#define STACKGLUE_NATIVE_KEEPER_SENTRY_H_
+
+#include <cstdint>
+#include <optional>
+
+namespace stackglue::keeper {
+
+class Sentry {
+ public:
+  // Starts to watch. Asks the daemons, which answer at once unless they hang.
+  Sentry();
+  Sentry(const Sentry&) = delete;
+  Sentry& operator=(const Sentry&) = delete;
+  ~Sentry();
+
+  // To be polled for input, then looked at; -1 when there is nothing to watch.
+  int quorum_fd() const { return quorum_fd_; }
+  int daemon_fd() const { return daemon_fd_; }
+
+  // Whether the cluster has a quorum, if that is known and has changed since the last call.
+  std::optional<bool> TakeQuorum();
+
+  // For when daemon_fd() is readable: the daemon has gone. It is not watched any more.
+  void ForgetDaemon();
+
+ private:
+  struct QuorumCalls;
+
+  void StartQuorum();
+  void StartDaemon();
+  void ForgetQuorum();
+
+  int quorum_fd_ = -1;
+  int daemon_fd_ = -1;
+  uint64_t quorum_handle_ = 0;
+  const QuorumCalls* quorum_ = nullptr;
+  std::optional<bool> told_;
+};
+
+}  // namespace stackglue::keeper
+
+#endif  // STACKGLUE_NATIVE_KEEPER_SENTRY_H_

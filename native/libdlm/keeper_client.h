@@ -1,0 +1,53 @@
+// The service's end of a keeper: starts the process and talks to it. See keeper_protocol.h.
+//
+// Threads: the loop. Nothing here waits, but for the start of a small program.
+#ifndef STACKGLUE_NATIVE_LIBDLM_KEEPER_CLIENT_H_
+#define STACKGLUE_NATIVE_LIBDLM_KEEPER_CLIENT_H_
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "libdlm/keeper_protocol.h"
+
+namespace stackglue::libdlm {
+
+class KeeperClient {
+ public:
+  KeeperClient() = default;
+  KeeperClient(const KeeperClient&) = delete;
+  KeeperClient& operator=(const KeeperClient&) = delete;
+  // The keeper gives the lockspace up and ends, whenever it can.
+  ~KeeperClient();
+
+  // Starts the program that lies beside this addon. `signal_fd` and `area_fd` are handed to a
+  // keeper that makes the calls, else -1. Returns 0 or an errno.
+  int Start(const KeeperRequest& request, int signal_fd, int area_fd);
+
+  // Readable when Receive() has something; -1 before Start().
+  int fd() const { return socket_; }
+  // Receive() has said kEnd: there is nothing to be polled any more.
+  bool has_ended() const { return has_ended_; }
+
+  enum class Received { kReport, kNothing, kEnd };
+
+  // The next report; `device_fd` is the descriptor that came with it (close on exec), or -1.
+  Received Receive(KeeperReport* report, int* device_fd);
+
+  void Send(KeeperRequestKind kind);
+
+  // Where the keeper's program is.
+  static std::string Path();
+
+ private:
+  void Reap();
+
+  int socket_ = -1;
+  bool has_ended_ = false;
+  // The keeper's parent, which ends as soon as it has started it.
+  pid_t starter_ = -1;
+};
+
+}  // namespace stackglue::libdlm
+
+#endif  // STACKGLUE_NATIVE_LIBDLM_KEEPER_CLIENT_H_

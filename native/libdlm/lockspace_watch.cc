@@ -1,0 +1,188 @@
+#include "libdlm/lockspace_watch.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string_view>
+
+namespace stackglue::libdlm {
+namespace {
+
+constexpr char kCommsPath[] = "/sys/kernel/config/dlm/cluster/comms";
+constexpr char kSpacesPath[] = "/sys/kernel/config/dlm/cluster/spaces/";
+constexpr char kSysfsPath[] = "/sys/kernel/dlm/";
+
+// DLM_RS_DONE of fs/dlm/dlm_internal.h: this node's part of the recovery is done, and the lockspace
+// runs as soon as all have done theirs. dlm_ls_stop() clears it.
+constexpr unsigned long kRecoveryDone = 0x40;
+
+// Five seconds: recovery is a matter of milliseconds, once it may begin.
+constexpr int kTenseLooks = 500;
+
+// A node number, or 0 when the name is none.
+int ParseNode(std::string_view name) {
+  int node = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), node);
+  return error == std::errc() && end == name.data() + name.size() && node > 0 ? node : 0;
+}
+
+template <typename Visit>
+int ForEachNode(const char* path, Visit visit) {
+  DIR* directory = opendir(path);
+  if (directory == nullptr) return errno;
+  while (const dirent* entry = readdir(directory)) {
+    if (const int node = ParseNode(entry->d_name); node != 0) visit(node);
+  }
+  closedir(directory);
+  return 0;
+}
+
+std::string CommsOf(int node) { return std::string(kCommsPath) + "/" + std::to_string(node); }
+
+bool HasComms(int node) {
+  struct stat info;
+  return stat(CommsOf(node).c_str(), &info) == 0;
+}
+
+int FindThisNode() {
+  int local_node = 0;
+  ForEachNode(kCommsPath, [&local_node](int node) {
+    std::ifstream local(CommsOf(node) + "/local");
+    int value = 0;
+    if (local >> value && value == 1) local_node = node;
+  });
+  return local_node;
+}
+
+}  // namespace
+
+LockspaceWatch::~LockspaceWatch() {
+  if (fd_ >= 0) close(fd_);
+  if (status_fd_ >= 0) close(status_fd_);
+}
+
+int LockspaceWatch::Open(const std::string& lockspace) {
+  fd_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (fd_ < 0) return errno;
+  const std::string nodes = kSpacesPath + lockspace + "/nodes";
+  const std::string sysfs = kSysfsPath + lockspace;
+  comms_watch_ = inotify_add_watch(fd_, kCommsPath, IN_DELETE | IN_ONLYDIR);
+  if (comms_watch_ < 0) return errno;
+  control_watch_ = inotify_add_watch(fd_, sysfs.c_str(), IN_MODIFY | IN_ONLYDIR);
+  if (control_watch_ < 0) return errno;
+  nodes_watch_ =
+      inotify_add_watch(fd_, nodes.c_str(), IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR);
+  if (nodes_watch_ < 0) return errno;
+  status_fd_ = open((sysfs + "/recover_status").c_str(), O_RDONLY | O_CLOEXEC);
+  if (status_fd_ < 0) return errno;
+  // Watched first, listed second: a change in between is seen twice rather than missed, and the
+  // second sight of it changes nothing.
+  const int error = ForEachNode(nodes.c_str(), [this](int node) { members_.insert(node); });
+  this_node_ = FindThisNode();
+  std::vector<Notice> stopped;
+  Look(&stopped);  // nobody has to be told of what was so from the start
+  return error;
+}
+
+std::vector<std::string> LockspaceWatch::AddressesOf(int node) {
+  // Lines of a family, such as AF_INET, and an address.
+  std::ifstream list(CommsOf(node) + "/addr_list");
+  std::vector<std::string> addresses;
+  std::string family;
+  std::string address;
+  while (list >> family >> address) addresses.push_back(address);
+  return addresses;
+}
+
+void LockspaceWatch::Take(std::vector<Notice>* notices) {
+  alignas(inotify_event) char buffer[4096];
+  for (;;) {
+    const ssize_t size = read(fd_, buffer, sizeof buffer);
+    if (size <= 0) return;
+    for (ssize_t offset = 0; offset < size;) {
+      inotify_event event;
+      std::memcpy(&event, buffer + offset, sizeof event);
+      const char* name = event.len > 0 ? buffer + offset + sizeof event : "";
+      offset += static_cast<ssize_t>(sizeof event + event.len);
+      if (is_released_) continue;
+      if (event.wd == control_watch_) {
+        if (std::strcmp(name, "control") == 0) HandleControl(notices);
+      } else if (event.wd == nodes_watch_) {
+        HandleMember(ParseNode(name), event.mask, notices);
+      } else if (event.wd == comms_watch_) {
+        if (const int node = ParseNode(name); members_.count(node) != 0) disconnected_.insert(node);
+      }
+    }
+  }
+}
+
+void LockspaceWatch::HandleMember(int node, uint32_t mask, std::vector<Notice>* notices) {
+  if ((mask & (IN_DELETE_SELF | IN_IGNORED)) != 0 ||
+      ((mask & IN_DELETE) != 0 && node == this_node_)) {
+    is_released_ = true;
+    held_.clear();
+    notices->push_back({NoticeKind::kReleased});
+    return;
+  }
+  if (node == 0) return;
+  if ((mask & IN_CREATE) != 0) {
+    if (!members_.insert(node).second) return;
+    disconnected_.erase(node);
+    held_.push_back({NoticeKind::kNodeJoined, node});
+  } else if (members_.erase(node) != 0) {
+    if (disconnected_.erase(node) != 0 || !HasComms(node)) {
+      notices->push_back({NoticeKind::kNodeFailed, node});
+    } else {
+      held_.push_back({NoticeKind::kNodeLeft, node});
+    }
+  }
+}
+
+// dlm_controld stops and starts in turn, and by the time that we hear of a stop it may be over.
+void LockspaceWatch::HandleControl(std::vector<Notice>* notices) {
+  if (is_stopped_) {
+    start_is_due_ = false;
+  } else {
+    Stop(notices);
+  }
+  tense_looks_ = kTenseLooks;
+  Look(notices);
+}
+
+void LockspaceWatch::Stop(std::vector<Notice>* notices) {
+  is_stopped_ = start_is_due_ = true;
+  notices->push_back({NoticeKind::kStopped});
+}
+
+void LockspaceWatch::Look(std::vector<Notice>* notices) {
+  if (is_released_) return;
+  const bool is_calm = tense_looks_ == 0;
+  if (!is_calm) --tense_looks_;
+  char text[16] = "";
+  const ssize_t size = pread(status_fd_, text, sizeof text - 1, 0);
+  // The lockspace has gone; the watch on its members tells.
+  if (size <= 0) return;
+  if ((std::strtoul(text, nullptr, 16) & kRecoveryDone) == 0) {
+    if (!is_stopped_) Stop(notices);
+    return;
+  }
+  // Done, but with the recovery before the stop, whose start is still to come. A calm look comes
+  // long after that, and corrects whatever was missed.
+  if (is_stopped_ && start_is_due_ && !is_calm) return;
+  tense_looks_ = 0;
+  notices->insert(notices->end(), held_.begin(), held_.end());
+  held_.clear();
+  if (is_stopped_) notices->push_back({NoticeKind::kResumed});
+  is_stopped_ = start_is_due_ = false;
+}
+
+}  // namespace stackglue::libdlm

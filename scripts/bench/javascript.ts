@@ -1,0 +1,257 @@
+/**
+ * What reference.c does, in JavaScript on stack `user`, by the glue's public calls: joins a lockspace
+ * and says {"ready":true}; then for each line on standard input it does one thing and answers with a
+ * line of JSON. The lines are those of reference.c, and one more:
+ *
+ *     memory    collects garbage (this takes --expose-gc) -> {"rss":BYTES,"heap":BYTES}
+ *
+ * Arguments: the lockspace's name, and the options of `createUserPlugin` as JSON.
+ */
+import { createInterface } from 'node:readline';
+
+import {
+  createUserPlugin,
+  DLM_LKF,
+  DLM_LOCK,
+  DlmLksb,
+  StackGlue,
+  type LockMode,
+  type UserStackOptions,
+} from '../../lib/index.js';
+
+/** Operations between two looks at the clock; reference.c has the same. */
+const OPERATIONS_PER_LOOK = 16;
+
+/** Locks that are asked for at once while many are taken to be held; reference.c has the same. */
+const HOLD_DEPTH = 64;
+
+/** Any label but "o2cb" is a stack of user space; this is Pacemaker's. */
+const STACK = 'pcmk';
+
+const { NL, EX } = DLM_LOCK;
+const { CONVERT } = DLM_LKF;
+
+/** Whoever has asked for something: what the handlers are given. */
+interface Asker {
+  granted(): void;
+  unlocked(): void;
+}
+
+const [lockspace = '', options = '{}'] = process.argv.slice(2);
+const glue = new StackGlue();
+glue.register(createUserPlugin(JSON.parse(options) as UserStackOptions));
+glue.clusterStack = STACK;
+glue.setLockingProtocol({
+  maxVersion: { major: 1, minor: 0 },
+  lockAst: (asker) => (asker as Asker).granted(),
+  blockingAst: () => undefined,
+  unlockAst: (asker, error) => {
+    if (error !== 0) throw new Error(`an unlock failed: ${error}`);
+    (asker as Asker).unlocked();
+  },
+});
+const connection = await glue.clusterConnect({
+  stackName: STACK,
+  group: lockspace,
+  recoveryHandler: () => undefined,
+});
+
+function expectAccepted(result: number): void {
+  if (result !== 0) throw new Error(`a request was refused: ${result}`);
+}
+
+function expectGranted(lksb: DlmLksb): void {
+  const status = glue.dlmLockStatus(lksb);
+  if (status !== 0) throw new Error(`a lock ended with status ${status}`);
+}
+
+/** One measurement: its clock, its count, and the slots that have not come to rest. */
+class Measurement {
+  operations = 0;
+  stopping = false;
+  #inFlight = 0;
+  #deadline = 0;
+  #allRest: () => void = () => undefined;
+
+  /** Starts all slots; resolves to the seconds until the last one has come to rest. */
+  async run(slots: readonly Slot[], seconds: number): Promise<number> {
+    const start = performance.now();
+    this.#deadline = start + seconds * 1000;
+    await this.forAll(slots, (slot) => slot.start());
+    return (performance.now() - start) / 1000;
+  }
+
+  /** Resolves when each slot has come to rest after `request`. */
+  forAll<S extends Slot>(slots: readonly S[], request: (slot: S) => void): Promise<void> {
+    this.#inFlight = slots.length;
+    return new Promise((resolve) => {
+      this.#allRest = resolve;
+      for (const slot of slots) request(slot);
+    });
+  }
+
+  countOperation(): void {
+    this.operations += 1;
+    if (this.operations % OPERATIONS_PER_LOOK === 0 && performance.now() >= this.#deadline) {
+      this.stopping = true;
+    }
+  }
+
+  rest(): void {
+    this.#inFlight -= 1;
+    if (this.#inFlight === 0) this.#allRest();
+  }
+}
+
+/** A lock that is asked for again and again. */
+abstract class Slot implements Asker {
+  readonly lksb = new DlmLksb();
+  readonly name: string;
+  readonly measurement: Measurement;
+
+  constructor(name: string, measurement: Measurement) {
+    this.name = name;
+    this.measurement = measurement;
+  }
+
+  abstract start(): void;
+  abstract granted(): void;
+  abstract unlocked(): void;
+
+  lock(mode: LockMode, flags = 0): void {
+    expectAccepted(glue.dlmLock(connection, mode, this.lksb, flags, this.name, this));
+  }
+
+  unlock(): void {
+    expectAccepted(glue.dlmUnlock(connection, this.lksb, 0));
+  }
+}
+
+/** Locks in EX, unlocks, and again. */
+class LockSlot extends Slot {
+  start(): void {
+    this.lock(EX);
+  }
+
+  granted(): void {
+    expectGranted(this.lksb);
+    this.unlock();
+  }
+
+  unlocked(): void {
+    const { measurement } = this;
+    measurement.countOperation();
+    if (measurement.stopping) measurement.rest();
+    else this.lock(EX);
+  }
+}
+
+/** Holds NL, converts to EX, and back. */
+class ConvertSlot extends Slot {
+  #mode: LockMode = NL;
+  /** Whether what completes is an operation of the measurement. */
+  #isMeasured = false;
+
+  prepare(): void {
+    this.lock(NL);
+  }
+
+  start(): void {
+    this.#isMeasured = true;
+    this.#convert();
+  }
+
+  granted(): void {
+    expectGranted(this.lksb);
+    const { measurement } = this;
+    if (this.#isMeasured) measurement.countOperation();
+    if (!this.#isMeasured || measurement.stopping) measurement.rest();
+    else this.#convert();
+  }
+
+  unlocked(): void {
+    this.measurement.rest();
+  }
+
+  #convert(): void {
+    this.#mode = this.#mode === NL ? EX : NL;
+    this.lock(this.#mode, CONVERT);
+  }
+}
+
+async function run(kind: string, prefix: string, depth: number, seconds: number): Promise<object> {
+  const measurement = new Measurement();
+  const names = Array.from({ length: depth }, (_, index) => `${prefix}${index}`);
+  let elapsed: number;
+  if (kind === 'convert') {
+    const slots = names.map((name) => new ConvertSlot(name, measurement));
+    await measurement.forAll(slots, (slot) => slot.prepare());
+    elapsed = await measurement.run(slots, seconds);
+    await measurement.forAll(slots, (slot) => slot.unlock());
+  } else {
+    elapsed = await measurement.run(
+      names.map((name) => new LockSlot(name, measurement)),
+      seconds,
+    );
+  }
+  return { operations: measurement.operations, seconds: elapsed };
+}
+
+const held: DlmLksb[] = [];
+
+function hold(prefix: string, count: number): Promise<object> {
+  return new Promise((resolve) => {
+    let granted = held.length;
+    const holder: Asker = {
+      granted() {
+        granted += 1;
+        if (granted === count) {
+          held.forEach(expectGranted);
+          resolve({ held: count });
+        } else if (held.length < count) {
+          next();
+        }
+      },
+      unlocked: () => undefined,
+    };
+    const next = (): void => {
+      const lksb = new DlmLksb();
+      const name = `${prefix}${held.length}`;
+      held.push(lksb);
+      expectAccepted(glue.dlmLock(connection, NL, lksb, 0, name, holder));
+    };
+    for (let i = 0; i < HOLD_DEPTH && held.length < count; i++) next();
+  });
+}
+
+function memory(): object {
+  if (globalThis.gc === undefined) throw new Error('start this program with --expose-gc');
+  globalThis.gc();
+  const { rss, heapUsed } = process.memoryUsage();
+  return { rss, heap: heapUsed };
+}
+
+function execute([command, ...words]: string[]): Promise<object> | object {
+  switch (command) {
+    case 'run': {
+      const [kind = '', prefix = '', depth, seconds] = words;
+      return run(kind, prefix, Number(depth), Number(seconds));
+    }
+    case 'hold': {
+      const [prefix = '', count] = words;
+      return hold(prefix, Number(count));
+    }
+    case 'memory':
+      return memory();
+    default:
+      throw new Error(`not a command: ${command ?? ''}`);
+  }
+}
+
+const say = (answer: object): void => void process.stdout.write(`${JSON.stringify(answer)}\n`);
+
+say({ ready: true });
+for await (const line of createInterface({ input: process.stdin })) {
+  say(await execute(line.split(' ')));
+}
+await glue.clusterDisconnect(connection);

@@ -1,0 +1,101 @@
+/** `npm run bench`: measures stack `user` against libdlm in C and prints a table. */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+
+import { printingProgress, whyNotHere } from '../vm/index.js';
+import { FEW_LOCKS, runBenchmarks } from './benchmarks.js';
+import { MODES, type Mode } from './contestant.js';
+import { formatRows, type Row } from './result.js';
+
+const USAGE = `Measures locks of stack "user" against a C program on libdlm, in virtual machines.
+
+  npm run bench -- [options]
+      --only <regex>       only benchmarks whose names match, for example "remote" or "depth 64$"
+      --rounds <n>         how often each contestant is measured (5)
+      --seconds <s>        how long each time (1.5)
+      --modes <list>       who makes the calls: ${MODES.join(',')} (all)
+      --cpus <list>        virtual processors of the node with local locks (1,2)
+      --locks <n>          how many locks are held where many are (100000)
+      --kernel <package>   Debian kernel package (linux-image-amd64)
+      --json <file>        write the rows there, too
+`;
+
+class UsageError extends Error {}
+
+function positive(text: string, flag: string): number {
+  const value = Number(text);
+  if (value > 0 && Number.isFinite(value)) return value;
+  throw new UsageError(`${flag} must be a positive number, not "${text}".`);
+}
+
+function positiveInteger(text: string, flag: string): number {
+  const value = positive(text, flag);
+  if (Number.isInteger(value)) return value;
+  throw new UsageError(`${flag} must be a whole number, not "${text}".`);
+}
+
+function toMode(text: string): Mode {
+  const mode = MODES.find((each) => each === text);
+  if (mode !== undefined) return mode;
+  throw new UsageError(`--modes can be ${MODES.join(', ')}, not "${text}".`);
+}
+
+function toPattern(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw new UsageError(`--only is not a regular expression: ${String(error)}`);
+  }
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', default: '' },
+      rounds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '1.5' },
+      modes: { type: 'string', default: MODES.join(',') },
+      cpus: { type: 'string', default: '1,2' },
+      locks: { type: 'string', default: '100000' },
+      kernel: { type: 'string' },
+      json: { type: 'string' },
+    },
+  });
+  const chosen = {
+    only: toPattern(values.only),
+    rounds: positiveInteger(values.rounds, '--rounds'),
+    seconds: positive(values.seconds, '--seconds'),
+    modes: values.modes.split(',').map(toMode),
+    vcpus: values.cpus.split(',').map((text) => positiveInteger(text, '--cpus')),
+    locks: positiveInteger(values.locks, '--locks'),
+    kernel: values.kernel,
+  };
+  if (chosen.locks <= FEW_LOCKS) throw new UsageError(`--locks must be above ${FEW_LOCKS}.`);
+  const reason = await whyNotHere();
+  if (reason !== undefined) throw new UsageError(reason);
+
+  const rows: Row[] = [];
+  await runBenchmarks({
+    ...chosen,
+    progress: printingProgress((line) => console.error(line)),
+    report: (row) => rows.push(row),
+  });
+  if (rows.length === 0) throw new UsageError(`No benchmark matches "${values.only}".`);
+  console.log(`\n${formatRows(rows)}`);
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+}
+
+function isUsageError(error: unknown): error is Error {
+  return (
+    error instanceof UsageError ||
+    (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE'))
+  );
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!isUsageError(error)) throw error;
+  console.error(`${error.message}\n\n${USAGE}`);
+  process.exitCode = 2;
+}

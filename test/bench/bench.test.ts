@@ -1,0 +1,57 @@
+/** `npm run bench` still works; what it measures is nobody's business here. */
+import { expect } from 'chai';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import type { Row } from '../../scripts/bench/result.js';
+import { prepareImage } from '../../scripts/vm/index.js';
+import { progress, requireVms } from '../support/vm-world.js';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+
+function bench(...args: string[]): Promise<{ stdout: string }> {
+  const program = join(ROOT, 'dist/scripts/bench/main.js');
+  return promisify(execFile)(process.execPath, [program, ...args]);
+}
+
+describe('the benchmarks', function () {
+  let folder: string;
+  before(async function () {
+    this.timeout(300_000);
+    folder = mkdtempSync(join(tmpdir(), 'stackglue-bench-'));
+    await requireVms(this);
+    await prepareImage({}, progress);
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('compare each kind of work in JavaScript with the same in C', async function () {
+    this.timeout(60_000);
+    const json = join(folder, 'rows.json');
+    const little = ['--rounds', '1', '--seconds', '0.05', '--cpus', '2', '--modes', 'thread'];
+    const { stdout } = await bench(...little, '--only', 'local.*depth 64$', '--json', json);
+    const rows = JSON.parse(readFileSync(json, 'utf8')) as Row[];
+    const names = [
+      'lock+unlock, local, 2 vCPU, depth 64, thread',
+      'NL<->EX, local, 2 vCPU, depth 64, thread',
+    ];
+    expect(rows.map((row) => row.name)).to.deep.equal(names);
+    for (const row of rows) {
+      expect(row.rates).to.deep.equal([row.rate]);
+      expect(row.rate).to.be.above(0);
+      expect(row.reference).to.be.above(0);
+      expect(row.ratio).to.equal(row.rate / row.reference);
+      expect(row.machine).to.include({ vcpus: 2, nodes: 1, node: process.version });
+    }
+    for (const name of names) expect(stdout).to.include(`| ${name}`);
+  });
+
+  it('tell what they take when they are asked for something else', async () => {
+    const failure: unknown = await bench('--modes', 'spin').catch((error: unknown) => error);
+    expect(failure).to.include({ code: 2, stdout: '' });
+    expect(failure).to.have.property('stderr').that.includes('--modes can be thread, loop, keeper');
+  });
+});
