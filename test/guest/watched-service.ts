@@ -1,15 +1,16 @@
 /**
- * A service that watches its own event loop, as a child of a test: it answers HTTP, runs timers, and
- * with the argument "locks" uses stack `user` as well. Commands are lines:
+ * A service that watches its own event loop, as a child of a test: it answers HTTP, runs timers, and by
+ * its argument does nothing else ("idle"), uses stack `user` ("locks"), or stands still for 150 ms once in
+ * each round ("stalls"), so that the test can be seen to tell. Commands are lines:
  *
- *   prepare   with locks: connect, and hold 50 locks             -> "prepared"
- *   warm up   answer HTTP and run timers, not measured           -> "warm" after 100 answers
- *   start     begin to measure; with locks: ask for 50 locks and unlock the 50  -> "started"
- *   report    what was measured, as JSON
+ *   prepare            with locks: connect, and hold 50 locks          -> "prepared NODE"
+ *   warm up            answer HTTP and run timers, not measured        -> "warm" after 100 answers
+ *   start              begin to measure                                -> "started"
+ *   round I of N       with locks: of 50 locks to ask for and 50 to unlock, the I-th N-th  -> "done"
+ *   report             what was measured, as JSON
  */
 import { createServer, get } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
 
 import {
@@ -22,15 +23,28 @@ import {
   setLockingProtocol,
   type ClusterConnection,
 } from '../../lib/index.js';
+import { PauseRecorder, type Pause } from '../support/pauses.js';
 import { useTestPlugin } from '../support/user-plugin.js';
+
+/** What the service measures from "start" to "report". */
+export interface ServiceReport {
+  readonly time: Pause;
+  readonly pauses: readonly Pause[];
+  readonly ticks: number;
+  readonly answers: number;
+  readonly slowestAnswerMs: number;
+  readonly completions: number;
+}
 
 const CALLS = 50;
 const TICK_MS = 20;
+const STALL_MS = 150;
 /** After so many answers the code that answers is compiled. */
 const WARM_ANSWERS = 100;
 
-const withLocks = process.argv[2] === 'locks';
-const delay = monitorEventLoopDelay({ resolution: 1 });
+const [kind = ''] = process.argv.slice(2);
+const recorder = new PauseRecorder();
+let started = 0;
 let ticks = 0;
 let answers = 0;
 let slowestAnswerMs = 0;
@@ -44,7 +58,7 @@ function say(line: string): void {
 }
 
 async function prepare(): Promise<void> {
-  if (withLocks) {
+  if (kind === 'locks') {
     const completed = (): void => {
       completions += 1;
       onCompletion();
@@ -93,32 +107,47 @@ function askForEver(): void {
 }
 
 function warmUp(): void {
-  delay.enable();
+  recorder.start();
   setInterval(() => (ticks += 1), TICK_MS);
   askForEver();
 }
 
 function start(): void {
   onCompletion = () => undefined;
-  delay.reset();
   completions = ticks = slowestAnswerMs = 0;
   answers = WARM_ANSWERS;
+  recorder.reset();
+  started = PauseRecorder.now();
+  say('started');
+}
+
+function doRound(round: number, rounds: number): void {
   if (connection !== undefined) {
-    for (const [i, lksb] of held.entries()) {
+    for (let i = round; i < CALLS; i += rounds) {
+      const lksb = held[i];
+      if (lksb === undefined) throw new RangeError(`there is no lock ${i}`);
       dlmLock(connection, DLM_LOCK.EX, new DlmLksb(), 0, `new-${process.pid}-${i}`);
       dlmUnlock(connection, lksb, 0);
     }
   }
-  say('started');
+  if (kind === 'stalls') {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, STALL_MS);
+  }
+  say('done');
+}
+
+function report(): ServiceReport {
+  const pauses = recorder.take();
+  const time = [started, PauseRecorder.now()] as const;
+  const given = answers - WARM_ANSWERS;
+  return { time, pauses, ticks, answers: given, slowestAnswerMs, completions };
 }
 
 await prepare();
-for await (const command of createInterface({ input: process.stdin })) {
-  if (command === 'warm up') warmUp();
-  if (command === 'start') start();
-  if (command === 'report') {
-    const longestPauseMs = delay.max / 1e6;
-    const measured = { longestPauseMs, ticks, slowestAnswerMs, completions };
-    say(JSON.stringify({ ...measured, answers: answers - WARM_ANSWERS }));
-  }
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line === 'warm up') warmUp();
+  if (line === 'start') start();
+  const round = /^round (\d+) of (\d+)$/.exec(line);
+  if (round !== null) doRound(Number(round[1]), Number(round[2]));
+  if (line === 'report') say(JSON.stringify(report()));
 }
