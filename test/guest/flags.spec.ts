@@ -1,6 +1,6 @@
 /** What each mode and each flag of fs/dlm does, on one node with several owners of locks. */
 import { expect } from 'chai';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -34,6 +34,10 @@ const {
 
 const GROUP = 'flags';
 const PROGRAM = fileURLToPath(new URL('lock-user.js', import.meta.url));
+
+function readKernelLog(): string {
+  return execFileSync('dmesg', { encoding: 'utf8', maxBuffer: 16 * 1024 * 1024 });
+}
 
 type ModeName = keyof typeof DLM_LOCK;
 const MODES = Object.entries(DLM_LOCK) as [ModeName, LockMode][];
@@ -263,6 +267,30 @@ describe('on one node', () => {
 
     it('is for conversions only', async () => {
       expect(await a.ask(r, EX, QUECVT)).to.equal(-EINVAL);
+    });
+
+    it('is for those that may have to wait: others are refused before the kernel hears of them', async () => {
+      const complaints = (): number => readKernelLog().split('validate_lock_args').length;
+      const before = complaints();
+      for (const [from, to] of [
+        [EX, PR],
+        [PR, NL],
+        [CW, CW],
+        [EX, EX],
+      ] as const) {
+        await a.lock(r, from);
+        expect(await a.askConvert(to, { flags: QUECVT })).to.equal(-EINVAL);
+        await a.unlock();
+      }
+      expect(complaints(), 'complaints in the log of the kernel').to.equal(before);
+      for (const [from, to] of [
+        [CW, PR],
+        [PR, CW],
+      ] as const) {
+        await a.lock(r, from);
+        expect((await a.convert(to, { flags: QUECVT })).status).to.equal(0);
+        await a.unlock();
+      }
     });
   });
 
@@ -745,6 +773,40 @@ describe('on one node', () => {
         await c.unlock();
       });
     }
+
+    for (const [what, take] of [
+      ['a request', () => a.lock(r, EX, IVVALBLK)],
+      [
+        'a conversion up',
+        async () => {
+          await a.lock(r, PW);
+          return a.convert(EX, { flags: IVVALBLK });
+        },
+      ],
+    ] as const) {
+      it(`of ${what} is no word about the unlock`, async () => {
+        await setScene();
+        await take();
+        await a.unlock();
+        expect(await b.lock(r, PR, VALBLK)).to.include({ flags: 0, lvbValid: true, lvb: 'old' });
+        await b.unlock();
+        await take();
+        await a.unlock({ flags: VALBLK, lvb: 'new' });
+        expect(await b.lock(r, PR, VALBLK)).to.include({ flags: 0, lvbValid: true, lvb: 'new' });
+        await b.unlock();
+        await c.unlock();
+      });
+    }
+
+    it('of a conversion down does not keep the unlock from writing', async () => {
+      await setScene();
+      await a.lock(r, EX, VALBLK);
+      await a.convert(PW, { flags: IVVALBLK });
+      await a.unlock({ flags: VALBLK, lvb: 'new' });
+      expect(await b.lock(r, PR, VALBLK)).to.include({ flags: 0, lvbValid: true, lvb: 'new' });
+      await b.unlock();
+      await c.unlock();
+    });
 
     it('is nothing to a lock below PW', async () => {
       await setScene();
