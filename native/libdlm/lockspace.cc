@@ -37,6 +37,14 @@ int CheckLockFlags(int mode, uint32_t flags) {
   const bool convert = (flags & DLM_LKF_CONVERT) != 0;
   if (!convert && (flags & (DLM_LKF_QUECVT | DLM_LKF_CONVDEADLK)) != 0) return -EINVAL;
   if ((flags & DLM_LKF_CONVDEADLK) != 0 && (flags & DLM_LKF_NOQUEUE) != 0) return -EINVAL;
+  // A rule of ours. For these a master grants in one mode and the lock's own node takes it to be
+  // another: for a conversion the one that was asked for (fs/dlm/lock.c:__receive_convert_reply
+  // does not call munge_altmode), with both flags always PR. Two nodes could then hold modes that
+  // exclude each other.
+  constexpr uint32_t kAlternatives = DLM_LKF_ALTPR | DLM_LKF_ALTCW;
+  if ((flags & kAlternatives) != 0 && (convert || (flags & kAlternatives) == kAlternatives)) {
+    return -EINVAL;
+  }
   if ((flags & DLM_LKF_EXPEDITE) != 0 &&
       (convert || (flags & DLM_LKF_NOQUEUE) != 0 || mode != DLM_LOCK_NL)) {
     return -EINVAL;

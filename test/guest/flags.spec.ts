@@ -515,6 +515,15 @@ describe('on one node', () => {
         await b.unlock();
       });
 
+      // fs/dlm forgets to tell the node whose lock it is, which goes on in the mode that it had wanted.
+      it('is refused with a conversion, which the kernel gets wrong', async () => {
+        await a.lock(r, alternative);
+        await b.lock(r, NL);
+        expect(await b.askConvert(EX, { flags: flag })).to.equal(-EINVAL);
+        await a.unlock();
+        await b.unlock();
+      });
+
       it('goes with NOQUEUE', async () => {
         await a.lock(r, alternative);
         const granted = await b.lock(r, EX, flag | NOQUEUE);
@@ -526,6 +535,14 @@ describe('on one node', () => {
       });
     });
   }
+
+  describe('ALTPR and ALTCW', () => {
+    it('are refused together: two nodes may take the lock to be in different modes', async () => {
+      for (const mode of [PR, EX] as const) {
+        expect(await a.ask(r, mode, ALTPR | ALTCW)).to.equal(-EINVAL);
+      }
+    });
+  });
 
   describe('FORCEUNLOCK', () => {
     it('gives up a lock that waits', async () => {
