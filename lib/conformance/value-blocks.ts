@@ -162,4 +162,15 @@ export function valueBlockBehaviours(suite: Suite): void {
   suite.test('a new resource has a block of zeros, and it is valid', async ([a]) => {
     assert.equal(await read(a, 'lvb-new'), '');
   });
+
+  suite.test('a conversion reads zeros where nobody has written yet', async ([a, b]) => {
+    await withEachMaster([a, b], 'lvb-unwritten', async (name) => {
+      const lock = `l-${name}`;
+      await b.lock(lock, name, NL);
+      const { lvb, lvbValid } = await b.convert(lock, EX, { flags: VALBLK, lvb: 'mine' });
+      assert.deepEqual({ lvb, lvbValid }, { lvb: '', lvbValid: true }, name);
+      await b.unlock(lock);
+      assert.equal(await read(a, name), '', name);
+    });
+  });
 }

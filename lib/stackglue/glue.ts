@@ -338,8 +338,8 @@ export class StackGlue {
 
   /**
    * `ocfs2_dlm_lvb`: the value block, 64 bytes on `o2cb`, 32 on `user`. These are the lock's own
-   * bytes: what a grant brings appears in them, and a request with `DLM_LKF.VALBLK` sends them as
-   * they are when it is made.
+   * bytes: what a grant brings appears in them, and an unlock or conversion with `DLM_LKF.VALBLK` that
+   * writes the resource's block, from PW or EX and not up, sends them as they are when it is made.
    */
   dlmLvb(lksb: DlmLksb): Uint8Array {
     return operationsOf(lksb, 'lvb').lockLvb(lksb);

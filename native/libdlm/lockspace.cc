@@ -52,6 +52,16 @@ int CheckLockFlags(int mode, uint32_t flags) {
   return 0;
 }
 
+// fs/dlm/lock.c:dlm_lvb_operations: whether a conversion with VALBLK writes the value block ...
+bool WritesValueBlock(int granted, int requested) {
+  return granted >= DLM_LOCK_PW && requested <= granted;
+}
+
+// ... and whether it, or with -1 for `granted` a new lock, reads it.
+bool ReadsValueBlock(int granted, int requested) {
+  return requested >= granted && !WritesValueBlock(granted, requested);
+}
+
 // fs/dlm/lock.c:__quecvt_compat_matrix. Upwards, and from PR to CW.
 bool CanQueueConversion(int granted, int mode) {
   return mode > granted || (granted == DLM_LOCK_PR && mode == DLM_LOCK_CW);
@@ -429,8 +439,11 @@ int Lockspace::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid) {
 void Lockspace::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags,
                               uint64_t xid) {
   SubmitRequest* request = Reserve(index, record, Operation::kConvert);
+  if ((flags & DLM_LKF_VALBLK) != 0 && WritesValueBlock(record->granted_mode, mode)) {
+    std::memcpy(record->known_lvb.data(), record->status_block.lvb(), kLvbLen);
+  }
   request->request.EncodeConvert(request->cookie, mode, flags | DLM_LKF_CONVERT | DLM_LKF_NODLCKWT,
-                                 xid, record->status_block.lvb());
+                                 xid, record->known_lvb.data());
   record->operation = Pending::kConvert;
   record->cancelling = record->cancel_lost = false;
   record->requested_mode = static_cast<int8_t>(mode);
@@ -677,6 +690,8 @@ bool Lockspace::HandleCompletion(const Result& result, LockRecord* record, Event
   if (results_due_ > 0) --results_due_;
   record->lock_id = result.lock_id;
   const bool granted = result.status == 0;
+  const int mode_before =
+      (result.sb_flags & DLM_SBF_DEMOTED) != 0 ? DLM_LOCK_NL : record->granted_mode;
   record->cancel_lost = record->cancelling && result.status != kStatusCanceled;
   record->cancelling = false;
   if (granted) {
@@ -707,7 +722,9 @@ bool Lockspace::HandleCompletion(const Result& result, LockRecord* record, Event
   record->status_block.set_status(result.status);
   record->status_block.set_flags(result.sb_flags);
   record->status_block.set_lock_id(result.lock_id);
-  if (granted && result.lvb != nullptr && (record->request_flags & DLM_LKF_VALBLK) != 0) {
+  if (granted && result.lvb != nullptr && (record->request_flags & DLM_LKF_VALBLK) != 0 &&
+      ReadsValueBlock(mode_before, record->granted_mode)) {
+    std::memcpy(record->known_lvb.data(), result.lvb, kLvbLen);
     std::memcpy(record->status_block.lvb(), result.lvb, kLvbLen);
   }
   event->kind = EventKind::kCompletion;

@@ -29,6 +29,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
@@ -169,6 +170,9 @@ class Lockspace {
     bool had_ivvalblk : 1 = false;
     // It has ended; JavaScript is about to be told.
     bool ended : 1 = false;
+    // The resource's value block as this lock last read or wrote it. It is sent with conversions
+    // that do not write: fs/dlm takes what they send for the resource's block when the master dies.
+    std::array<uint8_t, kLvbLen> known_lvb{};
   };
 
   bool Serves() const { return state_ == State::kOpen && !is_lost_; }

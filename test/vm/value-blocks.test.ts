@@ -145,6 +145,9 @@ for (const kernel of KERNELS) {
         'alone',
       ] as const;
 
+      /** Of these the dead one was the master, and b has a conversion with VALBLK that only reads. */
+      const [WAITING, DOWN] = ['a conversion waits', 'a conversion down'];
+
       before(async () => {
         for (const node of [a, b, c]) node.begin('deaths');
         await c.lock('k0', SCENES[0], NL);
@@ -157,6 +160,18 @@ for (const kernel of KERNELS) {
         await a.lock('h1', SCENES[1], EX);
         await a.lock('h2', SCENES[2], EX, VALBLK);
         await a.lock('h3', SCENES[3], EX, VALBLK);
+        for (const [name, lock] of [
+          [WAITING, 'waiting'],
+          [DOWN, 'down'],
+        ] as const) {
+          await a.lock(lock, name, NL);
+          await write(b, name, 'old');
+          await b.lock(lock, name, PR, VALBLK);
+        }
+        await c.lock('waiting', WAITING, PR);
+        expect(await b.askConvert('waiting', EX, { flags: VALBLK, lvb: 'draft' })).to.equal(0);
+        await c.blockingAst('waiting');
+        await b.convert('down', CW, { flags: VALBLK, lvb: 'draft' });
         await getCluster().kill(a.number);
         await b.nodeDown(a.number);
         await c.nodeDown(a.number);
@@ -178,6 +193,18 @@ for (const kernel of KERNELS) {
       it('it is zeros and called valid where its master died and nobody else had it', async () => {
         expect(await c.lock('r2', SCENES[2], PR, VALBLK)).to.include({ ...VALID, lvb: '' });
         await c.unlock('r2');
+      });
+
+      it('it is as it was where a conversion that reads it had to wait', async () => {
+        await c.unlock('waiting');
+        expect(await b.lockAst('waiting')).to.include({ ...VALID, lvb: 'old' });
+        await b.unlock('waiting');
+      });
+
+      it('it is as it was where a conversion had gone down without writing it', async () => {
+        expect(await c.lock('r-down', DOWN, CR, VALBLK)).to.include({ ...VALID, lvb: 'old' });
+        await c.unlock('r-down');
+        await b.unlock('down');
       });
 
       it('it is zeros and called valid where nobody else had the resource', async () => {
