@@ -527,7 +527,7 @@ int Lockspace::DeadlockCancel(uint32_t index) {
   if (EndsByCancel(record) == 0) return 0;
   SubmitRequest* request = Reserve(index, record, Operation::kCancel);
   request->request.EncodeDeadlockCancel(request->cookie);
-  record->cancelling = true;
+  record->cancelling = record->breaking_deadlock = true;
   Commit();
   return 0;
 }
@@ -692,8 +692,15 @@ bool Lockspace::HandleCompletion(const Result& result, LockRecord* record, Event
   const bool granted = result.status == 0;
   const int mode_before =
       (result.sb_flags & DLM_SBF_DEMOTED) != 0 ? DLM_LOCK_NL : record->granted_mode;
-  record->cancel_lost = record->cancelling && result.status != kStatusCanceled;
-  record->cancelling = false;
+  int status = result.status;
+  if (record->cancelling && (status == kStatusCanceled || status == -EDEADLK)) {
+    // fs/dlm forgets what a cancel was for while a request is on its way to the master, and
+    // remembers it for the next one when the grant was faster.
+    status = record->breaking_deadlock ? -EDEADLK : kStatusCanceled;
+    record->cancelling = false;
+  }
+  record->cancel_lost = record->cancelling;
+  record->cancelling = record->breaking_deadlock = false;
   if (granted) {
     record->granted_mode = record->requested_mode;
     if ((result.sb_flags & DLM_SBF_ALTMODE) != 0) {
@@ -719,7 +726,7 @@ bool Lockspace::HandleCompletion(const Result& result, LockRecord* record, Event
 
   record->operation = Pending::kNone;
   record->completed_in_batch = batch_;
-  record->status_block.set_status(result.status);
+  record->status_block.set_status(status);
   record->status_block.set_flags(result.sb_flags);
   record->status_block.set_lock_id(result.lock_id);
   if (granted && result.lvb != nullptr && (record->request_flags & DLM_LKF_VALBLK) != 0 &&

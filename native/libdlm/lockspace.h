@@ -153,6 +153,8 @@ class Lockspace {
     bool unlocking : 1 = false;
     // A cancel of the operation has been asked for.
     bool cancelling : 1 = false;
+    // That cancel was to break a deadlock.
+    bool breaking_deadlock : 1 = false;
     // The last operation ended otherwise although a cancel of it was asked for, and the kernel may
     // still wait for the master's answer to that cancel.
     bool cancel_lost : 1 = false;
