@@ -15,6 +15,7 @@ for (const kernel of KERNELS) {
     before(() => keepDlmRunning(getCluster()));
 
     describeInGuest('lifetime on stack user', getNode, 'dist/test/guest/lifetime.spec.js');
+    describeInGuest('stack user at once', getNode, 'dist/test/guest/simultaneous.spec.js');
   });
 }
 
