@@ -8,6 +8,7 @@ import {
   DlmError,
   DlmLksb,
   type ClusterConnection,
+  type ClusterNotice,
   type LockMode,
   type StackGlue,
 } from '../index.js';
@@ -26,6 +27,8 @@ export type Command =
       recoveryData?: unknown;
     }
   | { do: 'disconnect'; on: string }
+  /** For stacks that have it: the cluster's members. */
+  | { do: 'members'; on: string }
   /** With `again`, in the lock status block that the lock of that name had before. */
   | {
       do: 'lock';
@@ -73,6 +76,7 @@ export type NodeEvent = { inside?: 'lock' | 'convert' | 'unlock' } & (
   | { event: 'blockingAst'; lock: string; level: number }
   | { event: 'unlockAst'; lock: string; error: number; of: 'unlock' | 'cancel' }
   | { event: 'nodeDown'; on: string; node: number; recoveryData: unknown }
+  | { event: 'notice'; on: string; notice: ClusterNotice; recoveryData: unknown }
 );
 
 /** A lock; what the lock and blocking ASTs are given. */
@@ -144,6 +148,10 @@ export class NodeAgent {
         this.#connections.delete(command.on);
         return glue.clusterDisconnect(connection);
       }
+      case 'members': {
+        const { glue, connection } = this.#connected(command.on);
+        return glue.clusterMembers(connection);
+      }
       case 'lock': {
         const { on, lock, mode, flags = 0, name, again = false } = command;
         const lksb = again ? this.#held(command).lksb : new DlmLksb();
@@ -197,6 +205,8 @@ export class NodeAgent {
       recoveryData,
       recoveryHandler: (node, data) =>
         this.#tell({ event: 'nodeDown', on, node, recoveryData: data }),
+      noticeHandler: (notice, data) =>
+        this.#tell({ event: 'notice', on, notice, recoveryData: data }),
     });
     this.#connections.set(on, { glue, connection });
     const { major, minor } = connection.version;

@@ -1,7 +1,7 @@
 /** A test's hold on one cluster node: commands out, events in, and waiting for what must come. */
 import assert from 'node:assert/strict';
 
-import { DLM_LKF, type LockMode } from '../index.js';
+import { DLM_LKF, type ClusterMember, type ClusterNotice, type LockMode } from '../index.js';
 import type { Command, Connected, LockState, NodeEvent, Reply } from './agent.js';
 
 /** How long a test waits for an event that must come, unless the driver is told otherwise. */
@@ -247,6 +247,33 @@ export class NodeDriver {
     );
   }
 
+  /** The next notice of that kind, of those that concern a node the one about `node`. */
+  notice(
+    kind: ClusterNotice['kind'],
+    { on = MAIN, node }: { on?: string; node?: number } = {},
+  ): Promise<EventOf<'notice'>> {
+    return this.#next(
+      (event): event is EventOf<'notice'> =>
+        event.event === 'notice' &&
+        event.on === on &&
+        event.notice.kind === kind &&
+        (node === undefined || ('node' in event.notice && event.notice.node === node)),
+      `notice ${kind}${node === undefined ? '' : ` of node ${node}`} on connection ${on}`,
+    );
+  }
+
+  /** The notices of a connection since the test began, in order. */
+  noticesOn(on = MAIN): ClusterNotice[] {
+    return this.history.flatMap((event) =>
+      event.event === 'notice' && event.on === on ? [event.notice] : [],
+    );
+  }
+
+  /** The cluster's members, from a stack that can tell. */
+  async members(on = MAIN): Promise<readonly ClusterMember[]> {
+    return (await this.command({ do: 'members', on })) as readonly ClusterMember[];
+  }
+
   /** The completions of a lock so far. */
   completionsOf(lock: string): NodeEvent[] {
     const id = this.#idOf(lock);
@@ -264,10 +291,12 @@ export class NodeDriver {
 
   /**
    * Throws when something came that must not: a completion or a death that nothing asked for, or an
-   * event from inside a call. Blocking ASTs may come whether or not somebody waits for them.
+   * event from inside a call. Blocking ASTs and notices may come whether or not somebody waits for them.
    */
   checkNothingElseCame(): void {
-    const extra = this.#unclaimed.filter(({ event }) => event !== 'blockingAst');
+    const extra = this.#unclaimed.filter(
+      ({ event }) => event !== 'blockingAst' && event !== 'notice',
+    );
     assert.deepEqual(extra, [], `events on node ${this.number} that nothing accounts for`);
     const early = this.history.filter(({ inside }) => inside !== undefined);
     assert.deepEqual(early, [], `events on node ${this.number} before the call had returned`);

@@ -1,17 +1,25 @@
 /**
  * A service on stack `user` that is in the state that its arguments name when it ends: `group state name`,
- * where its locks have that name and a number, and options of the plugin as JSON. Commands are lines, and so are the answers:
+ * where its locks have that name and a number, and options of the plugin as JSON. Commands are lines, and so
+ * are the answers:
  *
- *   go      get into the state, if the lockspace lets it                          -> "there"
+ *   go      get into the state, as far as the lockspace lets it                   -> "there"
  *   exit    process.exit
  *
- * The states: "idle", "held" and "pending" are connected when they start, and so say "ready PID" first;
- * "held" holds locks, "pending" has asked for some and for unlocks as well; "connecting" and
- * "disconnecting" are in these calls.
+ * Once its standard input has ended, only what it has open keeps it. The states:
+ *
+ *   idle, held      connected when it starts, with locks in the second
+ *   pending         has asked for locks and for unlocks
+ *   waiting         has done so in the turn in which the lockspace was stopped, by itself
+ *   connecting, disconnecting    in these calls; what they come to is a line, "ok" or an error's code, and
+ *                   after how many milliseconds
+ *
+ * It says "ready PID" when it can be told to go.
  */
+import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-import type { UserStackOptions } from '../../lib/index.js';
+import { DlmError, type UserStackOptions } from '../../lib/index.js';
 import { UserClient, type UserLock } from '../support/user-client.js';
 
 const CALLS = 20;
@@ -27,19 +35,36 @@ async function prepare(): Promise<void> {
   for (let i = 0; i < CALLS; i += 1) locks.push(await client.lock(`${name} ${i}`));
 }
 
+function askForAll(): void {
+  for (const lock of locks) {
+    void client.unlock(lock);
+    client.ask(`${name} more ${locks.indexOf(lock)}`);
+  }
+}
+
+async function tell(outcome: Promise<void>): Promise<void> {
+  const began = performance.now();
+  const said = await outcome.then(
+    () => 'ok',
+    (error: unknown) => (error instanceof DlmError ? error.code : String(error)),
+  );
+  console.log(`${said} ${Math.round(performance.now() - began)}`);
+}
+
 function go(): void {
   switch (state) {
     case 'pending':
-      for (const lock of locks) {
-        void client.unlock(lock);
-        client.ask(`${name} more ${locks.indexOf(lock)}`);
-      }
+      askForAll();
+      return;
+    case 'waiting':
+      writeFileSync(`/sys/kernel/dlm/${group}/control`, '0');
+      askForAll();
       return;
     case 'connecting':
-      void client.connect(group);
+      void tell(client.connect(group));
       return;
     case 'disconnecting':
-      void client.disconnect();
+      void tell(client.disconnect());
       return;
   }
 }
@@ -48,8 +73,8 @@ await prepare();
 console.log(`ready ${process.pid}`);
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'go') {
-    go();
     console.log('there');
+    go();
   }
   if (line === 'exit') process.exit(0);
 }

@@ -11,7 +11,13 @@ import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 
 import { DLM_LKF, DLM_LOCK } from '../../lib/index.js';
-import { kernelComplaints, markedProcessesGone, markOf } from '../support/guest-host.js';
+import {
+  keepers,
+  keepersGone,
+  kernelComplaints,
+  markedProcessesGone,
+  markOf,
+} from '../support/guest-host.js';
 import {
   countDescriptors,
   countThreads,
@@ -68,6 +74,7 @@ describe('a process that uses stack user', function () {
       it(`ends cleanly by ${title}: ${step}`, async () => {
         const resource = `${ending} ${step}`;
         const mark = `${process.pid}-${resource.replaceAll(' ', '-')}`;
+        const before = keepers();
         const barrier = await client.lock(`${resource} barrier`);
         const child = spawn(
           process.execPath,
@@ -91,6 +98,7 @@ describe('a process that uses stack user', function () {
           exitSignal: signal,
         });
         await markedProcessesGone(mark);
+        await keepersGone(before);
         await expectFree(client, resource, `${resource} beside`);
         await client.unlock(barrier);
         await expectFree(client, `${resource} barrier`);

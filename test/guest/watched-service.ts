@@ -1,6 +1,6 @@
 /**
  * A service that watches its own event loop, as a child of a test: it answers HTTP, runs timers, and by
- * its argument does nothing else ("idle"), uses stack `user` ("locks"), or stands still for 150 ms once in
+ * its argument does nothing else ("idle"), uses stack `user` ("locks"), or stands still for 400 ms once in
  * each round ("stalls"), so that the test can be seen to tell. Commands are lines:
  *
  *   prepare            with locks: connect, and hold 50 locks          -> "prepared NODE"
@@ -38,7 +38,7 @@ export interface ServiceReport {
 
 const CALLS = 50;
 const TICK_MS = 20;
-const STALL_MS = 150;
+const STALL_MS = 400;
 /** After so many answers the code that answers is compiled. */
 const WARM_ANSWERS = 100;
 

@@ -2,14 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Words with which a kernel says that it is broken, or holds somebody else to be. */
-const COMPLAINT =
-  /BUG:|WARNING:|Oops|general protection|Call Trace|refcount_t|hung_task|blocked for/;
+import { complaintsIn } from './kernel-log.js';
 
-/** The lines of the kernel's log that are complaints. */
+/** The complaints in the kernel's log. */
 export function kernelComplaints(): string[] {
-  const log = execFileSync('dmesg', { encoding: 'utf8', maxBuffer: 2 ** 26 });
-  return log.split('\n').filter((line) => COMPLAINT.test(line));
+  return complaintsIn(execFileSync('dmesg', { encoding: 'utf8', maxBuffer: 2 ** 26 }));
 }
 
 /** Environment that marks a process and all that it starts. */
@@ -30,6 +27,32 @@ export function markedProcesses(mark: string): string[] {
         return []; // it has ended meanwhile
       }
     });
+}
+
+/** The keepers of lockspaces on this node: whose, by their titles. */
+export function keepers(): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const isKeeper = readFileSync(`/proc/${pid}/comm`, 'latin1').startsWith('stackglue-keepe');
+        const title = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
+        return isKeeper ? [`${pid} ${title}`] : [];
+      } catch {
+        return []; // it has ended meanwhile
+      }
+    });
+}
+
+/** Resolves once the only keepers left are these. */
+export async function keepersGone(but: readonly string[], deadlineMs = 10_000): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
+  for (;;) {
+    const left = keepers().filter((keeper) => !but.includes(keeper));
+    if (left.length === 0) return;
+    if (performance.now() > deadline) throw new Error(`still there: ${left.join(', ')}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** Resolves once no process with that mark is left; what they hold open is then closed as well. */

@@ -1,6 +1,5 @@
 /** A connection to stack `user` whose events can be awaited, for specs and programs in a guest. */
 import {
-  createUserPlugin,
   DLM_LOCK,
   DlmLksb,
   StackGlue,
@@ -8,6 +7,7 @@ import {
   type LockMode,
   type UserStackOptions,
 } from '../../lib/index.js';
+import { createTestPlugin } from './user-plugin.js';
 
 /** A lock, and what becomes of its first request. */
 export interface UserLock {
@@ -31,7 +31,7 @@ export class UserClient {
   readonly #handlers = new Map<DlmLksb, Handlers>();
 
   constructor(options: UserStackOptions = {}) {
-    this.glue.register(createUserPlugin(options));
+    this.glue.register(createTestPlugin(options));
     this.glue.clusterStack = 'pcmk';
     this.glue.setLockingProtocol({
       maxVersion: { major: 1, minor: 0 },

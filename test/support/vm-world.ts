@@ -113,6 +113,11 @@ export class LineProcess {
     return this.line();
   }
 
+  /** There are no more lines for it. */
+  end(): void {
+    this.#process.stdin.end();
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#process.kill(signal);
   }

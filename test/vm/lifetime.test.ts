@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 
 import { describeInGuest } from '../../scripts/vm/guest-mocha.js';
+import { complaintsIn } from '../support/kernel-log.js';
 import { keepDlmRunning, KERNELS, LineProcess, useCluster } from '../support/vm-world.js';
 
 /** Locks of one process. */
@@ -14,6 +15,7 @@ for (const kernel of KERNELS) {
     before(() => keepDlmRunning(getCluster()));
 
     describeInGuest('lifetime on stack user', getNode, 'dist/test/guest/lifetime.spec.js');
+    describeInGuest('stack user at once', getNode, 'dist/test/guest/simultaneous.spec.js');
   });
 }
 
@@ -75,7 +77,7 @@ describe(`a process with ${MANY} locks that is killed`, function () {
     await next.exit;
     for (const node of getCluster().nodes) {
       const { stdout } = await node.exec('dmesg');
-      expect(stdout).not.to.match(/BUG:|WARNING:|Oops|Call Trace|hung_task/);
+      expect(complaintsIn(stdout)).to.deep.equal([]);
     }
   });
 });

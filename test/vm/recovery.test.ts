@@ -106,6 +106,7 @@ class Scene {
       await roundTrip(survivor);
       const deaths = deathsIn(survivor);
       expect(deaths, `deaths told to node ${survivor.number}`).to.have.members([...this.#victims]);
+      expect(leavesIn(survivor), `leaves told to node ${survivor.number}`).to.deep.equal([]);
       const lastDeath = survivor.history.findLastIndex(({ event }) => event === 'nodeDown');
       for (const name of this.#resources) {
         const [grant] = survivor.completionsOf(`waiter for ${name}`) as [NodeEvent];
@@ -129,6 +130,11 @@ class Scene {
 /** The nodes whose deaths were told since the test began. */
 function deathsIn(agent: NodeDriver): number[] {
   return agent.history.flatMap((event) => (event.event === 'nodeDown' ? [event.node] : []));
+}
+
+/** The nodes that the main connection was told to have left. */
+function leavesIn(agent: NodeDriver): number[] {
+  return agent.noticesOn().flatMap((notice) => (notice.kind === 'memberLeft' ? [notice.node] : []));
 }
 
 /** When this has come back, all that was to be told before has been told. */
@@ -164,7 +170,12 @@ for (const kernel of KERNELS) {
       for (const id of OTHERS) await untilLeft(getCluster(), id, group, 5);
       for (const id of OTHERS) {
         const agent = agents.get(id)!;
+        expect(await agent.notice('memberLeft')).to.deep.include({
+          notice: { kind: 'memberLeft', node: 5, locks: 'valid' },
+          recoveryData: group,
+        });
         await roundTrip(agent);
+        expect(leavesIn(agent), `leaves told to node ${id}`).to.deep.equal([5]);
         expect(deathsIn(agent), `deaths told to node ${id}`).to.deep.equal([]);
         agent.checkNothingElseCame();
         await agent.disconnect();
@@ -180,6 +191,45 @@ for (const kernel of KERNELS) {
         await agents.get(5)!.disconnect();
         await getCluster().node(5).exec('dlm_tool leave releases');
       }));
+
+    it('are not what it is when a process disconnects beside another on its node', async () => {
+      const scene = new Scene('beside', agents);
+      await getCluster().node(5).exec('dlm_tool join beside');
+      await scene.set();
+      await agents.get(5)!.disconnect();
+      for (const id of OTHERS) {
+        await roundTrip(agents.get(id)!);
+        expect([deathsIn(agents.get(id)!), leavesIn(agents.get(id)!)]).to.deep.equal([[], []]);
+      }
+      await getCluster().node(5).exec('dlm_tool leave beside');
+      for (const id of OTHERS) {
+        await agents.get(id)!.notice('memberLeft', { node: 5 });
+        await agents.get(id)!.disconnect();
+      }
+    });
+
+    it('change the members, which have numbers, names and addresses', async () => {
+      const scene = new Scene('members', agents);
+      const members = (ids: readonly number[]) =>
+        ids.map((node) => ({ node, name: `n${node}`, addresses: [`10.77.0.${node}`] }));
+      await scene.set();
+      for (const agent of agents.values()) {
+        await roundTrip(agent);
+        expect(await agent.members()).to.deep.equal(members([1, 2, 3, 4, 5]));
+      }
+      await agents.get(5)!.disconnect();
+      for (const id of OTHERS) {
+        await agents.get(id)!.notice('memberLeft', { node: 5 });
+        expect(await agents.get(id)!.members()).to.deep.equal(members(OTHERS));
+      }
+      for (const id of OTHERS) agents.get(id)!.begin('members again');
+      await agents.get(5)!.connect('pcmk', 'members');
+      for (const id of OTHERS) {
+        expect((await agents.get(id)!.notice('memberJoined')).notice).to.deep.include({ node: 5 });
+        expect(await agents.get(id)!.members()).to.deep.equal(members([1, 2, 3, 4, 5]));
+      }
+      for (const agent of agents.values()) await agent.disconnect();
+    });
 
     it('are told once, before any grant that they make', async () => {
       const scene = new Scene('first', agents);

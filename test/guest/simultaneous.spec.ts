@@ -1,0 +1,105 @@
+/**
+ * Connections to stack `user` that come and go at the same time, in one process and in several: they do
+ * not get into each other's way, and nothing of theirs gets into children that are started meanwhile.
+ */
+import { expect } from 'chai';
+import { exec, execFile, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+import { keepers, keepersGone, kernelComplaints } from '../support/guest-host.js';
+import { UserClient } from '../support/user-client.js';
+
+/** What no child may inherit: the devices of the DLM, and watches of its members. */
+const OURS = /dlm|inotify/;
+
+function programPath(name: string): string {
+  return fileURLToPath(new URL(`${name}.js`, import.meta.url));
+}
+
+/** The kernel's list of devices is whole: each line is a number and a name. */
+function checkDevices(): void {
+  const lines = readFileSync('/proc/misc', 'utf8').trimEnd().split('\n');
+  expect(lines.filter((line) => !/^ *\d+ \S+$/.test(line))).to.deep.equal([]);
+}
+
+describe('connections to one lockspace that are made at the same moment', function () {
+  this.timeout(120_000);
+
+  it('all get in when they are of one process', async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const clients = Array.from({ length: 3 }, () => new UserClient());
+      await Promise.all(clients.map((client) => client.connect(`once-${round % 2}`)));
+      await Promise.all(clients.map((client, i) => client.lock(`own ${i}`)));
+      await Promise.all(clients.map((client) => client.disconnect()));
+    }
+    checkDevices();
+    expect(kernelComplaints()).to.deep.equal([]);
+  });
+
+  it('all get in when they are of several processes', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const children = Array.from({ length: 4 }, (_, i) =>
+        spawn(process.execPath, [programPath('lock-user'), 'several', `own ${i}`, 'close'], {
+          stdio: ['ignore', 'ignore', 'inherit'],
+        }),
+      );
+      const ends = await Promise.all(children.map((child) => once(child, 'exit')));
+      expect(ends).to.deep.equal(children.map(() => [0, null]));
+    }
+    checkDevices();
+    expect(kernelComplaints()).to.deep.equal([]);
+  });
+});
+
+describe('connections that come and go', function () {
+  this.timeout(240_000);
+
+  /** Connects and disconnects to three lockspaces for as long as `work` takes; how often. */
+  async function whileConnecting(work: () => Promise<void>): Promise<number> {
+    let isOver = false;
+    let rounds = 0;
+    const comeAndGo = async (group: string): Promise<void> => {
+      while (!isOver) {
+        const client = new UserClient();
+        await client.connect(group);
+        await client.unlock(await client.lock('r'));
+        await client.disconnect();
+        rounds += 1;
+      }
+    };
+    const coming = ['coming', 'going', 'staying'].map(comeAndGo);
+    try {
+      await Promise.race([work(), Promise.all(coming)]);
+    } finally {
+      isOver = true;
+    }
+    await Promise.all(coming);
+    return rounds;
+  }
+
+  it('leave nothing of theirs to children that are started meanwhile', async () => {
+    const before = keepers();
+    const rounds = await whileConnecting(async () => {
+      for (let i = 0; i < 150; i += 1) {
+        const { stdout } = await (i % 3 === 0
+          ? promisify(exec)('exec ls -l /proc/self/fd')
+          : promisify(execFile)('ls', ['-l', '/proc/self/fd']));
+        expect(stdout).to.include(' 0 -> ').and.not.to.match(OURS);
+      }
+      for (let i = 0; i < 2; i += 1) {
+        const child = fork(programPath('sharing-child'));
+        const [files] = (await once(child, 'message')) as [string[]];
+        expect(files.filter((file) => OURS.test(file))).to.deep.equal([]);
+        await once(child, 'exit');
+      }
+    });
+    console.log(`      ${rounds} connections came and went`);
+    expect(rounds).to.be.above(20);
+    await keepersGone(before);
+    checkDevices();
+    expect(kernelComplaints()).to.deep.equal([]);
+  });
+});
