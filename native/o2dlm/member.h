@@ -53,6 +53,7 @@ class MemberImpl final : public Member, public ListNode {
 
   const std::shared_ptr<ClusterImpl> cluster_;
   const std::shared_ptr<Notifier> notifier_;
+  const bool has_sink_;
   const int node_;
   std::atomic<bool> dead_{false};
   Domain* domain_ = nullptr;
