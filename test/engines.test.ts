@@ -18,7 +18,7 @@ interface Builder {
   build(): Promise<string[]>;
   buildFuzzers(): Promise<string[]>;
   programPath(suite: string, sanitizer: Sanitizer): string;
-  programsOf(suite: string): { sanitizer: Sanitizer; wanted(file: string): boolean }[];
+  programsOf(suite: string): { sanitizer: Sanitizer; wanted: (file: string) => boolean }[];
   readonly suites: readonly string[];
 }
 

@@ -14,7 +14,7 @@
 
 #include "event_queue.h"
 #include "lock.h"
-#include "notifier.h"
+#include "util/notifier.h"
 
 namespace stackglue::o2dlm {
 

@@ -20,7 +20,8 @@ const LIB_LAYERS = [
 ];
 /** What a folder of native/ must not include. */
 const FORBIDDEN_INCLUDES = {
-  'native/o2dlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding)\//,
+  'native/o2dlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|fsdlm|simulator)\//,
+  'native/fsdlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|o2dlm|simulator)\//,
   'native/libdlm': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|binding)\//,
 };
 const STACK_FILES = ['index.ts', 'flags.ts', 'status.ts', 'operations.ts'];
