@@ -88,6 +88,7 @@ void Resource::Count(const Lock& lock, uint32_t count) {
     case Lock::Queue::kConverting:
       CountHeld(lock.grmode, count);
       contention_->converting_to[lock.rqmode] += count;
+      contention_->converting_from[lock.grmode] += count;
       if (IsUnordered(lock)) contention_->unordered_conversions += count;
       break;
     case Lock::Queue::kWaiting:
@@ -319,6 +320,27 @@ void Resource::GrantWaiting(Blocked* blocked, CallbackSink* sink) {
   }
 }
 
+uint32_t Resource::GrantedInTheWayOf(int mode, bool and_pr) const {
+  uint32_t count = 0;
+  for (int held = kModeCr; held <= kModeEx; ++held) {
+    if (Compatible(held, mode) && !(and_pr && held == kModePr)) continue;
+    count += held <= kModePr ? held_[held - kModeCr] : held_alone_[held - kModePw];
+    if (contention_ != nullptr) count -= contention_->converting_from[held];
+  }
+  return count;
+}
+
+template <class F>
+void Resource::ForGrantedInTheWayOf(int mode, bool and_pr, F&& visit) {
+  uint32_t left = GrantedInTheWayOf(mode, and_pr);
+  for (QueueLink* at = granted_.front(); left > 0; at = granted_.Next(at)) {
+    Lock& lock = ToLock(*at);
+    if (Compatible(lock.grmode, mode) && !(and_pr && lock.grmode == kModePr)) continue;
+    visit(lock);
+    --left;
+  }
+}
+
 void Resource::GrantPending(bool recover, CallbackSink* sink) {
   if (contention_ == nullptr) return;
   Blocked blocked;
@@ -329,12 +351,12 @@ void Resource::GrantPending(bool recover, CallbackSink* sink) {
 
   const bool told = contention_->told >= blocked.high;
   if (told && (!blocked.cw || blocked.high == kModeEx)) return;
-  ForEach(Lock::Queue::kGranted, [&](Lock& lock) {
+  ForGrantedInTheWayOf(blocked.high, blocked.cw, [&](Lock& lock) {
     // lock_requires_bast(): CW is in the way of PR though it is the lower one.
     const bool bars_cw = blocked.cw && lock.grmode == kModePr;
     if (bars_cw) {
       if (lock.highbast >= kModeEx) return;
-    } else if (lock.highbast >= blocked.high || Compatible(lock.grmode, blocked.high)) {
+    } else if (lock.highbast >= blocked.high) {
       return;
     }
     sink->QueueBast(&lock, bars_cw && blocked.high == kModePr ? kModeCw : blocked.high);
@@ -345,19 +367,21 @@ void Resource::GrantPending(bool recover, CallbackSink* sink) {
 
 // --- Blocking ASTs ------------------------------------------------------------------------------
 
-void Resource::TellQueue(Lock::Queue queue, const Lock& waiter, CallbackSink* sink) {
-  ForEach(queue, [&waiter, sink](Lock& lock) {
-    if (&lock == &waiter || !RequiresBast(lock, waiter.rqmode)) return;
-    sink->QueueBast(&lock, waiter.rqmode);
-    lock.highbast = waiter.rqmode;
-  });
+void Resource::Tell(Lock* lock, const Lock& waiter, CallbackSink* sink) {
+  if (lock == &waiter || !RequiresBast(*lock, waiter.rqmode)) return;
+  sink->QueueBast(lock, waiter.rqmode);
+  lock->highbast = waiter.rqmode;
+}
+
+void Resource::TellConverting(const Lock& waiter, CallbackSink* sink) {
+  ForEach(Lock::Queue::kConverting, [&](Lock& lock) { Tell(&lock, waiter, sink); });
 }
 
 void Resource::TellGranted(const Lock& waiter, CallbackSink* sink) {
   const int mode = waiter.rqmode;
   const bool inverted = mode == kModeCw || mode == kModePr;
   if (!inverted && contention_ != nullptr && contention_->told >= mode) return;
-  TellQueue(Lock::Queue::kGranted, waiter, sink);
+  ForGrantedInTheWayOf(mode, false, [&waiter, sink](Lock& lock) { Tell(&lock, waiter, sink); });
   if (contention_ == nullptr) return;
   if (waiter.queue != Lock::Queue::kGranted) {
     contention_->told = static_cast<int8_t>(mode);
@@ -385,7 +409,7 @@ bool Resource::Request(Lock* lock, CallbackSink* sink) {
   sink->QueueCast(lock, -EAGAIN);
   if ((lock->exflags & kLkfNoQueueBast) != 0) {
     TellGranted(*lock, sink);
-    TellQueue(Lock::Queue::kConverting, *lock, sink);
+    TellConverting(*lock, sink);
   }
   return true;
 }
@@ -428,7 +452,7 @@ bool Resource::Convert(Lock* lock, CallbackSink* sink) {
   sink->QueueCast(lock, -EAGAIN);
   if ((lock->exflags & kLkfNoQueueBast) != 0) {
     TellGranted(*lock, sink);
-    TellQueue(Lock::Queue::kConverting, *lock, sink);
+    TellConverting(*lock, sink);
   }
   return true;
 }

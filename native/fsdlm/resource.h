@@ -106,6 +106,7 @@ class Resource {
     Ring<QueueLink> converting;
     Ring<QueueLink> waiting;
     uint32_t converting_to[kModeCount] = {};
+    uint32_t converting_from[kModeCount] = {};
     uint32_t waiting_for[kModeCount] = {};
     // Converting locks that may be granted out of turn, or stand in each other's way: the whole
     // queue is looked at as long as there are any.
@@ -155,9 +156,15 @@ class Resource {
   void GrantConversions(bool recover, Blocked* blocked, CallbackSink* sink);
   bool GrantConversionsOnce(bool recover, Blocked* blocked, bool* demoted, CallbackSink* sink);
   void GrantWaiting(Blocked* blocked, CallbackSink* sink);
+  // How many granted locks do not go with `mode`; `and_pr`: PR counts whatever `mode` is.
+  uint32_t GrantedInTheWayOf(int mode, bool and_pr) const;
+  // Calls `visit(Lock&)` for those, the head first, and looks no further than the last one.
+  template <class F>
+  void ForGrantedInTheWayOf(int mode, bool and_pr, F&& visit);
   // send_blocking_asts()
   void TellGranted(const Lock& waiter, CallbackSink* sink);
-  void TellQueue(Lock::Queue queue, const Lock& waiter, CallbackSink* sink);
+  void TellConverting(const Lock& waiter, CallbackSink* sink);
+  static void Tell(Lock* lock, const Lock& waiter, CallbackSink* sink);
   // revert_lock()
   void Revert(Lock* lock);
 

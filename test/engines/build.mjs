@@ -36,10 +36,7 @@ const engines = { o2dlm: ['o2dlm'], fsdlm: ['fsdlm'], simulator: ['simulator', '
 const threaded = ['o2dlm', 'fsdlm'];
 
 const clang = process.env.CLANGXX ?? 'clang++';
-const toolchain = {
-  compiler: process.env.CXX ?? 'g++',
-  package: 'g++',
-};
+const gcc = process.env.CXX ?? 'g++';
 
 /** Where a suite's program for a sanitizer is, once it is built. */
 export const programPath = (suite, sanitizer) => join(outDir, `${suite}-${sanitizer}`, 'tests');
@@ -70,7 +67,7 @@ async function probe(compiler, args, source) {
 export async function missingTool() {
   const program = 'int main() { return 0; }\n';
   const probes = [
-    [['-fsyntax-only'], `${toolchain.compiler} (apt-get install ${toolchain.package})`],
+    [['-fsyntax-only'], `${gcc} (apt-get install g++)`],
     [
       ['-std=c++20', '-fsyntax-only', '-include', 'doctest/doctest.h'],
       'doctest (apt-get install doctest-dev)',
@@ -79,7 +76,7 @@ export async function missingTool() {
     [['-fsanitize=thread', '-o', '/dev/null'], 'the thread sanitizer runtime'],
   ];
   for (const [args, what] of probes) {
-    if (!(await probe(toolchain.compiler, args, program))) return what;
+    if (!(await probe(gcc, args, program))) return what;
   }
   return undefined;
 }
@@ -162,7 +159,7 @@ export async function build(only = suites) {
     for (const { sanitizer, wanted } of programsOf(suite)) {
       programs.push({
         path: programPath(suite, sanitizer),
-        compiler: toolchain.compiler,
+        compiler: gcc,
         compile: ['-O1', ...sanitizers[sanitizer], ...includesOf(suite)],
         link: sanitizers[sanitizer],
         files: [
@@ -186,7 +183,7 @@ export async function buildBenches() {
         const engine = name.slice(0, name.indexOf('_'));
         return {
           path: join(outDir, name),
-          compiler: toolchain.compiler,
+          compiler: gcc,
           compile: ['-O2', ...includesOf(engine)],
           link: [],
           files: [...(await engineSources([engine])), file],
