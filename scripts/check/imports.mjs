@@ -22,6 +22,7 @@ const LIB_LAYERS = [
 const FORBIDDEN_INCLUDES = {
   'native/o2dlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|fsdlm|simulator)\//,
   'native/fsdlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|o2dlm|simulator)\//,
+  'native/simulator': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding)\//,
   'native/libdlm': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|binding)\//,
 };
 const STACK_FILES = ['index.ts', 'flags.ts', 'status.ts', 'operations.ts'];
