@@ -36,6 +36,10 @@ const TASKS = {
     vm: true,
     packages: {
       'clang-format': 'clang-format',
+      // For the fuzzers of the engines.
+      'clang++': 'clang',
+      '/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a':
+        'libclang-rt-14-dev',
       '/usr/include/libdlm.h': 'libdlm-dev',
       '/usr/include/doctest/doctest.h': 'doctest-dev',
     },

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <new>
 #include <utility>
+#include <vector>
 
 namespace stackglue::o2dlm {
 namespace {
@@ -109,11 +110,17 @@ int ClusterImpl::KillNode(int node) {
   const Section section(this);
   // First everything that can fail.
   List<EventNode> notices;
+  std::vector<Resource*> contended;
   bool found = false;
   bool failed = false;
   for (const auto& [name, domain] : domains_) {
     if (!domain->HasNode(node)) continue;
     found = true;
+    try {
+      contended.reserve(domain->CountContended());
+    } catch (const std::bad_alloc&) {
+      failed = true;
+    }
     for (const MemberImpl* member : domain->members()) {
       if (member->node() == node) continue;
       auto* notice = new (std::nothrow) OwnedEvent;
@@ -133,7 +140,7 @@ int ClusterImpl::KillNode(int node) {
 
   for (auto at = domains_.begin(); at != domains_.end();) {
     Domain* domain = at->second.get();
-    if (domain->HasNode(node)) domain->RecoverFrom(node, &notices);
+    if (domain->HasNode(node)) domain->RecoverFrom(node, &notices, &contended);
     at = domain->members().empty() ? domains_.erase(at) : std::next(at);
   }
   return found ? 0 : -ENOENT;
@@ -145,6 +152,10 @@ const Domain* ClusterImpl::FindDomain(std::string_view name) const {
 }
 
 void ClusterImpl::UnlockAndWake() noexcept {
+  if (to_wake_.empty()) {
+    mutex_.unlock();
+    return;
+  }
   bool more = true;
   while (more) {
     // Copies, because a member may go away as soon as the mutex is free.

@@ -53,7 +53,16 @@ void Domain::RemoveMember(MemberImpl* member) {
   }
 }
 
-void Domain::RecoverFrom(int dead_node, List<EventNode>* notices) {
+size_t Domain::CountContended() const {
+  size_t count = 0;
+  ForEachResource([&count](const Resource& resource) {
+    if (resource.has_waiters()) ++count;
+  });
+  return count;
+}
+
+void Domain::RecoverFrom(int dead_node, List<EventNode>* notices,
+                         std::vector<Resource*>* contended) {
   int new_master = kMaxNodes;
   for (MemberImpl* member : members_) {
     if (member->node() == dead_node) {
@@ -78,8 +87,15 @@ void Domain::RecoverFrom(int dead_node, List<EventNode>* notices) {
                                 [](const MemberImpl* member) { return member->dead(); }),
                  members_.end());
 
-  // The kernel marks every resource dirty, not only those that the dead node used.
-  resources_.ForEachSafe([this](Resource* resource) { resource->Shuffle(this); });
+  // The kernel marks every resource dirty, not only those that the dead node used. In the order of
+  // their names, so that the same calls always lead to the same events.
+  contended->clear();
+  resources_.ForEachSafe([contended](Resource* resource) {
+    if (resource->has_waiters()) contended->push_back(resource);
+  });
+  std::sort(contended->begin(), contended->end(),
+            [](const Resource* a, const Resource* b) { return a->name() < b->name(); });
+  for (Resource* resource : *contended) resource->Shuffle(this);
   FlushBasts();
 }
 
@@ -140,13 +156,11 @@ Status Domain::Convert(Lock* lock, int mode, uint32_t flags, const uint8_t* bloc
   }
 
   if (in_place) {
-    lock->mode = static_cast<int8_t>(mode);
     if (mode == kModeNl) lock->has_block = false;
-    resource->MoveTo(Lock::Queue::kGranted, lock);
+    resource->Grant(lock, mode);
     QueueAst(lock);
   } else {
-    lock->convert_mode = static_cast<int8_t>(mode);
-    resource->MoveTo(Lock::Queue::kConverting, lock);
+    resource->StartConverting(lock, mode);
   }
   RunThread(resource);
   return Status::kNormal;
@@ -184,9 +198,8 @@ Status Domain::Cancel(Lock* lock) {
     answer->value = static_cast<int32_t>(Status::kCancelGrant);
   } else {
     answer->value = static_cast<int32_t>(Status::kNormal);
-    lock->convert_mode = kModeInvalid;
     lock->get_lvb = false;
-    resource->MoveTo(Lock::Queue::kGranted, lock);
+    resource->StopConverting(lock);
   }
   lock->member->PostEvent(answer);
   RunThread(resource);
@@ -201,7 +214,6 @@ void Domain::QueueAst(Lock* lock) {
   }
   AstLink* ast = lock->ast();
   ast->kind = Event::Kind::kLockAst;
-  ast->status = Status::kNormal;
   lock->member->PostEvent(ast);
   // ASTs are flushed before BASTs: what is still in the way after the grant must be heard after it.
   if (lock->bast_pending()) lock->member->PostEvent(lock->bast());
@@ -228,7 +240,6 @@ void Domain::EndLock(Lock* lock) {
   lock->resource->MoveTo(Lock::Queue::kNone, lock);
   AstLink* ast = lock->ast();
   ast->kind = Event::Kind::kUnlockAst;
-  ast->status = Status::kNormal;
   lock->member->PostEvent(ast);
 }
 

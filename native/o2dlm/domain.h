@@ -46,8 +46,11 @@ class Domain {
   void RemoveMember(MemberImpl* member);
 
   // dlm/dlmrecovery.c:dlm_hb_node_down_cb() and the recovery that follows. `notices` holds one
-  // kEviction for each surviving member. The dead members are no longer in the domain afterwards.
-  void RecoverFrom(int dead_node, List<EventNode>* notices);
+  // kEviction for each surviving member; `contended` has room for CountContended() resources. The
+  // dead members are no longer in the domain afterwards.
+  void RecoverFrom(int dead_node, List<EventNode>* notices, std::vector<Resource*>* contended);
+  // How many resources have locks that wait.
+  size_t CountContended() const;
 
   // dlm/dlmlock.c:dlmlock() past its checks of parameters, without LKM_CONVERT.
   [[nodiscard]] Status CreateLock(MemberImpl* member, int mode, uint32_t flags,

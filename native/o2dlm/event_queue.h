@@ -10,8 +10,8 @@
 #ifndef STACKGLUE_NATIVE_O2DLM_EVENT_QUEUE_H_
 #define STACKGLUE_NATIVE_O2DLM_EVENT_QUEUE_H_
 
-#include "intrusive_list.h"
 #include "o2dlm.h"
+#include "util/intrusive_list.h"
 
 namespace stackglue::o2dlm {
 
@@ -26,11 +26,11 @@ struct EventNode : ListNode {
 
   const Source source;
   Event::Kind kind = Event::Kind::kLockAst;
-  Status status = Status::kNormal;
 };
 
 // struct dlm_lock.ast_list: the lock AST, or the last unlock AST, that a lock owes. Never both: an
-// unlock is refused while a lock AST is pending (dlm/dlmunlock.c:dlmunlock_common()).
+// unlock is refused while a lock AST is pending (dlm/dlmunlock.c:dlmunlock_common()). The status is
+// kNormal in both.
 struct AstLink : EventNode {
   AstLink() : EventNode(Source::kAst) {}
 };

@@ -14,8 +14,8 @@
 #define STACKGLUE_NATIVE_O2DLM_LOCK_H_
 
 #include "event_queue.h"
-#include "intrusive_hash.h"
 #include "o2dlm.h"
+#include "util/intrusive_hash.h"
 
 namespace stackglue::o2dlm {
 
@@ -30,7 +30,7 @@ struct Lock : QueueLink, AstLink, BastLink {
   enum class Queue : uint8_t { kNone, kGranted, kConverting, kBlocked };
 
   Lock(MemberImpl* owner, LockId lock_id, uint64_t cookie, int lock_mode)
-      : member(owner), id(lock_id), astarg(cookie), mode(static_cast<int8_t>(lock_mode)) {}
+      : mode(static_cast<int8_t>(lock_mode)), member(owner), id(lock_id), astarg(cookie) {}
 
   QueueLink* queue_link() { return this; }
   AstLink* ast() { return this; }
@@ -42,23 +42,25 @@ struct Lock : QueueLink, AstLink, BastLink {
   bool ast_pending() const { return ast()->linked() && ast()->kind == Event::Kind::kLockAst; }
   bool bast_pending() const { return bast()->linked(); }
 
-  Lock* hash_next = nullptr;
-  MemberImpl* const member;
-  Resource* resource = nullptr;
-  const LockId id;
-  const uint64_t astarg;
+  // The small fields come first: they fit in the tail of the last base.
   int8_t mode;  // dlm_migratable_lock.type: the mode granted, or asked for while blocked
   int8_t convert_mode = kModeInvalid;
   int8_t highest_blocked = kModeInvalid;
   Queue queue = Queue::kNone;
   // DLM_LKSB_GET_LVB: the pending request's AST brings the value block.
-  bool get_lvb = false;
+  bool get_lvb : 1 = false;
   // The lock status block holds what the resource's value block holds, for all the engine knows.
   // This is what a value block is rebuilt from when its master is lost.
-  bool has_block = false;
+  bool has_block : 1 = false;
+
+  Lock* hash_next = nullptr;
+  MemberImpl* const member;
+  Resource* resource = nullptr;
+  const LockId id;
+  const uint64_t astarg;
 };
 
-static_assert(sizeof(Lock) <= 112, "an idle lock must stay small");
+static_assert(sizeof(Lock) <= 104, "an idle lock must stay small");
 
 struct LockTraits {
   using Key = LockId;

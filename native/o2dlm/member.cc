@@ -20,7 +20,10 @@ constexpr std::string_view kRecoveryLockName = "$RECOVERY";
 }  // namespace
 
 MemberImpl::MemberImpl(std::shared_ptr<ClusterImpl> cluster, int node, EventSink* sink)
-    : cluster_(std::move(cluster)), notifier_(std::make_shared<Notifier>(sink)), node_(node) {}
+    : cluster_(std::move(cluster)),
+      notifier_(std::make_shared<Notifier>(sink)),
+      has_sink_(sink != nullptr),
+      node_(node) {}
 
 MemberImpl::~MemberImpl() {
   cluster_->Leave(this);
@@ -102,7 +105,7 @@ void MemberImpl::Deliver(EventNode* node, Event* out) {
   }
 
   auto* lock = static_cast<o2dlm::Lock*>(static_cast<AstLink*>(node));
-  out->value = static_cast<int32_t>(node->status);
+  out->value = static_cast<int32_t>(Status::kNormal);
   out->astarg = lock->astarg;
   if (node->kind == Event::Kind::kUnlockAst) {
     out->final = true;
@@ -123,7 +126,7 @@ void MemberImpl::Deliver(EventNode* node, Event* out) {
 void MemberImpl::PostEvent(EventNode* event) {
   const bool was_empty = events_.empty();
   events_.Append(event);
-  if (was_empty) cluster_->Wake(this);
+  if (was_empty && has_sink_) cluster_->Wake(this);
 }
 
 void MemberImpl::DropEvents() {

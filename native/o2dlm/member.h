@@ -14,7 +14,7 @@
 
 #include "event_queue.h"
 #include "lock.h"
-#include "notifier.h"
+#include "util/notifier.h"
 
 namespace stackglue::o2dlm {
 
@@ -53,6 +53,7 @@ class MemberImpl final : public Member, public ListNode {
 
   const std::shared_ptr<ClusterImpl> cluster_;
   const std::shared_ptr<Notifier> notifier_;
+  const bool has_sink_;
   const int node_;
   std::atomic<bool> dead_{false};
   Domain* domain_ = nullptr;

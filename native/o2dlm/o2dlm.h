@@ -24,6 +24,8 @@
 #include <memory>
 #include <string_view>
 
+#include "util/event_sink.h"
+
 namespace stackglue::o2dlm {
 
 // enum dlm_status of fs/ocfs2/dlm/dlmapi.h, same numbers.
@@ -137,15 +139,7 @@ struct Event {
   ValueBlock lvb{};
 };
 
-class EventSink {
- public:
-  virtual ~EventSink() = default;
-  // A member's queue went from empty to non-empty. On the thread of whichever call caused it, never
-  // with the cluster's mutex held, and never again once the Member's destructor returned. A call
-  // may come late, when the events were already taken. Must not call back into the engine: the
-  // destructor of the Member waits for it.
-  virtual void OnEventsPending() noexcept = 0;
-};
+using EventSink = stackglue::EventSink;
 
 class Member;
 

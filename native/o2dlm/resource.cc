@@ -1,9 +1,7 @@
 // One lock resource: queues, grant rules, value block. See resource.h.
 #include "resource.h"
 
-#include <algorithm>
 #include <cstring>
-#include <random>
 
 #include "domain.h"
 #include "member.h"
@@ -16,37 +14,7 @@ const Lock& ToLock(const QueueLink& link) { return static_cast<const Lock&>(link
 
 bool HoldsValue(const Lock& lock) { return lock.mode == kModePr || lock.mode == kModeEx; }
 
-uint64_t ProcessSeed() noexcept {
-  try {
-    std::random_device device;
-    return (static_cast<uint64_t>(device()) << 32) ^ device();
-  } catch (...) {
-    static const char anchor = 0;
-    return reinterpret_cast<uintptr_t>(&anchor);  // the loader's randomness, better than none
-  }
-}
-
-// Multiplies and folds the product.
-uint64_t Mix(uint64_t a, uint64_t b) {
-  __extension__ using Wide = unsigned __int128;
-  const Wide product = static_cast<Wide>(a) * b;
-  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-}
-
 }  // namespace
-
-uint64_t ResourceTraits::Hash(std::string_view name) {
-  static const uint64_t seed = ProcessSeed();
-  uint64_t hash = seed ^ (name.size() * 0x9e3779b97f4a7c15u);
-  while (!name.empty()) {
-    uint64_t word = 0;
-    const size_t taken = std::min(name.size(), sizeof word);
-    std::memcpy(&word, name.data(), taken);
-    name.remove_prefix(taken);
-    hash = Mix(hash ^ word ^ 0xa0761d6478bd642fu, seed ^ 0xe7037ed1a0b428dbu);
-  }
-  return Mix(hash, 0x8ebc6af09c88c6e3u);
-}
 
 Resource::Resource(std::string_view name, int master)
     : master_(static_cast<uint8_t>(master)), name_length_(static_cast<uint8_t>(name.size())) {
@@ -63,60 +31,70 @@ bool Resource::Detach(Lock* lock) {
   return --attached_ == 0;
 }
 
-const List<QueueLink>* Resource::QueueList(Lock::Queue queue) const {
-  switch (queue) {
-    case Lock::Queue::kGranted:
-      return &granted_;
-    case Lock::Queue::kConverting:
-      return &converting_;
-    case Lock::Queue::kBlocked:
-      return &blocked_;
-    case Lock::Queue::kNone:
-      break;
-  }
-  return nullptr;
+void Resource::Count(const Lock& lock, int count) {
+  if (lock.queue == Lock::Queue::kGranted) granted_count_.Add(lock.mode, count);
+  if (lock.queue != Lock::Queue::kConverting) return;
+  converting_count_.Add(lock.mode, count);
+  (lock.convert_mode == kModePr ? wanting_pr_ : wanting_ex_) += static_cast<uint32_t>(count);
 }
 
 void Resource::MoveTo(Lock::Queue queue, Lock* lock) {
-  lock->queue = queue;
-  if (queue == Lock::Queue::kNone) {
-    lock->queue_link()->Unlink();
-    return;
+  if (lock->queue != Lock::Queue::kNone) {
+    Count(*lock, -1);
+    MutableRingOf(lock->queue)->Remove(lock->queue_link());
   }
-  const_cast<List<QueueLink>*>(QueueList(queue))->PushBack(lock->queue_link());
+  lock->queue = queue;
+  if (queue == Lock::Queue::kNone) return;
+  MutableRingOf(queue)->PushBack(lock->queue_link());
+  Count(*lock, 1);
+}
+
+void Resource::Grant(Lock* lock, int mode) {
+  MoveTo(Lock::Queue::kNone, lock);
+  lock->mode = static_cast<int8_t>(mode);
+  lock->convert_mode = kModeInvalid;
+  MoveTo(Lock::Queue::kGranted, lock);
+}
+
+void Resource::StartConverting(Lock* lock, int mode) {
+  MoveTo(Lock::Queue::kNone, lock);
+  lock->convert_mode = static_cast<int8_t>(mode);
+  MoveTo(Lock::Queue::kConverting, lock);
 }
 
 bool Resource::CanGrantNew(int mode) const {
-  for (const QueueLink& link : granted_) {
-    if (!Compatible(ToLock(link).mode, mode)) return false;
-  }
-  for (const QueueLink& link : converting_) {
-    if (!Compatible(ToLock(link).mode, mode)) return false;
-    if (!Compatible(ToLock(link).convert_mode, mode)) return false;
-  }
-  return true;
+  if (granted_count_.InTheWayOf(mode) + converting_count_.InTheWayOf(mode) > 0) return false;
+  if (mode == kModeNl) return true;
+  return wanting_ex_ == 0 && (mode == kModePr || wanting_pr_ == 0);
 }
 
 bool Resource::CanConvertUp(const Lock* lock, int mode) const {
-  for (const QueueLink& link : granted_) {
-    if (&ToLock(link) != lock && !Compatible(ToLock(link).mode, mode)) return false;
-  }
-  for (const QueueLink& link : converting_) {
-    if (!Compatible(ToLock(link).mode, mode)) return false;
-    if (!Compatible(ToLock(link).convert_mode, mode)) return false;
-  }
-  return true;
+  const uint32_t own = Compatible(lock->mode, mode) ? 0 : 1;
+  if (granted_count_.InTheWayOf(mode) + converting_count_.InTheWayOf(mode) > own) return false;
+  return wanting_ex_ == 0 && (mode == kModePr || wanting_pr_ == 0);
 }
 
-bool Resource::QueueBasts(Domain* domain, List<QueueLink>* queue, const Lock* target, int mode) {
-  bool in_the_way = false;
-  for (QueueLink& link : *queue) {
-    Lock& lock = ToLock(link);
+bool Resource::QueueBasts(Domain* domain, const Lock* target, int mode) {
+  const bool counts_itself = target->queue == Lock::Queue::kConverting;
+  const uint32_t own = counts_itself && !Compatible(target->mode, mode) ? 1 : 0;
+  const uint32_t granted = granted_count_.InTheWayOf(mode);
+  const uint32_t converting = converting_count_.InTheWayOf(mode) - own;
+  QueueBasts(domain, granted_, granted, target, mode);
+  QueueBasts(domain, converting_, converting, target, mode);
+  return granted + converting > 0;
+}
+
+void Resource::QueueBasts(Domain* domain, const Ring<QueueLink>& ring, uint32_t count,
+                          const Lock* target, int mode) {
+  // Oldest first. A single one is mostly the last that was granted.
+  const bool from_back = count == 1;
+  QueueLink* at = from_back ? ring.back() : ring.front();
+  for (; count > 0; at = from_back ? ring.Prev(at) : ring.Next(at)) {
+    Lock& lock = ToLock(*at);
     if (&lock == target || Compatible(lock.mode, mode)) continue;
-    in_the_way = true;
     domain->QueueBast(&lock, mode);
+    --count;
   }
-  return in_the_way;
 }
 
 void Resource::Shuffle(Domain* domain) {
@@ -124,12 +102,9 @@ void Resource::Shuffle(Domain* domain) {
   while (true) {
     if (QueueLink* head = converting_.front()) {
       Lock* target = &ToLock(*head);
-      if (QueueBasts(domain, &granted_, target, target->convert_mode)) can_grant = false;
-      if (QueueBasts(domain, &converting_, target, target->convert_mode)) can_grant = false;
+      if (QueueBasts(domain, target, target->convert_mode)) can_grant = false;
       if (can_grant) {
-        target->mode = target->convert_mode;
-        target->convert_mode = kModeInvalid;
-        MoveTo(Lock::Queue::kGranted, target);
+        Grant(target, target->convert_mode);
         domain->QueueAst(target);
         continue;
       }
@@ -140,10 +115,9 @@ void Resource::Shuffle(Domain* domain) {
     QueueLink* head = blocked_.front();
     if (head == nullptr) return;
     Lock* target = &ToLock(*head);
-    if (QueueBasts(domain, &granted_, target, target->mode)) can_grant = false;
-    if (QueueBasts(domain, &converting_, target, target->mode)) can_grant = false;
+    if (QueueBasts(domain, target, target->mode)) can_grant = false;
     if (!can_grant) return;
-    MoveTo(Lock::Queue::kGranted, target);
+    Grant(target, target->mode);
     domain->QueueAst(target);
   }
 }
@@ -165,42 +139,41 @@ void Resource::WriteBlock(const uint8_t* block) { std::memcpy(block_->data(), bl
 
 void Resource::ZeroBlock() {
   block_.reset();
-  for (QueueLink& link : granted_) ToLock(link).has_block = false;
-  for (QueueLink& link : converting_) ToLock(link).has_block = false;
+  for (const Lock::Queue queue : {Lock::Queue::kGranted, Lock::Queue::kConverting}) {
+    ForEach(queue, [](Lock& lock) { lock.has_block = false; });
+  }
 }
 
 void Resource::RecoverBlock(int dead_node, int new_master) {
   bool lost = false;
   if (master_ != dead_node) {
     // The master knows what the dead node held. EX may have had a value that was never written.
-    for (const List<QueueLink>* queue : {&granted_, &converting_}) {
-      for (const QueueLink& link : *queue) {
-        const Lock& lock = ToLock(link);
-        if (lock.member->node() == dead_node && lock.mode == kModeEx) lost = true;
-      }
-    }
+    ForEach(Lock::Queue::kGranted, [dead_node, &lost](const Lock& lock) {
+      if (lock.member->node() == dead_node && lock.mode == kModeEx) lost = true;
+    });
   } else {
     // The block died with its master. It is rebuilt from the status blocks of PR and EX locks that
     // other survivors report to the new master; the new master does not report to itself.
     lost = true;
-    for (const List<QueueLink>* queue : {&granted_, &converting_}) {
-      for (const QueueLink& link : *queue) {
-        const Lock& lock = ToLock(link);
+    for (const Lock::Queue queue : {Lock::Queue::kGranted, Lock::Queue::kConverting}) {
+      ForEach(queue, [=, &lost](const Lock& lock) {
         const int node = lock.member->node();
-        if (node == dead_node || node == new_master) continue;
+        if (node == dead_node || node == new_master) return;
         if (HoldsValue(lock) && lock.has_block) lost = false;
-      }
+      });
     }
   }
   if (lost) ZeroBlock();
 }
 
 void Resource::DropLocksOf(int node) {
-  for (List<QueueLink>* queue : {&granted_, &converting_, &blocked_}) {
-    queue->ForEachSafe([this, node](QueueLink* link) {
-      Lock* lock = &ToLock(*link);
+  for (const Ring<QueueLink>* ring : {&granted_, &converting_, &blocked_}) {
+    for (QueueLink* at = ring->front(); at != nullptr;) {
+      QueueLink* next = ring->Next(at);
+      Lock* lock = &ToLock(*at);
       if (lock->member->node() == node) MoveTo(Lock::Queue::kNone, lock);
-    });
+      at = next;
+    }
   }
 }
 
@@ -215,13 +188,12 @@ void Resource::Migrate() {
   // along with such a lock of a third node.
   bool sent = false;
   bool taken = false;
-  for (const List<QueueLink>* queue : {&granted_, &converting_}) {
-    for (const QueueLink& link : *queue) {
-      const Lock& lock = ToLock(link);
-      if (!HoldsValue(lock)) continue;
+  for (const Lock::Queue queue : {Lock::Queue::kGranted, Lock::Queue::kConverting}) {
+    ForEach(queue, [this, &sent, &taken](const Lock& lock) {
+      if (!HoldsValue(lock)) return;
       if (lock.has_block) sent = true;
       if (lock.member->node() != master_) taken = true;
-    }
+    });
   }
   if (!sent || !taken) ZeroBlock();
 }

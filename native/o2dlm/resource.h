@@ -8,6 +8,8 @@
 //  2. After Shuffle() no head of a queue could be granted: README.md, "Grant rules".
 //  3. Without a block the value block is 64 zeros.
 //  4. It is in its domain's table as long as a lock is attached to it.
+//  5. The counters tell how many locks of which modes are queued, so that no queue is searched for
+//     what is not there.
 #ifndef STACKGLUE_NATIVE_O2DLM_RESOURCE_H_
 #define STACKGLUE_NATIVE_O2DLM_RESOURCE_H_
 
@@ -15,6 +17,7 @@
 #include <string_view>
 
 #include "lock.h"
+#include "util/name_hash.h"
 
 namespace stackglue::o2dlm {
 
@@ -40,8 +43,17 @@ class Resource {
   void Attach(Lock* lock);
   [[nodiscard]] bool Detach(Lock* lock);
 
-  // Puts `lock` last on a queue, from whichever it is on. kNone: on no queue.
+  // Puts `lock` last on a queue, from whichever it is on. kNone: on no queue. It must have the
+  // modes that go with the queue that it is on.
   void MoveTo(Lock::Queue queue, Lock* lock);
+  // To the end of granted, in `mode`.
+  void Grant(Lock* lock, int mode);
+  // From granted to the end of converting, on its way up to `mode`.
+  void StartConverting(Lock* lock, int mode);
+  // From converting to the end of granted, in the mode that it has.
+  void StopConverting(Lock* lock) { Grant(lock, lock->mode); }
+  // Whether the thread could find something to do here.
+  bool has_waiters() const { return !converting_.empty() || !blocked_.empty(); }
 
   // dlm/dlmlock.c:dlm_can_grant_new_lock(): a new lock waits for granted and converting locks, and
   // for what the converting ones want, but *not* for the blocked queue.
@@ -81,37 +93,67 @@ class Resource {
   // Calls `visit(Lock&)` for each lock of a queue, oldest first.
   template <class F>
   void ForEach(Lock::Queue queue, F&& visit) const {
-    const List<QueueLink>* list = QueueList(queue);
-    for (const QueueLink& link : *list) {
-      visit(const_cast<Lock&>(static_cast<const Lock&>(link)));
+    const Ring<QueueLink>& ring = RingOf(queue);
+    for (QueueLink* at = ring.front(); at != nullptr; at = ring.Next(at)) {
+      visit(static_cast<Lock&>(*at));
     }
   }
 
   Resource* hash_next = nullptr;
 
  private:
-  const List<QueueLink>* QueueList(Lock::Queue queue) const;
-  // Queues BASTs for the locks of `queue` that are in the way of `mode`; whether there are any.
-  static bool QueueBasts(Domain* domain, List<QueueLink>* queue, const Lock* target, int mode);
+  // How many locks of a queue are in each mode that can be in another's way.
+  struct Counts {
+    uint32_t pr = 0;
+    uint8_t ex = 0;  // never more than one is held
+
+    uint32_t InTheWayOf(int mode) const {
+      return mode == kModeNl ? 0 : mode == kModePr ? ex : pr + ex;
+    }
+    void Add(int mode, int count) {
+      if (mode == kModePr) pr += static_cast<uint32_t>(count);
+      if (mode == kModeEx) ex = static_cast<uint8_t>(ex + count);
+    }
+  };
+
+  const Ring<QueueLink>& RingOf(Lock::Queue queue) const {
+    return queue == Lock::Queue::kGranted      ? granted_
+           : queue == Lock::Queue::kConverting ? converting_
+                                               : blocked_;
+  }
+  Ring<QueueLink>* MutableRingOf(Lock::Queue queue) {
+    return const_cast<Ring<QueueLink>*>(&RingOf(queue));
+  }
+  // Adds `lock`, as it is on its queue, to the counters; or removes it, with -1.
+  void Count(const Lock& lock, int count);
+  // Queues BASTs for the locks on granted and converting that are in the way of `target`, which
+  // wants `mode`; whether there are any.
+  bool QueueBasts(Domain* domain, const Lock* target, int mode);
+  // The same for `count` locks of one queue.
+  static void QueueBasts(Domain* domain, const Ring<QueueLink>& ring, uint32_t count,
+                         const Lock* target, int mode);
   void ZeroBlock();
 
-  List<QueueLink> granted_;
-  List<QueueLink> converting_;
-  List<QueueLink> blocked_;
+  Ring<QueueLink> granted_;
+  Ring<QueueLink> converting_;
+  Ring<QueueLink> blocked_;
   std::unique_ptr<ValueBlock> block_;
   uint32_t attached_ = 0;
+  uint32_t wanting_pr_ = 0;  // converting to PR
+  uint32_t wanting_ex_ = 0;  // converting to EX
+  Counts granted_count_;
+  Counts converting_count_;  // by the modes that they hold
   uint8_t master_;
   uint8_t name_length_;
   bool dirty_ = false;
   char name_[kLockNameMax];
 };
 
-static_assert(sizeof(Resource) <= 112, "an idle resource must stay small");
+static_assert(sizeof(Resource) <= 104, "an idle resource must stay small");
 
 struct ResourceTraits {
   using Key = std::string_view;
-  // Seeded at random for each process: names may come from an adversary.
-  static uint64_t Hash(std::string_view name);
+  static uint64_t Hash(std::string_view name) { return NameHash::Of(name); }
   static std::string_view KeyOf(const Resource& resource) { return resource.name(); }
 };
 

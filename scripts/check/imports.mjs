@@ -20,9 +20,11 @@ const LIB_LAYERS = [
 ];
 /** What a folder of native/ must not include. */
 const FORBIDDEN_INCLUDES = {
-  'native/o2dlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding)\//,
-  'native/libdlm': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|binding|keeper)\//,
-  'native/keeper': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|binding)\//,
+  'native/o2dlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|keeper|fsdlm|simulator)\//,
+  'native/fsdlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|keeper|o2dlm|simulator)\//,
+  'native/simulator': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|keeper)\//,
+  'native/libdlm': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|fsdlm|simulator|binding|keeper)\//,
+  'native/keeper': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|fsdlm|simulator|binding)\//,
 };
 const STACK_FILES = ['index.ts', 'flags.ts', 'status.ts', 'operations.ts'];
 

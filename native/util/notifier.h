@@ -6,14 +6,14 @@
 // Invariants: mutex_ is held only around the sink's one call, in which the sink must not call back
 // into the engine; it is never taken while the cluster's mutex is held. The two mutexes are thus
 // never nested and cannot deadlock.
-#ifndef STACKGLUE_NATIVE_O2DLM_NOTIFIER_H_
-#define STACKGLUE_NATIVE_O2DLM_NOTIFIER_H_
+#ifndef STACKGLUE_NATIVE_UTIL_NOTIFIER_H_
+#define STACKGLUE_NATIVE_UTIL_NOTIFIER_H_
 
 #include <mutex>
 
-#include "o2dlm.h"
+#include "util/event_sink.h"
 
-namespace stackglue::o2dlm {
+namespace stackglue {
 
 class Notifier {
  public:
@@ -37,6 +37,6 @@ class Notifier {
   EventSink* sink_;  // guarded by mutex_
 };
 
-}  // namespace stackglue::o2dlm
+}  // namespace stackglue
 
-#endif  // STACKGLUE_NATIVE_O2DLM_NOTIFIER_H_
+#endif  // STACKGLUE_NATIVE_UTIL_NOTIFIER_H_

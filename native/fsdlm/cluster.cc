@@ -1,0 +1,169 @@
+// Lockspaces, joining and the death of nodes. See cluster.h.
+#include "cluster.h"
+
+#include <array>
+#include <cerrno>
+#include <new>
+#include <utility>
+#include <vector>
+
+namespace stackglue::fsdlm {
+namespace {
+
+constexpr size_t kWakeBatch = 8;
+
+struct Registry {
+  std::mutex mutex;
+  std::map<std::string, std::weak_ptr<ClusterImpl>, std::less<>> clusters;  // guarded by mutex
+};
+
+// Never destroyed: clusters may outlive static destructors.
+Registry& TheRegistry() {
+  static auto* registry = new Registry;
+  return *registry;
+}
+
+}  // namespace
+
+std::shared_ptr<Cluster> Cluster::Named(std::string_view name) {
+  try {
+    Registry& registry = TheRegistry();
+    const std::lock_guard<std::mutex> guard(registry.mutex);
+    const auto at = registry.clusters.try_emplace(std::string(name)).first;
+    std::shared_ptr<ClusterImpl> cluster = at->second.lock();
+    if (cluster == nullptr) {
+      cluster = std::make_shared<ClusterImpl>(name, nullptr);
+      at->second = cluster;
+    }
+    return cluster;
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+std::shared_ptr<Cluster> Cluster::Create(Clock* clock) {
+  try {
+    return std::make_shared<ClusterImpl>(std::string_view(), clock);
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+ClusterImpl::~ClusterImpl() {
+  Registry& registry = TheRegistry();
+  const std::lock_guard<std::mutex> guard(registry.mutex);
+  const auto at = registry.clusters.find(name_);
+  // The name may have a new cluster by now.
+  if (at != registry.clusters.end() && at->second.expired()) registry.clusters.erase(at);
+}
+
+int ClusterImpl::Join(std::string_view lockspace, int node, EventSink* sink,
+                      std::unique_ptr<Member>* member) {
+  if (member == nullptr || node <= 0 || lockspace.empty()) return -EINVAL;
+  if (lockspace.size() > kLockspaceNameMax) return -ENAMETOOLONG;
+  if (lockspace.find('\0') != std::string_view::npos) return -EINVAL;
+  try {
+    auto self = std::static_pointer_cast<ClusterImpl>(shared_from_this());
+    int pid = 0;
+    {
+      const Section section(this);
+      pid = ++last_pid_;
+    }
+    // Made outside the section: if it fails, its destructor needs the mutex.
+    auto joining = std::make_unique<MemberImpl>(std::move(self), node, pid, sink);
+    {
+      const Section section(this);
+      auto at = lockspaces_.find(lockspace);
+      const bool is_new = at == lockspaces_.end();
+      if (is_new) {
+        at = lockspaces_.emplace(std::string(lockspace), std::unique_ptr<Lockspace>()).first;
+      }
+      try {
+        if (is_new) at->second = std::make_unique<Lockspace>(this, lockspace);
+        at->second->AddMember(joining.get());
+      } catch (...) {
+        if (is_new) lockspaces_.erase(at);
+        throw;
+      }
+      joining->set_lockspace(at->second.get());
+    }
+    *member = std::move(joining);
+    return 0;
+  } catch (...) {
+    return -ENOMEM;
+  }
+}
+
+void ClusterImpl::Leave(MemberImpl* member) {
+  const Section section(this);
+  member->ListNode::Unlink();
+  Lockspace* lockspace = member->lockspace();
+  if (lockspace == nullptr) return;
+  lockspace->RemoveMember(member);
+  if (lockspace->members().empty()) lockspaces_.erase(lockspaces_.find(lockspace->name()));
+}
+
+int ClusterImpl::KillNode(int node) {
+  const Section section(this);
+  // First everything that can fail.
+  List<Notice> notices;
+  std::vector<Resource*> touched;
+  bool found = false;
+  try {
+    for (const auto& [name, lockspace] : lockspaces_) {
+      if (!lockspace->HasNode(node)) continue;
+      found = true;
+      touched.reserve(lockspace->resource_count());
+      for (const MemberImpl* member : lockspace->members()) {
+        if (member->node() != node) notices.PushBack(new Notice);
+      }
+    }
+  } catch (const std::bad_alloc&) {
+    while (Notice* notice = notices.front()) delete notice;
+    return -ENOMEM;
+  }
+
+  for (auto at = lockspaces_.begin(); at != lockspaces_.end();) {
+    Lockspace* lockspace = at->second.get();
+    if (lockspace->HasNode(node)) {
+      for (MemberImpl* member : lockspace->members()) {
+        if (member->node() == node) continue;
+        Notice* notice = notices.front();
+        notice->node = node;
+        member->PostNodeDown(notice);
+      }
+      lockspace->RemoveNode(node, &touched);
+    }
+    at = lockspace->members().empty() ? lockspaces_.erase(at) : std::next(at);
+  }
+  return found ? 0 : -ENOENT;
+}
+
+const Lockspace* ClusterImpl::FindLockspace(std::string_view name) const {
+  const auto at = lockspaces_.find(name);
+  return at == lockspaces_.end() ? nullptr : at->second.get();
+}
+
+void ClusterImpl::UnlockAndWake() noexcept {
+  if (to_wake_.empty()) {
+    mutex_.unlock();
+    return;
+  }
+  bool more = true;
+  while (more) {
+    // Copies, because a member may go away as soon as the mutex is free.
+    std::array<std::shared_ptr<Notifier>, kWakeBatch> batch;
+    size_t count = 0;
+    while (count < kWakeBatch && !to_wake_.empty()) {
+      MemberImpl* member = to_wake_.front();
+      member->ListNode::Unlink();
+      batch[count++] = member->notifier();
+    }
+    more = !to_wake_.empty();
+    mutex_.unlock();
+    for (size_t i = 0; i < count; ++i) batch[i]->Notify();
+    if (more) mutex_.lock();
+  }
+}
+
+}  // namespace stackglue::fsdlm

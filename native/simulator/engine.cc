@@ -1,0 +1,213 @@
+// The two engines as the simulator uses them. See engine.h.
+#include "simulator/engine.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "o2dlm/o2dlm.h"
+#include "o2dlm/status.h"
+
+namespace stackglue::simulator {
+namespace {
+
+constexpr std::string_view kSpace = "simulation";
+
+template <class Member, class LockId>
+struct Node {
+  std::unique_ptr<Member> member;
+  std::map<uint64_t, LockId> locks;  // by the caller's names
+};
+
+// A full block, zeros where the caller gave less.
+template <size_t kSize>
+std::array<uint8_t, kSize> Padded(const std::vector<uint8_t>& given) {
+  std::array<uint8_t, kSize> block{};
+  std::copy_n(given.begin(), std::min(given.size(), kSize), block.begin());
+  return block;
+}
+
+class FsdlmEngine final : public Engine {
+ public:
+  explicit FsdlmEngine(std::shared_ptr<fsdlm::Cluster> cluster) : cluster_(std::move(cluster)) {}
+
+  int Join(int node) override {
+    nodes_[node] = {};
+    return cluster_->Join(kSpace, node, nullptr, &nodes_[node].member);
+  }
+  void Leave(int node) override { nodes_.erase(node); }
+  int Kill(int node) override { return cluster_->KillNode(node); }
+
+  int64_t Call(const Request& request) override {
+    const auto at = nodes_.find(request.node);
+    if (at == nodes_.end()) return -EPERM;
+    fsdlm::Member* member = at->second.member.get();
+    const auto block = Padded<fsdlm::kLvbLen>(request.block);
+    const uint8_t* lvb = request.block.empty() ? nullptr : block.data();
+    auto& locks = at->second.locks;
+    const auto known = locks.find(request.lock);
+    fsdlm::LockId id = known == locks.end() ? 0 : known->second;
+    if (request.kind == Request::Kind::kUnlock) {
+      return member->Unlock(id, request.flags, 0, lvb);
+    }
+    const bool convert = request.kind == Request::Kind::kConvert;
+    const uint32_t flags = request.flags | (convert ? fsdlm::kLkfConvert : 0);
+    const int status =
+        member->Lock(request.mode, flags, request.resource, request.lock, true, lvb, &id);
+    if (status == 0) locks[request.lock] = id;
+    return status;
+  }
+
+  bool Take(int node, Event* event) override {
+    const auto at = nodes_.find(node);
+    fsdlm::Event taken;
+    if (at == nodes_.end() || at->second.member->TakeEvents(&taken, 1) == 0) return false;
+    *event = {};
+    event->node = node;
+    event->lock = taken.astarg;
+    event->value = taken.value;
+    event->flags = taken.sb_flags;
+    event->final = taken.final;
+    event->has_block = taken.has_lvb;
+    if (taken.has_lvb) event->block.assign(taken.lvb.begin(), taken.lvb.end());
+    switch (taken.kind) {
+      case fsdlm::Event::Kind::kCast:
+        event->kind =
+            taken.value == -fsdlm::kEUnlock ? Event::Kind::kUnlock : Event::Kind::kCompletion;
+        break;
+      case fsdlm::Event::Kind::kBast:
+        event->kind = Event::Kind::kBlocking;
+        break;
+      case fsdlm::Event::Kind::kNodeDown:
+        event->kind = Event::Kind::kNodeDown;
+        break;
+    }
+    if (taken.final) at->second.locks.erase(taken.astarg);
+    return true;
+  }
+
+  std::string StatusText(const Event& event) const override {
+    std::string text = event.value == 0                  ? "granted"
+                       : event.value == -fsdlm::kEUnlock ? "unlocked"
+                       : event.value == -fsdlm::kECancel ? "cancelled"
+                                                         : RefusalText(event.value);
+    if ((event.flags & fsdlm::kSbfDemoted) != 0) text += " demoted";
+    if ((event.flags & fsdlm::kSbfValNotValid) != 0) text += " valnotvalid";
+    if ((event.flags & fsdlm::kSbfAltMode) != 0) text += " altmode";
+    return text;
+  }
+  std::string RefusalText(int64_t status) const override {
+    switch (status) {
+      case -EAGAIN:
+        return "EAGAIN";
+      case -EDEADLK:
+        return "EDEADLK";
+      case -EBUSY:
+        return "EBUSY";
+      case -EINVAL:
+        return "EINVAL";
+      case -ENOENT:
+        return "ENOENT";
+      case -EPERM:
+        return "EPERM";
+      default:
+        return std::to_string(status);
+    }
+  }
+
+ private:
+  std::shared_ptr<fsdlm::Cluster> cluster_;
+  std::map<int, Node<fsdlm::Member, fsdlm::LockId>> nodes_;
+};
+
+class O2dlmEngine final : public Engine {
+ public:
+  explicit O2dlmEngine(std::shared_ptr<o2dlm::Cluster> cluster) : cluster_(std::move(cluster)) {}
+
+  int Join(int node) override {
+    o2dlm::ProtocolVersion version{1, 0};
+    nodes_[node] = {};
+    return cluster_->Join(kSpace, node, &version, nullptr, &nodes_[node].member);
+  }
+  void Leave(int node) override { nodes_.erase(node); }
+  int Kill(int node) override { return cluster_->KillNode(node); }
+
+  int64_t Call(const Request& request) override {
+    const auto at = nodes_.find(request.node);
+    if (at == nodes_.end()) return static_cast<int64_t>(o2dlm::Status::kRejected);
+    o2dlm::Member* member = at->second.member.get();
+    const auto block = Padded<o2dlm::kLvbLen>(request.block);
+    const uint8_t* lvb = request.block.empty() ? nullptr : block.data();
+    auto& locks = at->second.locks;
+    const auto known = locks.find(request.lock);
+    o2dlm::LockId id = known == locks.end() ? 0 : known->second;
+    if (request.kind == Request::Kind::kUnlock) {
+      return static_cast<int64_t>(member->Unlock(id, request.flags, lvb));
+    }
+    const bool convert = request.kind == Request::Kind::kConvert;
+    const uint32_t flags = request.flags | (convert ? o2dlm::kLkmConvert : 0);
+    const o2dlm::Status status =
+        member->Lock(request.mode, flags, request.resource, request.lock, lvb, &id);
+    if (status == o2dlm::Status::kNormal) locks[request.lock] = id;
+    return static_cast<int64_t>(status);
+  }
+
+  bool Take(int node, Event* event) override {
+    const auto at = nodes_.find(node);
+    o2dlm::Event taken;
+    if (at == nodes_.end() || at->second.member->TakeEvents(&taken, 1) == 0) return false;
+    *event = {};
+    event->node = node;
+    event->lock = taken.astarg;
+    event->value = taken.value;
+    event->final = taken.final;
+    event->has_block = taken.has_lvb;
+    if (taken.has_lvb) event->block.assign(taken.lvb.begin(), taken.lvb.end());
+    switch (taken.kind) {
+      case o2dlm::Event::Kind::kLockAst:
+        event->kind = Event::Kind::kCompletion;
+        break;
+      case o2dlm::Event::Kind::kBlockingAst:
+        event->kind = Event::Kind::kBlocking;
+        break;
+      case o2dlm::Event::Kind::kUnlockAst:
+        event->kind = Event::Kind::kUnlock;
+        break;
+      case o2dlm::Event::Kind::kEviction:
+        event->kind = Event::Kind::kNodeDown;
+        break;
+    }
+    if (taken.final) at->second.locks.erase(taken.astarg);
+    return true;
+  }
+
+  std::string StatusText(const Event& event) const override {
+    if (event.kind == Event::Kind::kCompletion) return event.value == 0 ? "granted" : "strange";
+    if (event.value != 0) return RefusalText(event.value);
+    return event.final ? "unlocked" : "cancelled";
+  }
+  std::string RefusalText(int64_t status) const override {
+    return o2dlm::StatusName(static_cast<o2dlm::Status>(status));
+  }
+
+ private:
+  std::shared_ptr<o2dlm::Cluster> cluster_;
+  std::map<int, Node<o2dlm::Member, o2dlm::LockId>> nodes_;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> Engine::Create(Profile profile, fsdlm::Clock* clock) {
+  if (profile == Profile::kFsdlm) {
+    auto cluster = fsdlm::Cluster::Create(clock);
+    if (cluster == nullptr) return nullptr;
+    return std::make_unique<FsdlmEngine>(std::move(cluster));
+  }
+  auto cluster = o2dlm::Cluster::Create();
+  if (cluster == nullptr) return nullptr;
+  return std::make_unique<O2dlmEngine>(std::move(cluster));
+}
+
+}  // namespace stackglue::simulator

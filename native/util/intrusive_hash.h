@@ -1,0 +1,124 @@
+// A hash table chained through its elements. It grows by one bucket at a time (linear hashing), so
+// that no insertion takes longer because the table is large, and works on with the buckets it has
+// when memory runs out.
+//
+// Threads: none of its own; the owner of the table guards it.
+//
+// Invariants:
+//  1. An element is in at most one table; its key does not change while it is there.
+//  2. There are at least two buckets for three elements, unless memory ran out.
+//  3. Segment k > 0 holds buckets 2^(k-1) to 2^k - 1. An element's bucket is its hash modulo the
+//     smallest power of two that is not below the number of buckets, or half that power where
+//     there is no such bucket yet.
+#ifndef STACKGLUE_NATIVE_UTIL_INTRUSIVE_HASH_H_
+#define STACKGLUE_NATIVE_UTIL_INTRUSIVE_HASH_H_
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+namespace stackglue {
+
+// T has a field `T* hash_next` and a type `T::Key` that is cheap to copy. Traits has
+// `uint64_t Hash(Key)` and `Key KeyOf(const T&)`.
+template <class T, class Traits>
+class HashTable {
+ public:
+  using Key = typename Traits::Key;
+
+  HashTable() { segments_[0] = &single_; }
+  ~HashTable() {
+    for (size_t i = 1; i < kSegments; ++i) std::free(segments_[i]);
+  }
+  HashTable(const HashTable&) = delete;
+  HashTable& operator=(const HashTable&) = delete;
+
+  size_t size() const { return size_; }
+
+  T* Find(Key key) const {
+    for (T* at = *BucketOf(key); at != nullptr; at = at->hash_next) {
+      if (Traits::KeyOf(*at) == key) return at;
+    }
+    return nullptr;
+  }
+
+  // The caller has made sure that the key is not there yet.
+  void Insert(T* element) {
+    if (size_ * 2 >= bucket_count_ * 3) Grow();
+    T** bucket = BucketOf(Traits::KeyOf(*element));
+    element->hash_next = *bucket;
+    *bucket = element;
+    ++size_;
+  }
+
+  void Remove(T* element) {
+    T** at = BucketOf(Traits::KeyOf(*element));
+    while (*at != element) at = &(*at)->hash_next;
+    *at = element->hash_next;
+    element->hash_next = nullptr;
+    --size_;
+  }
+
+  // Calls `visit(T*)` for each element in no particular order; `visit` may remove and delete the
+  // element it is given, but may insert nothing.
+  template <class F>
+  void ForEachSafe(F&& visit) const {
+    for (size_t i = 0; i < bucket_count_; ++i) {
+      for (T* at = *Bucket(i); at != nullptr;) {
+        T* next = at->hash_next;
+        visit(at);
+        at = next;
+      }
+    }
+  }
+
+ private:
+  static constexpr size_t kSegments = 40;
+
+  T** Bucket(size_t index) const {
+    const auto segment = static_cast<size_t>(std::bit_width(index));
+    return segment == 0 ? segments_[0] : segments_[segment] + (index - std::bit_floor(index));
+  }
+
+  T** BucketOf(Key key) const {
+    const size_t index = static_cast<size_t>(Traits::Hash(key)) & mask_;
+    return Bucket(index < bucket_count_ ? index : index & (mask_ >> 1));
+  }
+
+  // Adds one bucket and moves there what belongs to it, all from one other bucket.
+  void Grow() {
+    const size_t fresh = bucket_count_;
+    const auto segment = static_cast<size_t>(std::bit_width(fresh));
+    if (segment >= kSegments) return;
+    if (segments_[segment] == nullptr) {
+      // Large ones come from the system as zeros, so this takes no longer for them.
+      segments_[segment] = static_cast<T**>(std::calloc(std::bit_floor(fresh), sizeof(T*)));
+      if (segments_[segment] == nullptr) return;
+    }
+    ++bucket_count_;
+    mask_ = std::max(mask_, fresh | (std::bit_floor(fresh) - 1));
+    T** to = Bucket(fresh);
+    for (T** at = Bucket(fresh - std::bit_floor(fresh)); *at != nullptr;) {
+      T* element = *at;
+      if ((static_cast<size_t>(Traits::Hash(Traits::KeyOf(*element))) & mask_) != fresh) {
+        at = &element->hash_next;
+        continue;
+      }
+      *at = element->hash_next;
+      element->hash_next = *to;
+      *to = element;
+    }
+  }
+
+  T* single_ = nullptr;
+  T** segments_[kSegments] = {};
+  size_t bucket_count_ = 1;
+  size_t mask_ = 0;
+  size_t size_ = 0;
+};
+
+}  // namespace stackglue
+
+#endif  // STACKGLUE_NATIVE_UTIL_INTRUSIVE_HASH_H_

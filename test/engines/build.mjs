@@ -1,0 +1,231 @@
+// Builds the C++ programs that test and measure the engines in native/, which need no Node.js.
+//
+//   node test/engines/build.mjs             the tests, and the fuzzer where clang is installed
+//   node test/engines/build.mjs bench       the benchmarks
+//
+// Builds what is out of date and prints the programs' paths. Objects are rebuilt when the source,
+// any header or the command changed.
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const nativeDir = join(root, 'native');
+const outDir = join(root, 'build/engine-tests');
+
+const common = ['-std=c++20', '-g', '-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion'];
+common.push('-Werror', '-pthread');
+
+const sanitizers = {
+  address: ['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'],
+  thread: ['-fsanitize=thread'],
+};
+
+/** What each suite is made of: folders of native/, and its own folder of test/. */
+export const suites = ['o2dlm', 'fsdlm', 'simulator'].filter((name) =>
+  existsSync(join(root, 'test', name)),
+);
+const engines = { o2dlm: ['o2dlm'], fsdlm: ['fsdlm'], simulator: ['simulator', 'o2dlm', 'fsdlm'] };
+/** Suites of which the tests of threads run under the thread sanitizer too. */
+const threaded = ['o2dlm', 'fsdlm'];
+
+const clang = process.env.CLANGXX ?? 'clang++';
+const gcc = process.env.CXX ?? 'g++';
+
+/** Where a suite's program for a sanitizer is, once it is built. */
+export const programPath = (suite, sanitizer) => join(outDir, `${suite}-${sanitizer}`, 'tests');
+/** The programs that a suite is tested with: `{ sanitizer, files }`. */
+export function programsOf(suite) {
+  const programs = [{ sanitizer: 'address', wanted: (file) => file.endsWith('_test.cc') }];
+  if (threaded.includes(suite)) {
+    programs.push({ sanitizer: 'thread', wanted: (file) => file === 'threads_test.cc' });
+  }
+  return programs;
+}
+
+async function probe(compiler, args, source) {
+  try {
+    const probing = run(compiler, [...args, '-x', 'c++', '-']);
+    probing.child.stdin?.on('error', () => {
+      // The compiler may be missing or read nothing; its exit tells.
+    });
+    probing.child.stdin?.end(source);
+    await probing;
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Says what is missing on this machine, or undefined when the tests can be built. */
+export async function missingTool() {
+  const program = 'int main() { return 0; }\n';
+  const probes = [
+    [['-fsyntax-only'], `${gcc} (apt-get install g++)`],
+    [
+      ['-std=c++20', '-fsyntax-only', '-include', 'doctest/doctest.h'],
+      'doctest (apt-get install doctest-dev)',
+    ],
+    [['-fsanitize=address,undefined', '-o', '/dev/null'], 'the address sanitizer runtime'],
+    [['-fsanitize=thread', '-o', '/dev/null'], 'the thread sanitizer runtime'],
+  ];
+  for (const [args, what] of probes) {
+    if (!(await probe(gcc, args, program))) return what;
+  }
+  return undefined;
+}
+
+/** Says what is missing to build the fuzzers, or undefined. */
+export async function missingFuzzer() {
+  const target =
+    '#include <cstddef>\n#include <cstdint>\n' +
+    'extern "C" int LLVMFuzzerTestOneInput(const uint8_t*, size_t) { return 0; }\n';
+  if (!(await probe(clang, ['-fsyntax-only'], target))) return `${clang} (apt-get install clang)`;
+  return (await probe(clang, ['-fsanitize=fuzzer,address', '-o', '/dev/null'], target))
+    ? undefined
+    : "clang's fuzzer runtime (apt-get install libclang-rt-dev)";
+}
+
+async function sources(dir, end) {
+  if (!existsSync(dir)) return [];
+  return (await readdir(dir)).filter((file) => file.endsWith(end)).map((file) => join(dir, file));
+}
+
+const engineSources = async (names) =>
+  (await Promise.all(names.map((name) => sources(join(nativeDir, name), '.cc')))).flat();
+
+const includesOf = (suite) => [`-I${nativeDir}`, `-I${join(nativeDir, suite)}`];
+
+/** Compiles and links programs: `{ path, compiler, flags, files }`. Rejects with the compiler's output. */
+async function make(programs) {
+  const folders = ['o2dlm', 'fsdlm', 'simulator', 'util'].map((name) => join(nativeDir, name));
+  folders.push(...[...suites, 'engines'].map((name) => join(root, 'test', name)));
+  const headers = (await Promise.all(folders.map((dir) => sources(dir, '.h')))).flat().sort();
+  const base = createHash('sha256');
+  for (const header of headers) base.update(header).update(await readFile(header));
+
+  const jobs = [];
+  const links = [];
+  for (const { path, compiler, compile, link, files } of programs) {
+    const dir = `${path}.objects`;
+    await mkdir(dir, { recursive: true });
+    const objects = [];
+    const keys = [];
+    for (const file of files) {
+      const object = join(dir, relative(root, file).replaceAll('/', '-').replace(/cc$/, 'o'));
+      const args = [...common, ...compile, '-c', file, '-o', object];
+      const key = base
+        .copy()
+        .update([compiler, ...args].join(' '))
+        .update(await readFile(file))
+        .digest('hex');
+      objects.push(object);
+      keys.push(key);
+      jobs.push(() => ifChanged(object, key, compiler, args));
+    }
+    links.push([path, keys.join('\n'), compiler, [...link, '-pthread', ...objects, '-o', path]]);
+  }
+  const worker = async () => {
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  for (const link of links) await ifChanged(...link);
+  return programs.map(({ path }) => path);
+}
+
+async function ifChanged(output, key, compiler, args) {
+  const stamp = `${output}.key`;
+  const old = await readFile(stamp, 'utf8').catch(() => '');
+  if (old === key && existsSync(output)) return;
+  try {
+    await run(compiler, args, { maxBuffer: 1 << 24 });
+  } catch (error) {
+    throw new Error(`${compiler} ${args.join(' ')}\n${error.stderr ?? error}`, { cause: error });
+  }
+  await writeFile(stamp, key);
+}
+
+/** Builds every suite's test programs, or those of one; resolves to their paths. */
+export async function build(only = suites) {
+  const programs = [];
+  for (const suite of only) {
+    const tests = await sources(join(root, 'test', suite), '_test.cc');
+    for (const { sanitizer, wanted } of programsOf(suite)) {
+      programs.push({
+        path: programPath(suite, sanitizer),
+        compiler: gcc,
+        compile: ['-O1', ...sanitizers[sanitizer], ...includesOf(suite)],
+        link: sanitizers[sanitizer],
+        files: [
+          ...(await engineSources(engines[suite])),
+          ...tests.filter((file) => wanted(file.slice(file.lastIndexOf('/') + 1))),
+          join(root, 'test/engines/main.cc'),
+        ],
+      });
+    }
+  }
+  return make(programs);
+}
+
+/** Builds one program for each `<engine>_bench.cc`, without sanitizers. */
+export async function buildBenches() {
+  const files = await sources(join(root, 'test/engines'), '_bench.cc');
+  return make(
+    await Promise.all(
+      files.map(async (file) => {
+        const name = file.slice(file.lastIndexOf('/') + 1, -'.cc'.length);
+        const engine = name.slice(0, name.indexOf('_'));
+        return {
+          path: join(outDir, name),
+          compiler: gcc,
+          compile: ['-O2', ...includesOf(engine)],
+          link: [],
+          files: [...(await engineSources([engine])), file],
+        };
+      }),
+    ),
+  );
+}
+
+/** Builds one libFuzzer program for each `<engine>_fuzz.cc`. */
+export async function buildFuzzers() {
+  const files = await sources(join(root, 'test/engines'), '_fuzz.cc');
+  return make(
+    await Promise.all(
+      files.map(async (file) => {
+        const name = file.slice(file.lastIndexOf('/') + 1, -'.cc'.length);
+        const engine = name.slice(0, name.indexOf('_'));
+        const sanitize = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=undefined'];
+        return {
+          path: join(outDir, name),
+          compiler: clang,
+          compile: ['-O1', ...sanitize, ...includesOf(engine)],
+          link: sanitize,
+          files: [...(await engineSources([engine])), file],
+        };
+      }),
+    ),
+  );
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const [what = 'tests'] = process.argv.slice(2);
+  if (what === 'bench') {
+    console.log((await buildBenches()).join('\n'));
+  } else {
+    const missing = await missingTool();
+    if (missing !== undefined) throw new Error(`cannot build the engine tests: no ${missing}`);
+    const wanted = suites.includes(what) ? [what] : suites;
+    console.log((await build(wanted)).join('\n'));
+    const noFuzzer = await missingFuzzer();
+    if (noFuzzer === undefined) console.log((await buildFuzzers()).join('\n'));
+    else if (process.env.CI === 'true') throw new Error(`cannot build the fuzzers: no ${noFuzzer}`);
+    else console.log(`no fuzzers: ${noFuzzer} is not installed`);
+  }
+}

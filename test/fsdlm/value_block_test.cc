@@ -1,0 +1,172 @@
+// Value blocks: who reads, who writes, when one is valid, and how long it is kept.
+#include "peer.h"
+
+namespace stackglue::fsdlm::test {
+namespace {
+
+TEST_CASE("value block: each conversion reads, writes or does neither as the kernel's table says") {
+  // Rows: from; columns: to; r: reads, w: writes.
+  const char* table[] = {"rrrrrr", "-rrrrr", "--rrrr", "---rrr", "wwwwwr", "wwwwww"};
+  for (int from = kNl; from <= kEx; ++from) {
+    for (int to = kNl; to <= kEx; ++to) {
+      auto cluster = Cluster::Create();
+      Peer a(cluster, 1);
+      const uint64_t writer = a.Hold(kEx, "r", kLkfValBlk);
+      a.Convert(writer, kNl, kLkfValBlk, Block(7));
+      a.Take();
+      const uint64_t lock = a.Hold(from, "r", kLkfValBlk);
+      REQUIRE(a.Convert(lock, to, kLkfValBlk, Block(9)) == 0);
+      CAPTURE(from);
+      CAPTURE(to);
+      const std::string shown = a.TakeWithBlocks();
+      const uint8_t stored = View(cluster, "r")->lvb->at(0);
+      switch (table[from][to]) {
+        case 'r':
+          CHECK(shown == "granted 2 block 7");
+          CHECK(stored == 7);
+          break;
+        case 'w':
+          CHECK(shown == "granted 2");
+          CHECK(stored == 9);
+          break;
+        default:
+          CHECK(shown == "granted 2 block 9");  // its own copy, as it gave it
+          CHECK(stored == 7);
+      }
+    }
+  }
+}
+
+TEST_CASE("value block: without VALBLK nothing is read or written") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  const uint64_t writer = a.Hold(kEx, "r", kLkfValBlk);
+  a.Convert(writer, kNl, kLkfValBlk, Block(7));
+  a.Convert(writer, kEx);
+  a.Convert(writer, kNl, 0, Block(9));
+  a.Take();
+  CHECK(View(cluster, "r")->lvb->at(0) == 7);
+  a.Lock(kPr);
+  CHECK(a.TakeWithBlocks() == "granted 2");
+}
+
+TEST_CASE("value block: unlocking PW or EX writes it, PR does not") {
+  for (const int mode : {kPr, kPw, kEx}) {
+    auto cluster = Cluster::Create();
+    Peer a(cluster, 1);
+    a.Hold(kNl);
+    const uint64_t lock = a.Hold(mode, "r", kLkfValBlk);
+    CHECK(a.Unlock(lock, kLkfValBlk, Block(5)) == 0);
+    CHECK(View(cluster, "r")->lvb.has_value() == (mode != kPr));
+  }
+}
+
+TEST_CASE("value block: an unlock writes what the last request said, though it does not say so") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  a.Hold(kNl);
+  const uint64_t lock = a.Hold(kEx, "r", kLkfValBlk);
+  CHECK(a.Unlock(lock, 0, Block(5)) == 0);
+  CHECK(View(cluster, "r")->lvb->at(0) == 5);
+}
+
+TEST_CASE("value block: a lock that never had one writes nothing at home, zeros from elsewhere") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  Peer b(cluster, 2);
+  a.Hold(kNl);
+  const uint64_t mine = a.Hold(kEx);
+  CHECK(a.Unlock(mine, kLkfValBlk, Block(5)) == 0);
+  CHECK(!View(cluster, "r")->lvb.has_value());
+  const uint64_t theirs = b.Hold(kEx);
+  CHECK(b.Unlock(theirs, kLkfValBlk, Block(5)) == 0);
+  CHECK(View(cluster, "r")->lvb->at(0) == 0);
+}
+
+TEST_CASE("value block: IVVALBLK makes it invalid until it is written again") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  const uint64_t lock = a.Hold(kEx, "r", kLkfValBlk);
+  a.Convert(lock, kNl, kLkfValBlk, Block(7));
+  a.Convert(lock, kEx);
+  a.Take();
+  a.Convert(lock, kNl, kLkfIvValBlk);
+  a.Convert(lock, kPr, kLkfValBlk);
+  CHECK(a.TakeWithBlocks() == "granted 1, granted 1 invalid block 7");
+  a.Convert(lock, kEx, kLkfValBlk);
+  CHECK(a.TakeWithBlocks() == "granted 1 invalid block 7");
+  a.Convert(lock, kNl, kLkfValBlk, Block(8));
+  a.Convert(lock, kPr, kLkfValBlk);
+  CHECK(a.TakeWithBlocks() == "granted 1, granted 1 block 8");
+}
+
+TEST_CASE("value block: invalid is not told where nobody ever wrote one") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  const uint64_t lock = a.Hold(kEx, "r", kLkfValBlk);
+  a.Convert(lock, kNl, kLkfIvValBlk);
+  a.Convert(lock, kPr, kLkfValBlk);
+  // A conversion that neither reads nor writes is told all the same.
+  a.Convert(lock, kNl, kLkfValBlk);
+  CHECK(a.Take() == "granted 1, granted 1, granted 1 invalid");
+}
+
+TEST_CASE("value block: a node that is not the master is not told with a conversion down") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  Peer b(cluster, 2);
+  const uint64_t master = a.Hold(kEx, "r", kLkfValBlk);
+  const uint64_t remote = b.Hold(kNl);
+  a.Convert(master, kNl, kLkfIvValBlk);
+  a.Take();
+  for (Peer* each : {&a, &b}) {
+    each->Convert(each == &a ? master : remote, kCr);
+    each->Convert(each == &a ? master : remote, kNl);
+  }
+  CHECK(a.Take() == "granted 1, granted 1 invalid");
+  CHECK(b.Take() == "granted 1, granted 1");
+}
+
+TEST_CASE("value block: the end of a process that holds EX makes it invalid") {
+  auto cluster = Cluster::Create();
+  Peer keeper(cluster, 1);
+  Peer b(cluster, 2);
+  const uint64_t writer = b.Hold(kEx, "r", kLkfValBlk);
+  b.Convert(writer, kNl, kLkfValBlk, Block(7));
+  b.Take();
+  { Peer(cluster, 1).Hold(kEx); }
+  b.Convert(writer, kPr, kLkfValBlk);
+  CHECK(b.TakeWithBlocks() == "granted 1 invalid block 7");
+}
+
+TEST_CASE("value block: kept for ten seconds without a lock") {
+  ManualClock clock;
+  auto cluster = Cluster::Create(&clock);
+  Peer a(cluster, 1);
+  const auto write = [&] {
+    const uint64_t lock = a.Hold(kEx, "r", kLkfValBlk);
+    a.Unlock(lock, kLkfValBlk, Block(7));
+    a.Take();
+  };
+  write();
+  clock.now_ms += kTossMs - 1;
+  a.Unlock(a.Lock(kPr, "r", kLkfValBlk));
+  CHECK(a.TakeWithBlocks() == "granted 2 block 7, unlocked 2 end");
+  clock.now_ms += kTossMs;
+  a.Lock(kPr, "r", kLkfValBlk);
+  CHECK(a.TakeWithBlocks() == "granted 3 block 0");
+}
+
+TEST_CASE("value block: forgotten without a lock when a node joins") {
+  ManualClock clock;
+  auto cluster = Cluster::Create(&clock);
+  Peer a(cluster, 1);
+  a.Unlock(a.Hold(kEx, "r", kLkfValBlk), kLkfValBlk, Block(7));
+  a.Take();
+  Peer b(cluster, 2);
+  a.Lock(kPr, "r", kLkfValBlk);
+  CHECK(a.TakeWithBlocks() == "granted 2 block 0");
+}
+
+}  // namespace
+}  // namespace stackglue::fsdlm::test
