@@ -55,6 +55,11 @@ export interface NativeConnection {
   /** Asks for the unlock, or for a cancel. 0, or the stack's refusal, negative. */
   unlock(index: number, flags: number): number;
   /**
+   * For `onEvents`, when it has handled a batch: the size of the next one, which is in its place, or 0.
+   * Absent where batches are only delivered.
+   */
+  more?(): number;
+  /**
    * Begins the end; from now on no event is delivered. Idempotent. On stack `user` it is over after
    * `deadlineMs` at the latest.
    */

@@ -26,6 +26,8 @@ export class NativeLocks {
   readonly batch = new Int32Array(
     new SharedArrayBuffer(EVENT_BATCH_MAX * EVENT_WORDS * Int32Array.BYTES_PER_ELEMENT),
   );
+  /** Who delivers the batches, if it has more of them than it delivers. */
+  native: NativeConnection | undefined;
   readonly #locks: (DlmLksb | undefined)[] = [];
   readonly #connection: ClusterConnection;
   readonly #wrappers: AstWrappers;
@@ -57,6 +59,10 @@ export class NativeLocks {
 
   /** The native side's `onEvents`. */
   readonly dispatch = (count: number): void => {
+    for (let size = count; size > 0; size = this.native?.more?.() ?? 0) this.#handle(size);
+  };
+
+  #handle(count: number): void {
     const { batch } = this;
     for (let at = 0; at < count * EVENT_WORDS; at += EVENT_WORDS) {
       // A handler may have disconnected; no handler is called after that.
@@ -85,7 +91,7 @@ export class NativeLocks {
       else if (kind === EventKind.completion) this.#wrappers.completion(this.#connection, lksb);
       else this.#wrappers.unlock(this.#connection, lksb, value);
     }
-  };
+  }
 
   /** The connection is gone, and its locks with it. */
   clear(): void {

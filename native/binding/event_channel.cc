@@ -21,10 +21,14 @@ bool EventChannel::Accepts(const Napi::CallbackInfo& info) {
          memory->length * sizeof(int32_t) >= kBatchMax * sizeof(EventRecord);
 }
 
+void EventChannel::Copy(const EventRecord* events, size_t count) {
+  std::memcpy(records_, events, count * sizeof(EventRecord));
+}
+
 void EventChannel::Deliver(const EventRecord* events, size_t count) {
   const Napi::Env env = on_events_.Env();
   const Napi::HandleScope scope(env);
-  std::memcpy(records_, events, count * sizeof(EventRecord));
+  Copy(events, count);
   CallAsTask(on_events_, context_, {Napi::Number::New(env, static_cast<double>(count))});
 }
 

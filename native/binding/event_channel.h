@@ -23,6 +23,9 @@ class EventChannel {
   // take.
   static bool Accepts(const Napi::CallbackInfo& info);
 
+  // Copies up to kBatchMax records into the batch, for JavaScript that asks for them.
+  void Copy(const EventRecord* events, size_t count);
+
   // Copies up to kBatchMax records into the batch and calls JavaScript once, as a task of its own
   // (microtasks run before this returns). What it throws becomes an uncaught exception.
   void Deliver(const EventRecord* events, size_t count);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <utility>
 
 #include "binding/arguments.h"
 #include "binding/slabs.h"
@@ -86,6 +87,7 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info
   DefineCall<&UserConnection::Lock>(info, "lock");
   DefineCall<&UserConnection::Convert>(info, "convert");
   DefineCall<&UserConnection::Unlock>(info, "unlock");
+  DefineCall<&UserConnection::More>(info, "more");
   slabs_ = Slabs::Of(env);
   napi_get_uv_event_loop(env, &loop_);
   ObjectWrap::Ref();  // until the last handle is closed
@@ -367,26 +369,49 @@ void UserConnection::StopPoll(Poll* poll) {
 
 void UserConnection::Drain() {
   if (finishing_) return;
-  size_t delivered = 0;
-  bool has_more = true;
-  // What a handler asks for is often granted at once; it is worth a look before the loop is asked.
-  for (int round = 0; has_more && round < kRoundsMax && delivered < kBatchMax; ++round) {
-    const size_t count = lockspace_->Collect(batch_.data(), &notices_);
-    const bool has_news = !notices_.empty();
-    if (silent_) {
-      OnState();
-      return;
-    }
+  size_t count = lockspace_->Collect(batch_.data(), &notices_);
+  delivered_ = 0;
+  rounds_ = 0;
+  while (!silent_) {
     // A node's death before the grants that its recovery made.
-    if (has_news) DeliverNotices();
+    if (!notices_.empty()) {
+      DeliverNotices();
+      ArmTimer();
+    }
+    if (count == 0 || silent_) break;
     lockspace_->BeginBatch();
-    if (count > 0 && !silent_) events_->Deliver(batch_.data(), count);
+    is_delivering_ = true;
+    delivered_ += count;
+    events_->Deliver(batch_.data(), count);
+    is_delivering_ = false;
     lockspace_->ReleaseEnded();
     lockspace_->EndBatch();
-    if (has_news) ArmTimer();
-    delivered += count;
-    has_more = count > 0 && !silent_ && lockspace_->AwaitResults();
+    // What More() has found, but not handed on because of the notices that come first.
+    count = std::exchange(collected_, 0);
   }
+  if (silent_) OnState();
+}
+
+// Asked by JavaScript when it has handled a batch: what the handlers asked for is often granted at
+// once, and it is cheaper to look than to come back by way of the loop. Copies the next batch to
+// where the last one was and returns its size; 0: no more for now.
+napi_value UserConnection::More(napi_env env, size_t, const napi_value*) {
+  size_t count = 0;
+  if (is_delivering_ && !silent_ && !finishing_ && collected_ == 0 && delivered_ < kBatchMax &&
+      ++rounds_ < kRoundsMax) {
+    lockspace_->ReleaseEnded();
+    lockspace_->EndBatch();
+    if (lockspace_->AwaitResults()) count = lockspace_->Collect(batch_.data(), &notices_);
+    lockspace_->BeginBatch();
+    if (!notices_.empty()) {
+      collected_ = count;
+      count = 0;
+    } else if (count > 0) {
+      delivered_ += count;
+      events_->Copy(batch_.data(), count);
+    }
+  }
+  return ResultNumber(env, static_cast<int64_t>(count));
 }
 
 void UserConnection::DeliverNotices() {

@@ -51,6 +51,7 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
   napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
   napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
+  napi_value More(napi_env env, size_t count, const napi_value* arguments);
   Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
   Napi::Value Purge(const Napi::CallbackInfo& info);
   Napi::Value Members(const Napi::CallbackInfo& info);
@@ -110,6 +111,11 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all
   bool referenced_ = true;
 
+  // Of the turn of the loop that Drain() is in.
+  bool is_delivering_ = false;
+  size_t delivered_ = 0;
+  int rounds_ = 0;
+  size_t collected_ = 0;
   std::array<EventRecord, kBatchMax> batch_;
   std::vector<libdlm::Notice> notices_;
 };

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/dlm.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -32,6 +33,27 @@ bool IsMiscDevice(const std::string& name) {
   }
   return false;
 }
+
+// The turn of creating a lockspace on this node. The kernel does not take turns when it registers
+// the device of a lockspace that two processes create at once: the second fails with EEXIST, and
+// takes the name of the first one's device with it (fs/dlm/user.c:dlm_device_register).
+class CreationTurn {
+ public:
+  CreationTurn() : fd_(open(kControlDevice, O_RDONLY | O_CLOEXEC)) {
+    while (fd_ >= 0 && flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
+    }
+  }
+  CreationTurn(const CreationTurn&) = delete;
+  CreationTurn& operator=(const CreationTurn&) = delete;
+  ~CreationTurn() {
+    const int error = errno;  // that of the creation
+    if (fd_ >= 0) close(fd_);
+    errno = error;
+  }
+
+ private:
+  const int fd_;
+};
 
 OpenFailure DeniedOr(int error, OpenFailure other) {
   return error == EPERM || error == EACCES ? OpenFailure::kPermission : other;
@@ -85,7 +107,10 @@ bool Opener::OpenHandle(OpenResult* result) {
   const bool exists = IsMiscDevice("dlm_" + name_);
   const bool exclusive = (flags_ & DLM_LSFL_NEWEXCL) != 0;
   if (create_) {
-    handle_ = library_->dlm_new_lockspace(name_.c_str(), mode_, flags_);
+    {
+      const CreationTurn turn;
+      if (!is_over_) handle_ = library_->dlm_new_lockspace(name_.c_str(), mode_, flags_);
+    }
     if (handle_ != nullptr) {
       created_ = true;
       return true;

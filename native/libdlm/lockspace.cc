@@ -633,7 +633,8 @@ bool Lockspace::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
   }
   event->kind = EventKind::kCompletion;
   record->status_block.set_status(answer.status);
-  record->status_block.set_flags(0);
+  // A conversion that was refused has changed nothing, these included.
+  if (answer.operation != Operation::kConvert) record->status_block.set_flags(0);
   record->operation = Pending::kNone;
   record->completed_in_batch = batch_;
   if (answer.status == 0) {
@@ -662,6 +663,12 @@ bool Lockspace::ReadResult(EventRecord* events, size_t* count) {
     if (record != nullptr && !result.blocking && record->completed_in_batch == batch_) {
       // Its status block already tells of a completion that JavaScript has not seen.
       Signal();
+      return false;
+    }
+    if (record != nullptr && record->operation == Pending::kLock &&
+        (record->request_flags & DLM_LKF_ORPHAN) != 0) {
+      // It is in somebody's way already, but JavaScript has not been told that it has it; the
+      // answer that says so is a moment away, and signals.
       return false;
     }
     if (HandleResult(result, &events[*count])) ++*count;

@@ -179,17 +179,25 @@ void LockspaceWatch::HandleMember(int node, uint32_t mask, std::vector<Notice>* 
   }
 }
 
-// dlm_controld stops and starts in turn, but tells more than we hear: inotify makes one event of
-// two writes that nothing came between, and by the time that we hear of a stop it may be over. So
-// what this goes by is the state, and the turn only decides whether there is a stop to be told of.
+// A stop, a start, or something that looks like one: inotify makes one event of two writes that
+// nothing came between, and two of a write by a shell, which truncates first. So what this goes by
+// is the state. Where it runs each time that we look, every second event ends a stop that was over
+// before we heard.
 void LockspaceWatch::HandleControl(std::vector<Notice>* notices) {
-  const bool is_late_start = !is_stopped_ && start_is_due_ && IsRunning().value_or(false);
-  start_is_due_ = false;
-  if (!is_stopped_ && !is_late_start) Stop(notices);
+  if (!IsRunning().value_or(true)) {
+    if (!is_stopped_) Stop(notices);
+    heard_half_ = false;
+  } else if (!is_stopped_) {
+    if (heard_half_) {
+      notices->push_back({NoticeKind::kStopped});
+      notices->push_back({NoticeKind::kResumed});
+    }
+    heard_half_ = !heard_half_;
+  }
 }
 
 void LockspaceWatch::Stop(std::vector<Notice>* notices) {
-  is_stopped_ = start_is_due_ = true;
+  is_stopped_ = true;
   notices->push_back({NoticeKind::kStopped});
 }
 

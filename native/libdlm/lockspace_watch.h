@@ -100,8 +100,8 @@ class LockspaceWatch {
   // Told when the lockspace is started again.
   std::vector<Notice> held_;
   bool is_stopped_ = false;
-  // We have heard of a stop, and not yet of the start that follows.
-  bool start_is_due_ = false;
+  // One event of `control` was heard while the lockspace ran.
+  bool heard_half_ = false;
   bool is_released_ = false;
   int tense_looks_ = 0;
 };

@@ -60,10 +60,9 @@ describe('the benchmarks', function () {
     const little = ['--rounds', '1', '--seconds', '0.05', '--cpus', '2', '--modes', 'thread'];
     const { stdout } = await bench(...little, '--only', 'local.*depth 64$', '--json', json);
     const rows = JSON.parse(readFileSync(json, 'utf8')) as Row[];
-    const names = [
-      'lock+unlock, local, 2 vCPU, depth 64, thread',
-      'NL<->EX, local, 2 vCPU, depth 64, thread',
-    ];
+    const names = ['lock+unlock', 'NL<->EX'].flatMap((work) =>
+      ['C in the callback', 'thread'].map((who) => `${work}, local, 2 vCPU, depth 64, ${who}`),
+    );
     expect(rows.map((row) => row.name)).to.deep.equal(names);
     for (const row of rows) {
       expect(row.rates).to.deep.equal([row.rate]);

@@ -94,6 +94,7 @@ export class Link {
         }
       },
     );
+    this.locks.native = this.native;
   }
 
   #endCalls(): void {
