@@ -16,7 +16,7 @@
  *
  * It says "ready PID" when it can be told to go.
  */
-import { writeFileSync } from 'node:fs';
+import { constants, openSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 import { DlmError, type UserStackOptions } from '../../lib/index.js';
@@ -57,7 +57,8 @@ function go(): void {
       askForAll();
       return;
     case 'waiting':
-      writeFileSync(`/sys/kernel/dlm/${group}/control`, '0');
+      // As dlm_controld does it: not truncated, which those who watch the file would hear of.
+      writeSync(openSync(`/sys/kernel/dlm/${group}/control`, constants.O_WRONLY), '0');
       askForAll();
       return;
     case 'connecting':

@@ -56,6 +56,14 @@ export async function keepDlmRunning(cluster: Cluster): Promise<void> {
   for (const node of cluster.nodes) await node.exec('dlm_tool join keep');
 }
 
+/**
+ * A command that stops a lockspace on its node (0), or starts it (1), as dlm_controld does. A shell's own
+ * "echo 0 >" would write twice: it truncates the file first, and those who watch it hear of that.
+ */
+export function controlCommand(lockspace: string, value: 0 | 1): string {
+  return `printf ${value} | dd of=/sys/kernel/dlm/${lockspace}/control conv=notrunc 2>/dev/null`;
+}
+
 /** Shows the steps of building and booting among the tests. */
 export const progress = printingProgress((line) => {
   console.log(`      ${line}`);

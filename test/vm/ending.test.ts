@@ -9,6 +9,7 @@ import { DLM_LOCK, type UserStackOptions } from '../../lib/index.js';
 import type { Node } from '../../scripts/vm/index.js';
 import { complaintsIn } from '../support/kernel-log.js';
 import {
+  controlCommand,
   keepDlmRunning,
   KERNELS,
   LineProcess,
@@ -99,7 +100,7 @@ class Bench {
   }
 
   async stop(by: Stop, group: string): Promise<void> {
-    if (by === 'control') await this.#node.exec(`echo 0 > /sys/kernel/dlm/${group}/control`);
+    if (by === 'control') await this.#node.exec(controlCommand(group, 0));
     if (by === 'daemon') await this.#node.exec('kill -STOP $(pidof dlm-hands)');
   }
 
@@ -108,7 +109,7 @@ class Bench {
       await this.#node.exec('kill -CONT $(pidof dlm-hands)');
     } else {
       for (const group of new Set(groups)) {
-        await this.#node.exec(`echo 1 > /sys/kernel/dlm/${group}/control`);
+        await this.#node.exec(controlCommand(group, 1));
       }
     }
   }

@@ -8,7 +8,13 @@ import { constants } from 'node:os';
 
 import type { NodeDriver } from '../../lib/conformance/index.js';
 import { DLM_LKF, DLM_LOCK, type ClusterNotice } from '../../lib/index.js';
-import { keepDlmRunning, KERNELS, startAgent, useCluster } from '../support/vm-world.js';
+import {
+  controlCommand,
+  keepDlmRunning,
+  KERNELS,
+  startAgent,
+  useCluster,
+} from '../support/vm-world.js';
 
 const { EX, PR } = DLM_LOCK;
 const { NOQUEUE } = DLM_LKF;
@@ -20,6 +26,15 @@ function statesOf(agent: NodeDriver): ClusterNotice['kind'][] {
     .noticesOn()
     .map(({ kind }) => kind)
     .filter((kind) => kind !== 'memberJoined' && kind !== 'memberLeft');
+}
+
+/** What came before is over: the lockspace runs, and that has been told. */
+async function settle(agent: NodeDriver): Promise<void> {
+  await agent.lock('settle', `settle ${agent.number}`, EX);
+  await agent.unlock('settle');
+  const told = (kind: ClusterNotice['kind']): number =>
+    statesOf(agent).filter((each) => each === kind).length;
+  for (let resumed = 0; resumed < told('stopped'); resumed += 1) await agent.notice('resumed');
 }
 
 for (const kernel of KERNELS) {
@@ -42,13 +57,12 @@ for (const kernel of KERNELS) {
         await agent.connect('pcmk', group, [1, 0], { recoveryData: group });
       }
       await first.notice('memberJoined', { node: 2 });
-      await first.lock('settle', 'settle', EX);
-      await first.unlock('settle');
+      await settle(first);
       for (const agent of [first, second]) agent.begin(`${group} connected`);
     }
 
-    const write = (value: number, group: string): Promise<unknown> =>
-      getCluster().node(1).exec(`echo ${value} > /sys/kernel/dlm/${group}/control`);
+    const write = (value: 0 | 1, group: string): Promise<unknown> =>
+      getCluster().node(1).exec(controlCommand(group, value));
 
     it('tell when it stops and when it runs again', async () => {
       await connect('stops');
@@ -138,8 +152,7 @@ describe('notices of a cluster with corosync', function () {
       agent.begin(group);
       await agent.connect('pcmk', group);
     }
-    await of(1).lock('settle', 'settle', EX);
-    await of(1).unlock('settle');
+    for (const agent of agents) await settle(agent);
     for (const agent of agents) agent.begin(`${group} connected`);
   }
 
