@@ -6,6 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import { join, relative, resolve } from 'node:path';
 
+import { diagnose } from './diagnosis.js';
 import { VmError, messageOf } from './errors.js';
 import { parseReport, type TestReport } from './guest-reporter.js';
 import type { Node } from './node.js';
@@ -15,16 +16,16 @@ import { PROJECT_ROOT } from './paths.js';
 export interface GuestMochaOptions {
   /** Time for each test and hook in the guest, in milliseconds. The default is 30,000. */
   testTimeoutMs?: number;
-  /** Time for all of them together, the start of Node.js included. The default is 600,000. */
+  /** Time for all of them together, the start of Node.js included. The default is 300,000. */
   runTimeoutMs?: number;
   /** More environment variables for the guest's mocha. */
   env?: Readonly<Record<string, string>>;
 }
 
 const TEST_MS = 30_000;
-const RUN_MS = 600_000;
+const RUN_MS = 300_000;
 const LISTING_MS = 120_000;
-const TAIL_LENGTH = 4000;
+const TAIL_LENGTH = 8000;
 
 const MOCHA = join('node_modules', 'mocha', 'bin', 'mocha.js');
 
@@ -63,6 +64,12 @@ export function describeInGuest(
     after(() => run.finished());
   });
 }
+
+/**
+ * The machines on which a run had to be ended, by the process ids of their QEMUs. What held it up is
+ * there still, and every other run would wait for it as long.
+ */
+const givenUp = new Set<number | undefined>();
 
 /** A test and its place among those of the same path. */
 interface ListedTest {
@@ -203,15 +210,20 @@ class GuestRun {
       ...[node.nodeBinary, '--enable-source-maps', MOCHA, '--no-config', '--timeout', timeout],
       ...['--reporter', reporterPath(), spec],
     ];
+    const { pid } = node;
+    if (givenUp.has(pid)) throw new VmError('gone', 'An earlier run on this node did not end.');
     const child = node.spawn([...assignments, 'exec', ...args.map(quote)].join(' '));
     child.stdin.end();
     child.stderr.on('data', (chunk: Buffer) => {
       this.#keep(chunk.toString());
     });
-    const deadline = setTimeout(() => {
-      this.#keep(`\n(the harness ended the run after ${options.runTimeoutMs ?? RUN_MS} ms)\n`);
+    const limit = options.runTimeoutMs ?? RUN_MS;
+    const giveUp = async (): Promise<void> => {
+      givenUp.add(pid);
+      this.#keep(`\n(the harness ended the run after ${limit} ms)\n${await diagnose(node)}`);
       child.disconnect();
-    }, options.runTimeoutMs ?? RUN_MS);
+    };
+    const deadline = setTimeout(() => void giveUp(), limit);
     try {
       for await (const line of child.lines) this.#take(line);
       return await child.exit;

@@ -8,7 +8,8 @@ import {
 } from '../../lib/index.js';
 
 /** Who makes the calls into the kernel: each of them is tested. */
-export const SUBMITTERS = ['thread', 'keeper', 'loop'] as const;
+const SUBMITTERS = ['thread', 'keeper', 'loop'] as const;
+export type Submitter = (typeof SUBMITTERS)[number];
 
 /** A plugin whose calls are made by whom STACKGLUE_SUBMIT names; by the thread if it names nobody. */
 export function createTestPlugin(options: UserStackOptions = {}): StackPlugin {

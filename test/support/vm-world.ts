@@ -19,8 +19,11 @@ import {
   type GuestProcess,
 } from '../../scripts/vm/index.js';
 
-/** Debian's kernels: that of the release, 6.1, and the newer line that it offers. */
-export const KERNELS = ['linux-image-amd64', 'linux-image-6.12-amd64'] as const;
+/** Debian's kernel of the release. */
+export const LINUX_6_1 = 'linux-image-amd64';
+/** The newer line that Debian offers. */
+export const LINUX_6_12 = 'linux-image-6.12-amd64';
+export type Kernel = typeof LINUX_6_1 | typeof LINUX_6_12;
 
 /** Image, boot and cluster on a machine that is busy with other things. */
 const BOOT_TIMEOUT_MS = 300_000;

@@ -6,15 +6,15 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import type { NodeDriver } from '../../lib/conformance/index.js';
-import { DLM_LKF, DLM_LOCK, type ClusterNotice } from '../../lib/index.js';
+import type { NodeDriver } from '../../../lib/conformance/index.js';
+import { DLM_LKF, DLM_LOCK, type ClusterNotice } from '../../../lib/index.js';
 import {
   controlCommand,
   keepDlmRunning,
-  KERNELS,
+  type Kernel,
   startAgent,
   useCluster,
-} from '../support/vm-world.js';
+} from '../../support/vm-world.js';
 
 const { EX, PR } = DLM_LOCK;
 const { NOQUEUE } = DLM_LKF;
@@ -37,7 +37,7 @@ async function settle(agent: NodeDriver): Promise<void> {
   for (let resumed = 0; resumed < told('stopped'); resumed += 1) await agent.notice('resumed');
 }
 
-for (const kernel of KERNELS) {
+export function notices(kernel: Kernel): void {
   describe(`notices of a lockspace with ${kernel}`, function () {
     this.timeout(60_000);
     const getCluster = useCluster({ nodes: 2, membership: 'host', kernel });
@@ -135,94 +135,96 @@ for (const kernel of KERNELS) {
   });
 }
 
-describe('notices of a cluster with corosync', function () {
-  this.timeout(180_000);
-  const getCluster = useCluster({ nodes: 3, membership: 'corosync' });
-  let agents: NodeDriver[] = [];
-  const of = (id: number): NodeDriver => agents[id - 1]!;
+export function noticesWithCorosync(): void {
+  describe('notices of a cluster with corosync', function () {
+    this.timeout(180_000);
+    const getCluster = useCluster({ nodes: 3, membership: 'corosync' });
+    let agents: NodeDriver[] = [];
+    const of = (id: number): NodeDriver => agents[id - 1]!;
 
-  /** All nodes boot if need be and join a new lockspace. */
-  async function begin(group: string, ...restarted: number[]): Promise<void> {
-    for (const id of restarted) {
-      await getCluster().restart(id);
-      await getCluster().node(id).exec('dlm_tool join keep');
-      agents[id - 1] = await startAgent(getCluster(), id);
+    /** All nodes boot if need be and join a new lockspace. */
+    async function begin(group: string, ...restarted: number[]): Promise<void> {
+      for (const id of restarted) {
+        await getCluster().restart(id);
+        await getCluster().node(id).exec('dlm_tool join keep');
+        agents[id - 1] = await startAgent(getCluster(), id);
+      }
+      for (const agent of agents) {
+        agent.begin(group);
+        await agent.connect('pcmk', group);
+      }
+      for (const agent of agents) await settle(agent);
+      for (const agent of agents) agent.begin(`${group} connected`);
     }
-    for (const agent of agents) {
-      agent.begin(group);
-      await agent.connect('pcmk', group);
-    }
-    for (const agent of agents) await settle(agent);
-    for (const agent of agents) agent.begin(`${group} connected`);
-  }
 
-  before(async () => {
-    await keepDlmRunning(getCluster());
-    agents = await Promise.all([1, 2, 3].map((id) => startAgent(getCluster(), id)));
-  });
-
-  it('tell a node that has lost its daemon, and that its locks are unsure', async () => {
-    await begin('no-daemon');
-    await of(3).lock('held', 'held', EX);
-    await getCluster().node(3).exec('kill -9 $(pidof dlm_controld)');
-    expect((await of(3).notice('daemonGone')).notice).to.deep.equal({
-      kind: 'daemonGone',
-      locks: 'unsure',
+    before(async () => {
+      await keepDlmRunning(getCluster());
+      agents = await Promise.all([1, 2, 3].map((id) => startAgent(getCluster(), id)));
     });
-    await of(3).notice('stopped');
-    expect(statesOf(of(3)).filter((kind) => kind === 'daemonGone')).to.have.length(1);
-    await of(1).nodeDown(3);
-    expect((await of(1).lock('l', 'held', EX)).status).to.equal(0);
-    for (const id of [1, 2]) {
-      expect(statesOf(of(id))).not.to.include.members(['daemonGone']);
-      await of(id).disconnect();
-    }
-  });
 
-  it('tell a node that is cut off that its locks are unsure', async () => {
-    await begin('cut-off', 3);
-    await of(3).lock('held', 'held', EX);
-    await getCluster().isolate(3);
-    expect((await of(3).notice('quorumLost')).notice).to.deep.equal({
-      kind: 'quorumLost',
-      locks: 'unsure',
+    it('tell a node that has lost its daemon, and that its locks are unsure', async () => {
+      await begin('no-daemon');
+      await of(3).lock('held', 'held', EX);
+      await getCluster().node(3).exec('kill -9 $(pidof dlm_controld)');
+      expect((await of(3).notice('daemonGone')).notice).to.deep.equal({
+        kind: 'daemonGone',
+        locks: 'unsure',
+      });
+      await of(3).notice('stopped');
+      expect(statesOf(of(3)).filter((kind) => kind === 'daemonGone')).to.have.length(1);
+      await of(1).nodeDown(3);
+      expect((await of(1).lock('l', 'held', EX)).status).to.equal(0);
+      for (const id of [1, 2]) {
+        expect(statesOf(of(id))).not.to.include.members(['daemonGone']);
+        await of(id).disconnect();
+      }
     });
-    await of(3).notice('stopped');
-    await of(1).nodeDown(3);
-    // Without fencing the others take its locks at once.
-    expect((await of(1).lock('l', 'held', EX)).status).to.equal(0);
-    expect(await of(3).ask('more', 'more', EX)).to.equal(0);
-    expect(statesOf(of(3))).not.to.include.members(['resumed', 'quorumRegained']);
-    for (const id of [1, 2]) {
-      expect(statesOf(of(id))).not.to.include.members(['quorumLost']);
-      await of(id).disconnect();
-    }
-    await getCluster().heal();
-  });
 
-  it('tell a node that is left alone, and when others have come back', async () => {
-    await begin('alone', 3);
-    await of(1).lock('held', 'held', EX);
-    await of(2).lock('theirs', 'theirs', EX);
-    await Promise.all([getCluster().kill(2), getCluster().kill(3)]);
-    await of(1).notice('quorumLost');
-    await of(1).notice('stopped');
-    expect(await of(1).ask('l', 'theirs', EX)).to.equal(0);
-    expect(statesOf(of(1))).not.to.include.members(['resumed', 'quorumRegained']);
-    expect(of(1).completionsOf('l')).to.deep.equal([]);
+    it('tell a node that is cut off that its locks are unsure', async () => {
+      await begin('cut-off', 3);
+      await of(3).lock('held', 'held', EX);
+      await getCluster().isolate(3);
+      expect((await of(3).notice('quorumLost')).notice).to.deep.equal({
+        kind: 'quorumLost',
+        locks: 'unsure',
+      });
+      await of(3).notice('stopped');
+      await of(1).nodeDown(3);
+      // Without fencing the others take its locks at once.
+      expect((await of(1).lock('l', 'held', EX)).status).to.equal(0);
+      expect(await of(3).ask('more', 'more', EX)).to.equal(0);
+      expect(statesOf(of(3))).not.to.include.members(['resumed', 'quorumRegained']);
+      for (const id of [1, 2]) {
+        expect(statesOf(of(id))).not.to.include.members(['quorumLost']);
+        await of(id).disconnect();
+      }
+      await getCluster().heal();
+    });
 
-    await getCluster().restart(2);
-    await of(1).notice('quorumRegained');
-    await of(1).notice('resumed');
-    await of(1).nodeDown(2);
-    await of(1).nodeDown(3);
-    expect((await of(1).lockAst('l')).status).to.equal(0);
-    const told = of(1).history.map((event) =>
-      event.event === 'notice' ? event.notice.kind : event.event,
-    );
-    expect(told.lastIndexOf('nodeDown')).to.be.below(told.lastIndexOf('lockAst'));
-    expect(told.indexOf('quorumLost')).to.be.below(told.indexOf('quorumRegained'));
-    expect(told.indexOf('quorumRegained')).to.be.below(told.lastIndexOf('resumed'));
-    await of(1).disconnect();
+    it('tell a node that is left alone, and when others have come back', async () => {
+      await begin('alone', 3);
+      await of(1).lock('held', 'held', EX);
+      await of(2).lock('theirs', 'theirs', EX);
+      await Promise.all([getCluster().kill(2), getCluster().kill(3)]);
+      await of(1).notice('quorumLost');
+      await of(1).notice('stopped');
+      expect(await of(1).ask('l', 'theirs', EX)).to.equal(0);
+      expect(statesOf(of(1))).not.to.include.members(['resumed', 'quorumRegained']);
+      expect(of(1).completionsOf('l')).to.deep.equal([]);
+
+      await getCluster().restart(2);
+      await of(1).notice('quorumRegained');
+      await of(1).notice('resumed');
+      await of(1).nodeDown(2);
+      await of(1).nodeDown(3);
+      expect((await of(1).lockAst('l')).status).to.equal(0);
+      const told = of(1).history.map((event) =>
+        event.event === 'notice' ? event.notice.kind : event.event,
+      );
+      expect(told.lastIndexOf('nodeDown')).to.be.below(told.lastIndexOf('lockAst'));
+      expect(told.indexOf('quorumLost')).to.be.below(told.indexOf('quorumRegained'));
+      expect(told.indexOf('quorumRegained')).to.be.below(told.lastIndexOf('resumed'));
+      await of(1).disconnect();
+    });
   });
-});
+}

@@ -5,9 +5,9 @@
  */
 import { expect } from 'chai';
 
-import type { NodeDriver } from '../../lib/conformance/index.js';
-import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../../lib/index.js';
-import { KERNELS, startAgent, useCluster } from '../support/vm-world.js';
+import type { NodeDriver } from '../../../lib/conformance/index.js';
+import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../../../lib/index.js';
+import { type Kernel, startAgent, useCluster } from '../../support/vm-world.js';
 
 const { NL, CR, CW, PR, PW, EX } = DLM_LOCK;
 const { ALTCW, ALTPR, IVVALBLK, VALBLK } = DLM_LKF;
@@ -15,7 +15,7 @@ const { ALTCW, ALTPR, IVVALBLK, VALBLK } = DLM_LKF;
 const VALID = { status: 0, flags: 0, lvbValid: true };
 const INVALID = { status: 0, flags: DLM_SBF.VALNOTVALID, lvbValid: false };
 
-for (const kernel of KERNELS) {
+export function valueBlocks(kernel: Kernel): void {
   describe(`value blocks of the kernel's DLM, ${kernel}`, function () {
     this.timeout(60_000);
     const getCluster = useCluster({ nodes: 3, membership: 'host', kernel });

@@ -4,10 +4,10 @@
  */
 import { expect } from 'chai';
 
-import type { NodeDriver, NodeEvent } from '../../lib/conformance/index.js';
-import { DLM_LOCK } from '../../lib/index.js';
-import type { Cluster } from '../../scripts/vm/index.js';
-import { keepDlmRunning, KERNELS, startAgent, useCluster } from '../support/vm-world.js';
+import type { NodeDriver, NodeEvent } from '../../../lib/conformance/index.js';
+import { DLM_LOCK } from '../../../lib/index.js';
+import type { Cluster } from '../../../scripts/vm/index.js';
+import { keepDlmRunning, type Kernel, startAgent, useCluster } from '../../support/vm-world.js';
 
 const { NL, PR, EX } = DLM_LOCK;
 
@@ -151,7 +151,7 @@ async function untilLeft(cluster: Cluster, on: number, group: string, node: numb
   await cluster.node(on).exec(`while [ -e ${member} ]; do usleep 20000; done`);
 }
 
-for (const kernel of KERNELS) {
+export function failuresInFive(kernel: Kernel): void {
   describe(`failures in a cluster of five with corosync and ${kernel}`, function () {
     this.timeout(180_000);
     // Five machines on a busy host stand still for seconds, and are not to be taken for dead then.
@@ -281,7 +281,7 @@ for (const kernel of KERNELS) {
   });
 }
 
-for (const kernel of KERNELS) {
+export function failuresAtExactMoments(kernel: Kernel): void {
   describe(`failures at exact moments with ${kernel}`, function () {
     this.timeout(120_000);
     const getCluster = useCluster({ nodes: 3, membership: 'host', kernel, evictKilled: false });

@@ -2,10 +2,10 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import type { NodeDriver } from '../../lib/conformance/index.js';
-import { DLM_ERRNO, DLM_LOCK } from '../../lib/index.js';
-import type { Cluster, GuestProcess } from '../../scripts/vm/index.js';
-import { keepDlmRunning, KERNELS, startAgent, useCluster } from '../support/vm-world.js';
+import type { NodeDriver } from '../../../lib/conformance/index.js';
+import { DLM_ERRNO, DLM_LOCK } from '../../../lib/index.js';
+import type { Cluster, GuestProcess } from '../../../scripts/vm/index.js';
+import { keepDlmRunning, type Kernel, startAgent, useCluster } from '../../support/vm-world.js';
 
 const { EDEADLK } = constants.errno;
 const { PR, EX } = DLM_LOCK;
@@ -13,7 +13,7 @@ const { PR, EX } = DLM_LOCK;
 /** Long enough for anything that goes another way to come first. */
 const SLOW = { delayMs: 1000 };
 
-for (const kernel of KERNELS) {
+export function deadlockCancel(kernel: Kernel): void {
   describe(`a deadlock that is broken across nodes, ${kernel}`, function () {
     this.timeout(60_000);
     const getCluster = useCluster({ nodes: 2, membership: 'host', kernel });

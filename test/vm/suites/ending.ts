@@ -4,18 +4,18 @@
  */
 import { expect } from 'chai';
 
-import type { NodeDriver } from '../../lib/conformance/index.js';
-import { DLM_LOCK, type UserStackOptions } from '../../lib/index.js';
-import type { Node } from '../../scripts/vm/index.js';
-import { complaintsIn } from '../support/kernel-log.js';
+import type { NodeDriver } from '../../../lib/conformance/index.js';
+import { DLM_LOCK, type UserStackOptions } from '../../../lib/index.js';
+import type { Node } from '../../../scripts/vm/index.js';
+import { complaintsIn } from '../../support/kernel-log.js';
 import {
   controlCommand,
   keepDlmRunning,
-  KERNELS,
+  type Kernel,
   LineProcess,
   startAgent,
   useCluster,
-} from '../support/vm-world.js';
+} from '../../support/vm-world.js';
 
 /** How soon a process must be gone that is said to end at once; its exit code is the proof that it is. */
 const AT_ONCE_MS = 1000;
@@ -150,81 +150,77 @@ class Bench {
   }
 }
 
-for (const kernel of KERNELS) {
-  for (const submit of ['thread', 'keeper'] as const) {
-    describe(`with ${kernel} and calls by the ${submit}, while its lockspace is stopped, a process`, function () {
-      this.timeout(120_000);
-      const getCluster = useCluster({ nodes: 1, membership: 'host', kernel });
-      let bench: Bench;
+export function ending(kernel: Kernel, submit: 'thread' | 'keeper'): void {
+  describe(`with ${kernel} and calls by the ${submit}, while its lockspace is stopped, a process`, function () {
+    this.timeout(120_000);
+    const getCluster = useCluster({ nodes: 1, membership: 'host', kernel });
+    let bench: Bench;
 
-      before(async () => {
-        await keepDlmRunning(getCluster());
-        bench = new Bench(getCluster().node(1), await startAgent(getCluster(), 1));
-      });
-
-      for (const { title, state, by } of STATES) {
-        const isHeld = submit === 'thread' && state === 'waiting';
-        it(`that ${title} ends ${isHeld ? 'when it runs again' : 'at once'}`, async () => {
-          const groups = bench.groups(by, ENDINGS.length);
-          if (by === 'control') await bench.join(groups[0] ?? '');
-          const running: { service: LineProcess; pid: number; name: string }[] = [];
-          for (const [i, group] of groups.entries()) {
-            const name = `${state} ${i}`;
-            running.push({ name, ...(await bench.start(group, state, name, { submit })) });
-          }
-          await bench.stop(by, groups[0] ?? '');
-          for (const { service } of running) expect(await service.ask('go')).to.equal('there');
-
-          const late: string[] = [];
-          for (const [i, { service, pid }] of running.entries()) {
-            const { title: how, end } = ENDINGS[i]!;
-            end(service);
-            const time = await timeToEnd(service, AT_ONCE_MS);
-            if (time === undefined) late.push(`${how}: ${await bench.whereabouts(pid)}`);
-            const what = time === undefined ? 'not in time' : `${Math.round(time)} ms`;
-            console.log(`      ${how}: ${what}`);
-          }
-          if (!isHeld) expect(late).to.deep.equal([]);
-
-          await bench.resume(by, groups);
-          for (const [i, { service }] of running.entries()) {
-            expect(await service.exit).to.equal(ENDINGS[i]!.code);
-          }
-          if (by === 'control') await bench.checkFree(running.map(({ name }) => name));
-          await bench.leave(by, groups);
-        });
-      }
-
-      for (const { title, state, by } of STATES.filter(({ state }) =>
-        state.endsWith('connecting'),
-      )) {
-        it(`that ${title} is told in time that it cannot, and ends by itself`, async () => {
-          const timeoutMs = 500;
-          const options = {
-            submit,
-            connectTimeoutMs: state === 'connecting' ? timeoutMs : 0,
-            disconnectTimeoutMs: timeoutMs,
-          };
-          const groups = bench.groups(by, 1);
-          const [group = ''] = groups;
-          if (by === 'control') await bench.join(group);
-          const { service, pid } = await bench.start(group, state, 'late', options);
-          await bench.stop(by, group);
-          expect(await service.ask('go')).to.equal('there');
-          const [code, took] = (await service.line()).split(' ');
-          console.log(`      told after ${took} ms`);
-          expect(code).to.equal('ERR_DLM_TIMEOUT');
-          expect(Number(took)).to.be.within(timeoutMs, timeoutMs + AT_ONCE_MS);
-          service.end();
-          const time = await timeToEnd(service, AT_ONCE_MS);
-          expect(time, await bench.whereabouts(pid)).not.to.equal(undefined);
-          expect(await service.exit).to.equal(0);
-
-          await bench.resume(by, groups);
-          if (by === 'control') await bench.checkFree(['late']);
-          await bench.leave(by, groups);
-        });
-      }
+    before(async () => {
+      await keepDlmRunning(getCluster());
+      bench = new Bench(getCluster().node(1), await startAgent(getCluster(), 1));
     });
-  }
+
+    for (const { title, state, by } of STATES) {
+      const isHeld = submit === 'thread' && state === 'waiting';
+      it(`that ${title} ends ${isHeld ? 'when it runs again' : 'at once'}`, async () => {
+        const groups = bench.groups(by, ENDINGS.length);
+        if (by === 'control') await bench.join(groups[0] ?? '');
+        const running: { service: LineProcess; pid: number; name: string }[] = [];
+        for (const [i, group] of groups.entries()) {
+          const name = `${state} ${i}`;
+          running.push({ name, ...(await bench.start(group, state, name, { submit })) });
+        }
+        await bench.stop(by, groups[0] ?? '');
+        for (const { service } of running) expect(await service.ask('go')).to.equal('there');
+
+        const late: string[] = [];
+        for (const [i, { service, pid }] of running.entries()) {
+          const { title: how, end } = ENDINGS[i]!;
+          end(service);
+          const time = await timeToEnd(service, AT_ONCE_MS);
+          if (time === undefined) late.push(`${how}: ${await bench.whereabouts(pid)}`);
+          const what = time === undefined ? 'not in time' : `${Math.round(time)} ms`;
+          console.log(`      ${how}: ${what}`);
+        }
+        if (!isHeld) expect(late).to.deep.equal([]);
+
+        await bench.resume(by, groups);
+        for (const [i, { service }] of running.entries()) {
+          expect(await service.exit).to.equal(ENDINGS[i]!.code);
+        }
+        if (by === 'control') await bench.checkFree(running.map(({ name }) => name));
+        await bench.leave(by, groups);
+      });
+    }
+
+    for (const { title, state, by } of STATES.filter(({ state }) => state.endsWith('connecting'))) {
+      it(`that ${title} is told in time that it cannot, and ends by itself`, async () => {
+        const timeoutMs = 500;
+        const options = {
+          submit,
+          connectTimeoutMs: state === 'connecting' ? timeoutMs : 0,
+          disconnectTimeoutMs: timeoutMs,
+        };
+        const groups = bench.groups(by, 1);
+        const [group = ''] = groups;
+        if (by === 'control') await bench.join(group);
+        const { service, pid } = await bench.start(group, state, 'late', options);
+        await bench.stop(by, group);
+        expect(await service.ask('go')).to.equal('there');
+        const [code, took] = (await service.line()).split(' ');
+        console.log(`      told after ${took} ms`);
+        expect(code).to.equal('ERR_DLM_TIMEOUT');
+        expect(Number(took)).to.be.within(timeoutMs, timeoutMs + AT_ONCE_MS);
+        service.end();
+        const time = await timeToEnd(service, AT_ONCE_MS);
+        expect(time, await bench.whereabouts(pid)).not.to.equal(undefined);
+        expect(await service.exit).to.equal(0);
+
+        await bench.resume(by, groups);
+        if (by === 'control') await bench.checkFree(['late']);
+        await bench.leave(by, groups);
+      });
+    }
+  });
 }

@@ -7,12 +7,12 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import type { NodeDriver } from '../../lib/conformance/index.js';
-import { DLM_LKF, DLM_LOCK } from '../../lib/index.js';
-import type { Cluster } from '../../scripts/vm/index.js';
-import { PATTERN } from '../guest/pattern.js';
-import { dlmMessages } from '../support/dlm-messages.js';
-import { KERNELS, startAgent, useCluster } from '../support/vm-world.js';
+import type { NodeDriver } from '../../../lib/conformance/index.js';
+import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
+import type { Cluster } from '../../../scripts/vm/index.js';
+import { PATTERN } from '../../guest/pattern.js';
+import { dlmMessages } from '../../support/dlm-messages.js';
+import { type Kernel, startAgent, useCluster } from '../../support/vm-world.js';
 
 const { NL, PR, PW, EX } = DLM_LOCK;
 const { CANCEL, FORCEUNLOCK, IVVALBLK, NOQUEUE, VALBLK } = DLM_LKF;
@@ -49,7 +49,7 @@ function blockOf(text: string): Buffer {
 /** The block of the lock by which connections agree on a protocol: version 1.0. */
 const VERSION = blockOf('\x01\0');
 
-for (const kernel of KERNELS) {
+export function strayBytes(kernel: Kernel): void {
   describe(`what leaves a node with ${kernel}`, function () {
     this.timeout(120_000);
     const getCluster = useCluster({ nodes: 2, membership: 'host', kernel });

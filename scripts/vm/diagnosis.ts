@@ -1,0 +1,25 @@
+/** What a node that no longer does its work has to say about why. */
+
+import { messageOf } from './errors.js';
+import type { Node } from './node.js';
+
+const ASK_MS = 20_000;
+
+/** Lockspaces, who waits in the kernel and where, who keeps a lockspace, and the kernel's last words. */
+const QUESTIONS = [
+  'for f in /sys/kernel/dlm/*/recover_status; do [ -e $f ] && echo $f $(cat $f); done',
+  'ls /sys/kernel/config/dlm/cluster/spaces /dev/misc 2>/dev/null | tr "\\n" " "; echo',
+  'ps -o pid,stat,args | grep -v "\\[" | tail -30',
+  'for p in /proc/[0-9]*; do grep -q "^State:.D" $p/status && echo $p $(cat $p/comm) && cat $p/stack; done',
+  'dmesg | tail -25',
+].join('; ');
+
+/** Never rejects, and takes 20 seconds at most: a node may be beyond answering. */
+export async function diagnose(node: Node): Promise<string> {
+  try {
+    const { stdout, stderr } = await node.run(QUESTIONS, { timeoutMs: ASK_MS });
+    return `${stdout}${stderr}`;
+  } catch (error) {
+    return `${messageOf(error)}\n${node.consoleTail()}`;
+  }
+}

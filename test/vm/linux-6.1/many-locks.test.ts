@@ -1,0 +1,3 @@
+import { killedWithManyLocks } from '../suites/lifetime.js';
+
+killedWithManyLocks();

@@ -1,0 +1,3 @@
+import { noticesWithCorosync } from '../suites/notices.js';
+
+noticesWithCorosync();

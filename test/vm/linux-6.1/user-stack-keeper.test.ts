@@ -1,0 +1,4 @@
+import { LINUX_6_1 } from '../../support/vm-world.js';
+import { userStack } from '../suites/user-stack.js';
+
+userStack(LINUX_6_1, 'keeper');

@@ -1,0 +1,4 @@
+import { LINUX_6_12 } from '../../support/vm-world.js';
+import { simultaneous } from '../suites/lifetime.js';
+
+simultaneous(LINUX_6_12);

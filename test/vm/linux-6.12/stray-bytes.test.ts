@@ -1,0 +1,4 @@
+import { LINUX_6_12 } from '../../support/vm-world.js';
+import { strayBytes } from '../suites/stray-bytes.js';
+
+strayBytes(LINUX_6_12);
