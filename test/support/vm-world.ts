@@ -11,6 +11,7 @@ import {
   type StackFeatures,
 } from '../../lib/conformance/index.js';
 import { DLM_LOCK } from '../../lib/index.js';
+import { diagnose } from '../../scripts/vm/diagnosis.js';
 import {
   Cluster,
   printingProgress,
@@ -41,6 +42,9 @@ export const USER_FEATURES: StackFeatures = {
   canKill: true,
   lvbAfterDeath: 'flagged',
 };
+
+/** For so many failed tests of a cluster its nodes are asked what they have to say about it. */
+const EXPLAINED_FAILURES = 2;
 
 /** Skips the suite, and says why, where virtual machines can't run; in CI that is a failure. */
 export async function requireVms(context: Mocha.Context): Promise<void> {
@@ -82,6 +86,15 @@ export function useCluster(options: ClusterOptions): () => Cluster {
     this.timeout(BOOT_TIMEOUT_MS);
     await requireVms(this);
     cluster = await Cluster.boot({ progress, ...options });
+  });
+  let explained = 0;
+  afterEach(async function () {
+    if (this.currentTest?.state !== 'failed' || explained === EXPLAINED_FAILURES) return;
+    this.timeout(BOOT_TIMEOUT_MS);
+    explained += 1;
+    for (const node of cluster?.nodes ?? []) {
+      if (node.isUp) console.log(`--- node ${node.id} says:\n${await diagnose(node)}`);
+    }
   });
   after(async function () {
     this.timeout(BOOT_TIMEOUT_MS);
