@@ -122,6 +122,11 @@ class Lockspace {
   // are given has happened before the events. After delivery call ReleaseEnded(). Returns how many,
   // 0 when nothing is ready.
   size_t Collect(EventRecord* events, std::vector<Notice>* notices);
+
+  // It is not known yet whether a node that has gone has failed, so no notice, and nothing that
+  // Collect() has gathered, may be delivered yet; nor is it to be called. Only CollectNotices() is.
+  bool is_unclear() const { return state_ == State::kOpen && watch_.is_unclear(); }
+  void CollectNotices(std::vector<Notice>* notices);
   void ReleaseEnded();
 
   // Whether results are due that may well be there already, or will be in a moment, so that
@@ -184,6 +189,7 @@ class Lockspace {
   void Lose();
   void SetPaused(bool paused);
   void EndSubmission();
+  void Settle(int node, bool has_failed, std::vector<Notice>* notices);
   void HandleKeeperEnd(std::vector<Notice>* notices);
 
   SubmitRequest* Reserve(uint32_t index, const LockRecord* record, Operation operation);

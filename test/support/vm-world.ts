@@ -152,14 +152,21 @@ interface Report {
   id?: number;
 }
 
+/** How an agent is started: another program than the usual one, or more environment variables. */
+interface AgentOptions {
+  program?: string;
+  environment?: Readonly<Record<string, string>>;
+}
+
 /** Starts the agent on a node of a cluster and resolves when it takes commands. */
 export function startAgent(
   cluster: Cluster,
   id: number,
-  program = 'dist/test/support/node-agent-main.js',
+  { program = 'dist/test/support/node-agent-main.js', environment = {} }: AgentOptions = {},
 ): Promise<NodeDriver> {
   const node = cluster.node(id);
-  const child = node.spawn(`exec node ${program}`);
+  const assignments = Object.entries(environment).map(([name, value]) => `${name}='${value}'`);
+  const child = node.spawn([...assignments, `exec node ${program}`].join(' '));
   const pending = new Map<number, (reply: Reply) => void>();
   let lastId = 0;
   const request = (command: Command): Promise<Reply> =>
