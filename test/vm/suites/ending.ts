@@ -217,7 +217,8 @@ export function ending(kernel: Kernel, submit: 'thread' | 'keeper'): void {
         const [code, took] = (await service.line()).split(' ');
         console.log(`      told after ${took} ms`);
         expect(code).to.equal('ERR_DLM_TIMEOUT');
-        expect(Number(took)).to.be.within(timeoutMs, timeoutMs + AT_ONCE_MS);
+        // The loop's clock is not the one that it was taken by, and counts whole milliseconds.
+        expect(Number(took)).to.be.within(timeoutMs - 10, timeoutMs + AT_ONCE_MS);
         service.end();
         const time = await timeToEnd(service, AT_ONCE_MS);
         expect(time, await bench.whereabouts(pid)).not.to.equal(undefined);
