@@ -7,6 +7,8 @@ import { getSystemErrorName, inspect } from 'node:util';
 export type DlmErrorCode =
   /** The compiled addon is missing or does not load. */
   | 'ERR_DLM_ADDON'
+  /** A variable of the environment has a value that is not known. */
+  | 'ERR_DLM_ENVIRONMENT'
   /** A stack label is not of four characters. */
   | 'ERR_DLM_STACK_LABEL'
   /** Another stack is selected or in use. */
@@ -143,6 +145,11 @@ export function checkObject(argument: string, value: unknown): asserts value is 
   if (typeof value !== 'object' || value === null) {
     throw invalidType(argument, 'of type object', value);
   }
+}
+
+/** Throws unless `value` is a boolean. */
+export function checkBoolean(argument: string, value: unknown): asserts value is boolean {
+  if (typeof value !== 'boolean') throw invalidType(argument, 'of type boolean', value);
 }
 
 /** Throws unless `value` is a string. */

@@ -3,9 +3,11 @@
  * `fs/ocfs2/stackglue.h`. The functions here act on the process's own glue, in which both stacks are
  * registered: `o2cb`, emulated in this process, and `user`, the real DLM.
  */
+import { DlmError } from './errors.js';
 import { StackGlue } from './stackglue/glue.js';
+import type { StackPlugin } from './stackglue/plugin.js';
 import { createO2cbPlugin } from './stacks/o2cb/index.js';
-import { createUserPlugin } from './stacks/user/index.js';
+import { createEmulatedUserPlugin, createUserPlugin } from './stacks/user/index.js';
 
 export {
   CLUSTER_NAME_MAX,
@@ -31,12 +33,15 @@ export type { PlockRequest, StackOperations, StackPlugin, StackScope } from './s
 export type { LockingProtocol, ProtocolVersion } from './stackglue/protocol.js';
 export { createO2cbPlugin, killO2cbNode, type O2cbOptions } from './stacks/o2cb/index.js';
 export {
+  createEmulatedUserPlugin,
   createUserPlugin,
   dlmDeadlockCancel,
   dlmOwnPid,
   dlmPurge,
   dlmVersions,
+  killEmulatedUserNode,
   type DlmVersions,
+  type EmulatedUserOptions,
   type UserStackOptions,
 } from './stacks/user/index.js';
 
@@ -45,9 +50,12 @@ export const defaultGlue = new StackGlue();
 /**
  * The plugins that it has from the start, to be unregistered by a program that wants other options:
  * `defaultGlue.unregister(userPlugin); defaultGlue.register(createUserPlugin({ submit: 'keeper' }))`.
+ *
+ * With `STACKGLUE_USER=emulated` in the environment, `userPlugin` is `createEmulatedUserPlugin()`, and a
+ * process warning says so: a program for the cluster then runs unchanged on a machine without one.
  */
 export const o2cbPlugin = createO2cbPlugin();
-export const userPlugin = createUserPlugin();
+export const userPlugin = createDefaultUserPlugin();
 defaultGlue.register(o2cbPlugin);
 defaultGlue.register(userPlugin);
 
@@ -67,3 +75,21 @@ export const dlmLvbValid = defaultGlue.dlmLvbValid.bind(defaultGlue);
 export const dlmLvb = defaultGlue.dlmLvb.bind(defaultGlue);
 export const dlmDumpLksb = defaultGlue.dlmDumpLksb.bind(defaultGlue);
 export const plock = defaultGlue.plock.bind(defaultGlue);
+
+/** The environment decides, and nothing else: a cluster is never replaced silently. */
+function createDefaultUserPlugin(): StackPlugin {
+  const choice = process.env.STACKGLUE_USER ?? '';
+  if (choice === '') return createUserPlugin();
+  if (choice !== 'emulated') {
+    throw new DlmError(
+      'ERR_DLM_ENVIRONMENT',
+      `The environment variable STACKGLUE_USER must be "emulated" or not set; it is "${choice}"`,
+      { op: 'load' },
+    );
+  }
+  process.emitWarning(
+    'STACKGLUE_USER=emulated: the locks of stack "user" are emulated, and end at this process.',
+    { code: 'STACKGLUE_EMULATED' },
+  );
+  return createEmulatedUserPlugin();
+}

@@ -43,7 +43,7 @@ export const STATUS_BLOCK = Object.freeze({ size: 80, status: 0, flags: 4, lockI
 /** Blocks in a slab: `Slabs::kBlocks` of native/binding/slabs.h. */
 export const BLOCKS_PER_SLAB = 64;
 
-/** What both native connections do. All of it on the event loop's thread; nothing waits. */
+/** What all native connections do. All of it on the event loop's thread; nothing waits. */
 export interface NativeConnection {
   /**
    * Asks for a new lock. Returns its index, from 0, which names it in every event until the final
@@ -87,7 +87,7 @@ export interface NativeUserOptions {
 /** A version in three parts. */
 export type Version = readonly [major: number, minor: number, patch: number];
 
-/** A connection to the kernel's DLM: what it has beyond the others'. */
+/** A connection of stack `user`, to the kernel's DLM or to the emulation: what it has beyond others. */
 export interface NativeUserConnection extends NativeConnection {
   close(deadlineMs: number): void;
   /** Ends what a lock waits for with -EDEADLK. 0, or the refusal, negative. */
@@ -106,16 +106,61 @@ export interface NativeUserConnection extends NativeConnection {
  * `open`: code is this node's number. `failed`: code is an `OpenFailure`, error an errno or 0; then
  * `closed` follows. `closed`: nothing of the connection is left in this process; code is 1 when the
  * deadline came first, and the locks are not dropped yet. `notice`: code is one of {@link NoticeKind},
- * error the node that it is about, if any.
+ * error the node that it is about, if any. `dead`: the simulated node was killed; nothing but `closed`
+ * follows.
  */
-export type NativeUserState = 'open' | 'failed' | 'closed' | 'notice';
+export type NativeUserState = 'open' | 'failed' | 'closed' | 'notice' | 'dead';
+
+/** Hears of a connection's states. */
+export type NativeUserListener = (
+  state: NativeUserState,
+  code: number,
+  error: number,
+  detail: string,
+) => void;
 
 /** native/binding/user_connection.h */
 export type NativeUserConnectionClass = new (
   options: NativeUserOptions,
   batch: Int32Array,
   onEvents: (count: number) => void,
-  onState: (state: NativeUserState, code: number, error: number, detail: string) => void,
+  onState: NativeUserListener,
+) => NativeUserConnection;
+
+/** Options of a lockspace of the emulated fs/dlm. */
+export interface NativeFsdlmOptions {
+  cluster: string;
+  name: string;
+  /** Positive. */
+  node: number;
+  /** False: only open what another connection of the node has open. */
+  create: boolean;
+  /** Fail where another connection of the node has it open. */
+  exclusive: boolean;
+}
+
+/** A lock of an emulated lockspace: `LockView` of native/fsdlm/inspect.h. */
+export interface FsdlmLock {
+  readonly resource: string;
+  readonly id: number;
+  /** Of the process that has it, or that left it. */
+  readonly pid: number;
+  readonly transactionId: bigint;
+  /** `DLM_LKF_*` of the last request, and of an unlock or cancel since. */
+  readonly flags: number;
+  readonly queue: 'granted' | 'converting' | 'waiting';
+  /** -1: none. */
+  readonly granted: number;
+  /** Of a lock that is granted: without meaning. */
+  readonly wanted: number;
+}
+
+/** native/binding/fsdlm_connection.h */
+export type NativeFsdlmConnectionClass = new (
+  options: NativeFsdlmOptions,
+  batch: Int32Array,
+  onEvents: (count: number) => void,
+  onState: NativeUserListener,
 ) => NativeUserConnection;
 
 /** Options of a member of an o2dlm domain. */
@@ -145,6 +190,7 @@ export type NativeO2dlmConnectionClass = new (
 
 interface Addon {
   NativeUserConnection: NativeUserConnectionClass;
+  NativeFsdlmConnection: NativeFsdlmConnectionClass;
   NativeO2dlmConnection: NativeO2dlmConnectionClass;
   /**
    * Makes the memory of status blocks known: the slab's number. A block is named by that number times
@@ -154,6 +200,10 @@ interface Addon {
   readonly releaseSlab: (slab: number) => void;
   /** The simulated node dies, in every domain of that cluster: 0 or a negative errno. */
   readonly o2dlmKillNode: (cluster: string, node: number) => number;
+  /** The same for the emulated fs/dlm: its lockspaces are worlds of their own. */
+  readonly fsdlmKillNode: (cluster: string, node: number) => number;
+  /** A lockspace's locks, in the order of their queues; none when there is no such lockspace. */
+  readonly fsdlmInspect: (cluster: string, lockspace: string) => FsdlmLock[];
 }
 
 function load(): Addon {
@@ -175,8 +225,11 @@ function load(): Addon {
 
 export const {
   NativeUserConnection,
+  NativeFsdlmConnection,
   NativeO2dlmConnection,
   o2dlmKillNode,
+  fsdlmInspect,
+  fsdlmKillNode,
   registerSlab,
   releaseSlab,
 } = load();

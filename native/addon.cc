@@ -1,6 +1,7 @@
 // The addon's one entry: what lib/native.ts declares.
 #include <napi.h>
 
+#include "binding/fsdlm_connection.h"
 #include "binding/o2dlm_connection.h"
 #include "binding/slabs.h"
 #include "binding/user_connection.h"
@@ -14,6 +15,10 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("NativeO2dlmConnection", O2dlmConnection::Define(env));
   exports.Set("o2dlmKillNode",
               Napi::Function::New<&O2dlmConnection::KillNode>(env, "o2dlmKillNode"));
+  exports.Set("NativeFsdlmConnection", FsdlmConnection::Define(env));
+  exports.Set("fsdlmKillNode",
+              Napi::Function::New<&FsdlmConnection::KillNode>(env, "fsdlmKillNode"));
+  exports.Set("fsdlmInspect", Napi::Function::New<&FsdlmConnection::Inspect>(env, "fsdlmInspect"));
   return exports;
 }
 

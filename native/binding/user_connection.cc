@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "binding/arguments.h"
+#include "binding/fast_call.h"
+#include "binding/lock_arguments.h"
 #include "binding/slabs.h"
 
 namespace stackglue::binding {
@@ -29,15 +31,6 @@ Napi::Value VersionArray(Napi::Env env, const uint32_t (&version)[3]) {
   auto array = Napi::Array::New(env, 3);
   for (uint32_t i = 0; i < 3; ++i) array.Set(i, Napi::Number::New(env, version[i]));
   return array;
-}
-
-// A transaction id: absent, or a BigInt of 64 bits.
-std::optional<uint64_t> ReadTransaction(const Napi::Value& value) {
-  if (value.IsUndefined()) return 0;
-  if (!value.IsBigInt()) return std::nullopt;
-  bool lossless = false;
-  const uint64_t xid = value.As<Napi::BigInt>().Uint64Value(&lossless);
-  return lossless ? std::optional<uint64_t>(xid) : std::nullopt;
 }
 
 }  // namespace
@@ -84,10 +77,10 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info
   options.flags = *flags;
   options.submission = static_cast<Lockspace::Submission>(*submission);
 
-  DefineCall<&UserConnection::Lock>(info, "lock");
-  DefineCall<&UserConnection::Convert>(info, "convert");
-  DefineCall<&UserConnection::Unlock>(info, "unlock");
-  DefineCall<&UserConnection::More>(info, "more");
+  DefineFastCall<UserConnection, &UserConnection::Lock>(info, this, "lock");
+  DefineFastCall<UserConnection, &UserConnection::Convert>(info, this, "convert");
+  DefineFastCall<UserConnection, &UserConnection::Unlock>(info, this, "unlock");
+  DefineFastCall<UserConnection, &UserConnection::More>(info, this, "more");
   slabs_ = Slabs::Of(env);
   napi_get_uv_event_loop(env, &loop_);
   ObjectWrap::Ref();  // until the last handle is closed
@@ -123,27 +116,6 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info
 
 UserConnection::~UserConnection() = default;
 
-// The calls of every lock, on plain Node-API: each of its own calls is saved twice for each lock.
-
-template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
-napi_value UserConnection::Call(napi_env env, napi_callback_info info) {
-  napi_value arguments[kArgumentsMax];
-  size_t count = kArgumentsMax;
-  void* self = nullptr;
-  napi_get_cb_info(env, info, &count, arguments, nullptr, &self);
-  return (static_cast<UserConnection*>(self)->*Method)(env, count, arguments);
-}
-
-template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
-void UserConnection::DefineCall(const Napi::CallbackInfo& info, const char* name) {
-  const napi_env env = info.Env();
-  napi_value function = nullptr;
-  napi_create_function(env, name, NAPI_AUTO_LENGTH, &UserConnection::Call<Method>, this, &function);
-  // Who has the function has this object.
-  napi_set_named_property(env, function, "connection", info.This());
-  napi_set_named_property(env, info.This(), name, function);
-}
-
 // Makes a request and returns what it returned, or why it was not made.
 template <typename Make>
 napi_value UserConnection::Request(napi_env env, Make make) {
@@ -159,46 +131,26 @@ napi_value UserConnection::Request(napi_env env, Make make) {
 }
 
 napi_value UserConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
-  uint32_t block = 0;
-  int32_t mode = 0;
-  uint32_t flags = 0;
-  LockName name;
-  std::optional<uint64_t> xid = 0;
-  if (count > 4) xid = ReadTransaction({env, arguments[4]});
-  if (count < 4 || napi_get_value_uint32(env, arguments[0], &block) != napi_ok ||
-      napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
-      napi_get_value_uint32(env, arguments[2], &flags) != napi_ok ||
-      !name.Read({env, arguments[3]}) || !xid) {
-    return ThrowBadArguments(env, "lock");
-  }
-  const auto status_block = slabs_->Find(block);
+  LockArguments given;
+  const auto status_block =
+      given.Read(env, count, arguments) ? slabs_->Find(given.block) : std::nullopt;
   if (!status_block) return ThrowBadArguments(env, "lock");
-  return Request(env,
-                 [&] { return lockspace_->Lock(mode, flags, *xid, name.view(), *status_block); });
+  return Request(env, [&] {
+    return lockspace_->Lock(given.mode, given.flags, given.xid, given.name.view(), *status_block);
+  });
 }
 
 napi_value UserConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
-  uint32_t index = 0;
-  int32_t mode = 0;
-  uint32_t flags = 0;
-  std::optional<uint64_t> xid = 0;
-  if (count > 3) xid = ReadTransaction({env, arguments[3]});
-  if (count < 3 || napi_get_value_uint32(env, arguments[0], &index) != napi_ok ||
-      napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
-      napi_get_value_uint32(env, arguments[2], &flags) != napi_ok || !xid) {
-    return ThrowBadArguments(env, "convert");
-  }
-  return Request(env, [&] { return lockspace_->Convert(index, mode, flags, *xid); });
+  ConvertArguments given;
+  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "convert");
+  return Request(
+      env, [&] { return lockspace_->Convert(given.index, given.mode, given.flags, given.xid); });
 }
 
 napi_value UserConnection::Unlock(napi_env env, size_t count, const napi_value* arguments) {
-  uint32_t index = 0;
-  uint32_t flags = 0;
-  if (count < 2 || napi_get_value_uint32(env, arguments[0], &index) != napi_ok ||
-      napi_get_value_uint32(env, arguments[1], &flags) != napi_ok) {
-    return ThrowBadArguments(env, "unlock");
-  }
-  return Request(env, [&] { return lockspace_->Unlock(index, flags); });
+  UnlockArguments given;
+  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "unlock");
+  return Request(env, [&] { return lockspace_->Unlock(given.index, given.flags); });
 }
 
 Napi::Value UserConnection::DeadlockCancel(const Napi::CallbackInfo& info) {

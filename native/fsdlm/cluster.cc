@@ -58,7 +58,7 @@ ClusterImpl::~ClusterImpl() {
 }
 
 int ClusterImpl::Join(std::string_view lockspace, int node, EventSink* sink,
-                      std::unique_ptr<Member>* member) {
+                      std::unique_ptr<Member>* member, Company company) {
   if (member == nullptr || node <= 0 || lockspace.empty()) return -EINVAL;
   if (lockspace.size() > kLockspaceNameMax) return -ENAMETOOLONG;
   if (lockspace.find('\0') != std::string_view::npos) return -EINVAL;
@@ -75,6 +75,9 @@ int ClusterImpl::Join(std::string_view lockspace, int node, EventSink* sink,
       const Section section(this);
       auto at = lockspaces_.find(lockspace);
       const bool is_new = at == lockspaces_.end();
+      const bool has_node = !is_new && at->second->HasNode(node);
+      if (company == Company::kNone && has_node) return -EEXIST;
+      if (company == Company::kNeeded && !has_node) return -ENOENT;
       if (is_new) {
         at = lockspaces_.emplace(std::string(lockspace), std::unique_ptr<Lockspace>()).first;
       }
@@ -130,7 +133,7 @@ int ClusterImpl::KillNode(int node) {
         if (member->node() == node) continue;
         Notice* notice = notices.front();
         notice->node = node;
-        member->PostNodeDown(notice);
+        member->PostNotice(notice);
       }
       lockspace->RemoveNode(node, &touched);
     }

@@ -40,8 +40,8 @@ class ClusterImpl final : public Cluster {
   ClusterImpl(std::string_view name, Clock* clock) : name_(name), clock_(clock) {}
   ~ClusterImpl() override;
 
-  int Join(std::string_view lockspace, int node, EventSink* sink,
-           std::unique_ptr<Member>* member) override;
+  int Join(std::string_view lockspace, int node, EventSink* sink, std::unique_ptr<Member>* member,
+           Company company) override;
   int KillNode(int node) override;
 
   // `member` goes away. Called by its destructor.

@@ -91,6 +91,9 @@ struct Event {
     kCast,      // value: the status that the lksb now holds, 0 or negative
     kBast,      // value: the blocked mode
     kNodeDown,  // value: the number of the node that died
+    // Only for a member that watches nodes.
+    kNodeLeft,    // value: the number of the node whose last member ended
+    kNodeJoined,  // value: the number of the node that had no member before
   };
   Kind kind = Kind::kCast;
   bool final = false;
@@ -100,7 +103,7 @@ struct Event {
   bool has_lvb = false;
   int32_t value = 0;
   LockId lock = 0;
-  uint64_t astarg = 0;  // the caller's cookie of the lock's last call; 0 for kNodeDown
+  uint64_t astarg = 0;  // the caller's cookie of the lock's last call; 0 for those of nodes
   ValueBlock lvb{};
 };
 
@@ -109,6 +112,13 @@ class Clock {
  public:
   virtual ~Clock() = default;
   virtual uint64_t NowMs() noexcept = 0;
+};
+
+// Whether a process that joins wants others of its node to be there.
+enum class Company : uint8_t {
+  kAny,
+  kNone,    // DLM_LSFL_NEWEXCL: the lockspace is new on this node
+  kNeeded,  // it is only opened
 };
 
 class Member;
@@ -128,9 +138,12 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   // `sink` may be null. Returns 0, or leaves everything as it was and returns
   //   -EINVAL        the node is not positive, a null `member`, a NUL byte in the name or no name
   //   -ENAMETOOLONG  the name has more than kLockspaceNameMax bytes
+  //   -EEXIST        kNone, and the node is in it
+  //   -ENOENT        kNeeded, and the node is not in it
   //   -ENOMEM
   [[nodiscard]] virtual int Join(std::string_view lockspace, int node, EventSink* sink,
-                                 std::unique_ptr<Member>* member) = 0;
+                                 std::unique_ptr<Member>* member,
+                                 Company company = Company::kAny) = 0;
 
   // The node dies: all its members at once, in every lockspace. Each surviving member of those
   // lockspaces gets one kNodeDown for it, before any grant that the recovery makes. No event
@@ -177,10 +190,22 @@ class Member {
   // there is no such node, or -EPERM when the member is dead.
   [[nodiscard]] virtual int Purge(int node, int pid) = 0;
 
+  // Notes of which transaction the lock is (`xid` of struct dlm_lock_params); InspectLockspace()
+  // tells it. 0: of none. Returns 0, -ENOENT when the lock is not this member's, or -ENOMEM.
+  [[nodiscard]] virtual int SetTransaction(LockId id, uint64_t xid) = 0;
+
+  // From now on kNodeLeft and kNodeJoined tell of nodes; a node that leaves while there is no
+  // memory is not told of.
+  virtual void WatchNodes() = 0;
+
+  // The nodes of the lockspace in ascending order, this one included: up to `max` are put into
+  // `out`. Returns how many there are; none for a dead member.
+  virtual size_t Nodes(int* out, size_t max) const = 0;
+
   // Moves up to `max` of the oldest events to `out`; returns how many. A dead member has none.
   virtual size_t TakeEvents(Event* out, size_t max) = 0;
 
-  // The node was killed.
+  // The node was killed; the sink is told of that.
   virtual bool dead() const = 0;
   virtual int node() const = 0;
   // What Purge() knows this process by; no two members of a cluster have the same.

@@ -8,13 +8,17 @@
 namespace stackglue::fsdlm {
 namespace {
 
-std::vector<LockView> Copy(const Resource& resource, Lock::Queue queue) {
+std::vector<LockView> Copy(const Lockspace& lockspace, const Resource& resource,
+                           Lock::Queue queue) {
   std::vector<LockView> locks;
-  resource.ForEach(queue, [&locks](const Lock& lock) {
+  resource.ForEach(queue, [&](const Lock& lock) {
     LockView view;
     view.id = lock.id;
     view.node = lock.owner->node();
     view.is_orphan = !lock.owner->is_process();
+    view.pid = view.is_orphan ? static_cast<int>(lock.astarg)
+                              : static_cast<const MemberImpl*>(lock.owner)->pid();
+    view.transaction = lockspace.TransactionOf(lock);
     view.exflags = lock.exflags;
     view.grmode = lock.grmode;
     view.rqmode = lock.rqmode;
@@ -37,16 +41,16 @@ std::optional<LockspaceView> InspectLockspace(Cluster* cluster, std::string_view
     if (lockspace == nullptr) return std::nullopt;
     LockspaceView view;
     for (const MemberImpl* member : lockspace->members()) view.members.push_back(member->node());
-    lockspace->ForEachResource([&view](const Resource& resource) {
+    lockspace->ForEachResource([&view, lockspace](const Resource& resource) {
       ResourceView copy;
       copy.name = resource.name();
       copy.master = resource.master();
       copy.valid = resource.block_valid();
       const ResourceBlock* block = resource.block();
       if (block != nullptr && block->exists) copy.lvb = block->bytes;
-      copy.granted = Copy(resource, Lock::Queue::kGranted);
-      copy.converting = Copy(resource, Lock::Queue::kConverting);
-      copy.waiting = Copy(resource, Lock::Queue::kWaiting);
+      copy.granted = Copy(*lockspace, resource, Lock::Queue::kGranted);
+      copy.converting = Copy(*lockspace, resource, Lock::Queue::kConverting);
+      copy.waiting = Copy(*lockspace, resource, Lock::Queue::kWaiting);
       view.resources.push_back(std::move(copy));
     });
     std::sort(view.resources.begin(), view.resources.end(),

@@ -18,7 +18,9 @@ namespace stackglue::fsdlm {
 struct LockView {
   LockId id = 0;
   int node = 0;
+  int pid = 0;  // of the process that has it, or that left it
   bool is_orphan = false;
+  uint64_t transaction = 0;  // 0: none
   uint32_t exflags = 0;
   int grmode = kModeIv;
   int rqmode = kModeIv;

@@ -46,15 +46,37 @@ Lockspace::~Lockspace() {
 
 // --- Members and nodes --------------------------------------------------------------------------
 
+size_t Lockspace::Nodes(int* out, size_t max) const {
+  size_t count = 0;
+  for (const auto& [number, node] : nodes_) {
+    if (count < max) out[count] = number;
+    ++count;
+  }
+  return count;
+}
+
 void Lockspace::AddMember(MemberImpl* member) {
-  members_.push_back(member);
+  const bool is_new = !HasNode(member->node());
+  List<Notice> notices;
   try {
-    const auto [at, is_new] = nodes_.try_emplace(member->node(), member->node());
-    ++at->second.members;
-    if (is_new) ClearTossed();  // dlm_clear_toss(): a node that joins makes all recover
+    members_.push_back(member);
+    for (const MemberImpl* other : members_) {
+      if (is_new && other->watches_nodes()) notices.PushBack(new Notice);
+    }
+    ++nodes_.try_emplace(member->node(), member->node()).first->second.members;
   } catch (...) {
-    members_.pop_back();
+    while (Notice* notice = notices.front()) delete notice;
+    if (!members_.empty() && members_.back() == member) members_.pop_back();
     throw;
+  }
+  if (!is_new) return;
+  ClearTossed();  // dlm_clear_toss(): a node that joins makes all recover
+  for (MemberImpl* other : members_) {
+    if (!other->watches_nodes()) continue;
+    Notice* notice = notices.front();
+    notice->kind = Event::Kind::kNodeJoined;
+    notice->node = member->node();
+    other->PostNotice(notice);
   }
 }
 
@@ -90,6 +112,13 @@ void Lockspace::RemoveMember(MemberImpl* member) {
   }
   const auto node = nodes_.find(member->node());
   if (--node->second.members > 0) return;
+  for (MemberImpl* other : members_) {
+    Notice* notice = other->watches_nodes() ? new (std::nothrow) Notice : nullptr;
+    if (notice == nullptr) continue;
+    notice->kind = Event::Kind::kNodeLeft;
+    notice->node = member->node();
+    other->PostNotice(notice);
+  }
   std::vector<Resource*> touched;
   try {
     touched.reserve(resources_.size());
@@ -194,7 +223,28 @@ void Lockspace::DetachLock(Lock* lock) {
   Resource::Destroy(resource);
 }
 
+int Lockspace::SetTransaction(MemberImpl* member, LockId id, uint64_t xid) {
+  const Lock* lock = locks_.Find(id);
+  if (lock == nullptr || lock->owner != member) return -ENOENT;
+  if (xid == 0) {
+    transactions_.erase(id);
+    return 0;
+  }
+  try {
+    transactions_[id] = xid;
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;
+  }
+  return 0;
+}
+
+uint64_t Lockspace::TransactionOf(const Lock& lock) const {
+  const auto at = transactions_.find(lock.id);
+  return at == transactions_.end() ? 0 : at->second;
+}
+
 void Lockspace::DeleteLock(Lock* lock) {
+  if (!transactions_.empty()) transactions_.erase(lock->id);
   locks_.Remove(lock);
   DetachLock(lock);
   delete lock;

@@ -14,6 +14,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "lock_table.h"
@@ -37,6 +38,9 @@ class Lockspace final : private CallbackSink {
   const std::vector<MemberImpl*>& members() const { return members_; }
   bool HasNode(int node) const { return nodes_.count(node) > 0; }
 
+  // Up to `max` node numbers, ascending; how many there are.
+  size_t Nodes(int* out, size_t max) const;
+
   // Throws std::bad_alloc, and then changed nothing.
   void AddMember(MemberImpl* member);
   // The process ends; its node leaves if it was the last one there.
@@ -57,6 +61,10 @@ class Lockspace final : private CallbackSink {
   [[nodiscard]] int Unlock(MemberImpl* member, LockId id, uint32_t flags, uint64_t astarg,
                            const uint8_t* lvb);
   [[nodiscard]] int Purge(MemberImpl* member, int node, int pid);
+
+  [[nodiscard]] int SetTransaction(MemberImpl* member, LockId id, uint64_t xid);
+  // 0: it is of none.
+  uint64_t TransactionOf(const Lock& lock) const;
 
   // The last event of `lock` was taken.
   void DeleteLock(Lock* lock);
@@ -96,6 +104,8 @@ class Lockspace final : private CallbackSink {
   LockTable locks_;
   HashTable<Resource, ResourceTraits> resources_;
   List<ResourceBlock> tossed_;  // oldest first
+  // Of the locks that are of one: most are not.
+  std::unordered_map<LockId, uint64_t> transactions_;
 };
 
 }  // namespace stackglue::fsdlm

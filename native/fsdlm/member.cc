@@ -45,6 +45,21 @@ int MemberImpl::Purge(int node, int pid) {
   return lockspace_ == nullptr ? -EPERM : lockspace_->Purge(this, node, pid);
 }
 
+int MemberImpl::SetTransaction(LockId id, uint64_t xid) {
+  const ClusterImpl::Section section(cluster_.get());
+  return lockspace_ == nullptr ? -ENOENT : lockspace_->SetTransaction(this, id, xid);
+}
+
+void MemberImpl::WatchNodes() {
+  const ClusterImpl::Section section(cluster_.get());
+  watches_nodes_ = true;
+}
+
+size_t MemberImpl::Nodes(int* out, size_t max) const {
+  const ClusterImpl::Section section(cluster_.get());
+  return lockspace_ == nullptr ? 0 : lockspace_->Nodes(out, max);
+}
+
 size_t MemberImpl::TakeEvents(Event* out, size_t max) {
   if (out == nullptr) return 0;
   const ClusterImpl::Section section(cluster_.get());
@@ -60,7 +75,7 @@ bool MemberImpl::Deliver(Event* out) {
   out->has_lvb = false;
   out->sb_flags = 0;
   if (Notice* notice = notices_.front()) {
-    out->kind = Event::Kind::kNodeDown;
+    out->kind = notice->kind;
     out->value = notice->node;
     out->lock = 0;
     out->astarg = 0;
@@ -117,7 +132,7 @@ void MemberImpl::Post(fsdlm::Lock* lock) {
   if (was_empty && has_sink_) cluster_->Wake(this);
 }
 
-void MemberImpl::PostNodeDown(Notice* notice) {
+void MemberImpl::PostNotice(Notice* notice) {
   const bool was_empty = !HasEvents();
   notices_.PushBack(notice);
   if (was_empty && has_sink_) cluster_->Wake(this);
@@ -139,6 +154,7 @@ void MemberImpl::Mute() {
 void MemberImpl::Die() {
   lockspace_ = nullptr;
   dead_.store(true, std::memory_order_release);
+  if (has_sink_) cluster_->Wake(this);
 }
 
 }  // namespace stackglue::fsdlm

@@ -20,8 +20,9 @@ namespace stackglue::fsdlm {
 class ClusterImpl;
 class Lockspace;
 
-// A node's death that a member must still be told.
+// Something about a node that a member must still be told.
 struct Notice : ListNode {
+  Event::Kind kind = Event::Kind::kNodeDown;
   int node = 0;
 };
 
@@ -35,6 +36,9 @@ class MemberImpl final : public Member, public ListNode, public Owner {
            const uint8_t* lvb, LockId* id) override;
   int Unlock(LockId id, uint32_t flags, uint64_t astarg, const uint8_t* lvb) override;
   int Purge(int node, int pid) override;
+  int SetTransaction(LockId id, uint64_t xid) override;
+  void WatchNodes() override;
+  size_t Nodes(int* out, size_t max) const override;
   size_t TakeEvents(Event* out, size_t max) override;
   bool dead() const override { return dead_.load(std::memory_order_acquire); }
   int node() const override { return Owner::node(); }
@@ -49,11 +53,12 @@ class MemberImpl final : public Member, public ListNode, public Owner {
   // The lock has a callback more; has the owner woken if there was no event before.
   void Post(fsdlm::Lock* lock);
   // Takes over the notice.
-  void PostNodeDown(Notice* notice);
+  void PostNotice(Notice* notice);
+  bool watches_nodes() const { return watches_nodes_; }
   // Forgets all events, and does not take any from now on.
   void Mute();
   void Unmute() { muted_ = false; }
-  // The node was killed. Locks and events are gone already.
+  // The node was killed. Locks and events are gone already. Has the owner woken.
   void Die();
 
  private:
@@ -68,6 +73,7 @@ class MemberImpl final : public Member, public ListNode, public Owner {
   std::atomic<bool> dead_{false};
   Lockspace* lockspace_ = nullptr;
   bool muted_ = false;
+  bool watches_nodes_ = false;
   List<Notice> notices_;
   // proc->asts: first in, first out; a lock leaves when its last callback is taken.
   fsdlm::Lock* first_with_events_ = nullptr;

@@ -11,14 +11,6 @@
 namespace stackglue::libdlm {
 namespace {
 
-// The kernel's own numbers (fs/dlm: DLM_ECANCEL, DLM_EUNLOCK in <linux/dlmconstants.h>).
-constexpr int kStatusCanceled = -DLM_ECANCEL;
-constexpr int kStatusUnlocked = -DLM_EUNLOCK;
-
-// fs/dlm/lock.c:set_unlock_args refuses any other.
-constexpr uint32_t kUnlockFlags =
-    DLM_LKF_CANCEL | DLM_LKF_VALBLK | DLM_LKF_IVVALBLK | DLM_LKF_FORCEUNLOCK;
-
 // So many requests of a batch are handed over before its end: early enough that a submitter on
 // another processor has work, rarely enough that one on the same processor does not get in the way.
 constexpr uint32_t kKickEvery = 16;
@@ -28,44 +20,6 @@ constexpr int kUnluckyRounds = 32;
 
 // Where a lost cancel keeps the kernel busy: one round trip to a master.
 constexpr int kBusyMs = 1;
-
-// The rules of fs/dlm/lock.c:set_lock_args, applied before the request is on its way so that the
-// caller hears of a mistake at once. LKF_TIMEOUT is refused: no current kernel honours it.
-int CheckLockFlags(int mode, uint32_t flags) {
-  if (mode < DLM_LOCK_NL || mode > DLM_LOCK_EX) return -EINVAL;
-  if ((flags & (DLM_LKF_CANCEL | DLM_LKF_TIMEOUT)) != 0) return -EINVAL;
-  const bool convert = (flags & DLM_LKF_CONVERT) != 0;
-  if (!convert && (flags & (DLM_LKF_QUECVT | DLM_LKF_CONVDEADLK)) != 0) return -EINVAL;
-  if ((flags & DLM_LKF_CONVDEADLK) != 0 && (flags & DLM_LKF_NOQUEUE) != 0) return -EINVAL;
-  // A rule of ours. For these a master grants in one mode and the lock's own node takes it to be
-  // another: for a conversion the one that was asked for (fs/dlm/lock.c:__receive_convert_reply
-  // does not call munge_altmode), with both flags always PR. Two nodes could then hold modes that
-  // exclude each other.
-  constexpr uint32_t kAlternatives = DLM_LKF_ALTPR | DLM_LKF_ALTCW;
-  if ((flags & kAlternatives) != 0 && (convert || (flags & kAlternatives) == kAlternatives)) {
-    return -EINVAL;
-  }
-  if ((flags & DLM_LKF_EXPEDITE) != 0 &&
-      (convert || (flags & DLM_LKF_NOQUEUE) != 0 || mode != DLM_LOCK_NL)) {
-    return -EINVAL;
-  }
-  return 0;
-}
-
-// fs/dlm/lock.c:dlm_lvb_operations: whether a conversion with VALBLK writes the value block ...
-bool WritesValueBlock(int granted, int requested) {
-  return granted >= DLM_LOCK_PW && requested <= granted;
-}
-
-// ... and whether it, or with -1 for `granted` a new lock, reads it.
-bool ReadsValueBlock(int granted, int requested) {
-  return requested >= granted && !WritesValueBlock(granted, requested);
-}
-
-// fs/dlm/lock.c:__quecvt_compat_matrix. Upwards, and from PR to CW.
-bool CanQueueConversion(int granted, int mode) {
-  return mode > granted || (granted == DLM_LOCK_PR && mode == DLM_LOCK_CW);
-}
 
 }  // namespace
 
@@ -92,7 +46,6 @@ Lockspace::Lockspace(const Options& options)
     Fail(OpenFailure::kFailed, errno, {});
     return;
   }
-  ended_.reserve(kBatchMax);
   const int error = keeper_.Start(request, keeper_submits ? port_->signal_fd() : -1,
                                   keeper_submits ? port_->area_fd() : -1);
   if (error != 0) Fail(OpenFailure::kNoKeeper, error, KeeperClient::Path());
@@ -342,7 +295,7 @@ bool Lockspace::HasRoom() const {
 }
 
 // A place for a request, to be filled in and then committed.
-SubmitRequest* Lockspace::Reserve(uint32_t index, const LockRecord* record, Operation operation) {
+SubmitRequest* Lockspace::Reserve(Operation operation, Cookie cookie) {
   SubmitRequest* request;
   if (waiting_.empty() && HasRoom()) {
     SubmitArea* area = port_->area();
@@ -351,10 +304,10 @@ SubmitRequest* Lockspace::Reserve(uint32_t index, const LockRecord* record, Oper
   } else {
     request = &waiting_.emplace_back();
   }
-  request->cookie = {index, record != nullptr ? locks_.generation(index) : 0};
-  request->lock_id = record != nullptr ? record->lock_id : 0;
+  request->cookie = cookie;
+  request->lock_id = 0;
   request->operation = operation;
-  request->after_lost_cancel = record != nullptr && record->cancel_lost;
+  request->after_lost_cancel = false;
   return request;
 }
 
@@ -414,151 +367,49 @@ void Lockspace::EndBatch() {
 
 int64_t Lockspace::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
                         StatusBlock status_block) {
-  if (!Serves()) return -ENOTCONN;
-  if (name.size() > kResourceNameMax || (flags & DLM_LKF_CONVERT) != 0) return -EINVAL;
-  if (const int error = CheckLockFlags(mode, flags)) return error;
-
-  const uint32_t index = locks_.Acquire();
-  LockRecord* record = locks_.Find(index);
-  *record = LockRecord{};
-  const bool adopts = (flags & DLM_LKF_ORPHAN) != 0;
-  SubmitRequest* request = nullptr;
-  try {
-    request = Reserve(index, record, adopts ? Operation::kAdopt : Operation::kLock);
-  } catch (...) {
-    locks_.Release(index);
-    throw;
-  }
-  record->status_block = status_block;
-  record->operation = Pending::kLock;
-  record->kernel_has_valblk = record->kernel_has_lvb = (flags & DLM_LKF_VALBLK) != 0;
-  record->kernel_has_ivvalblk = (flags & DLM_LKF_IVVALBLK) != 0;
-  record->requested_mode = static_cast<int8_t>(mode);
-  record->request_flags = flags;
-
-  // Whether an orphan has a value block was decided by whoever made it.
-  if (adopts) record->kernel_has_lvb = false;
-  request->request.EncodeLock(request->cookie, mode, flags | DLM_LKF_NODLCKWT, xid, name);
-  if (!adopts) ++results_due_;
-  Commit();
-  return index;
+  return Serves() ? book_.Lock(mode, flags, xid, name, status_block) : -ENOTCONN;
 }
 
 int Lockspace::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid) {
-  if (!Serves()) return -ENOTCONN;
-  if (const int error = CheckLockFlags(mode, flags | DLM_LKF_CONVERT)) return error;
-  LockRecord* record = locks_.Find(index);
-  if (record == nullptr || record->ended) return -EINVAL;
-  // fs/dlm/lock.c:validate_lock_args
-  if (record->operation != Pending::kNone || record->unlocking) return -EBUSY;
-  // The kernel refuses these too, but with a stack trace in its log.
-  if ((flags & DLM_LKF_QUECVT) != 0 && !CanQueueConversion(record->granted_mode, mode)) {
-    return -EINVAL;
-  }
-
-  SubmitConvert(index, record, mode, flags, xid);
-  return 0;
-}
-
-void Lockspace::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags,
-                              uint64_t xid) {
-  SubmitRequest* request = Reserve(index, record, Operation::kConvert);
-  if ((flags & DLM_LKF_VALBLK) != 0 && WritesValueBlock(record->granted_mode, mode)) {
-    std::memcpy(record->known_lvb.data(), record->status_block.lvb(), kLvbLen);
-  }
-  request->request.EncodeConvert(request->cookie, mode, flags | DLM_LKF_CONVERT | DLM_LKF_NODLCKWT,
-                                 xid, record->known_lvb.data());
-  record->operation = Pending::kConvert;
-  record->cancelling = record->cancel_lost = false;
-  record->requested_mode = static_cast<int8_t>(mode);
-  record->request_flags = flags;
-  record->had_valblk = record->kernel_has_valblk;
-  record->had_lvb = record->kernel_has_lvb;
-  record->had_ivvalblk = record->kernel_has_ivvalblk;
-  record->kernel_has_valblk = (flags & DLM_LKF_VALBLK) != 0;
-  record->kernel_has_lvb = record->kernel_has_lvb || record->kernel_has_valblk;
-  record->kernel_has_ivvalblk = (flags & DLM_LKF_IVVALBLK) != 0;
-  ++results_due_;
-  Commit();
-}
-
-// Whether what is under way may be cancelled: 0 when a cancel would have nothing to do, 1 when it
-// may be, by invariant 1.
-int Lockspace::EndsByCancel(const LockRecord* record) const {
-  const bool ends_by_itself = record->operation == Pending::kLock &&
-                              (record->request_flags & (DLM_LKF_NOQUEUE | DLM_LKF_ORPHAN)) != 0;
-  // Nothing to cancel, or a cancel is under way: fs/dlm would do nothing either, but with a
-  // warning and a stack trace in the kernel's log (fs/dlm/lock.c:validate_unlock_args).
-  return record->operation == Pending::kNone || record->cancelling || ends_by_itself ? 0 : 1;
+  return Serves() ? book_.Convert(index, mode, flags, xid) : -ENOTCONN;
 }
 
 int Lockspace::Unlock(uint32_t index, uint32_t flags) {
-  if (!Serves()) return -ENOTCONN;
-  // fs/dlm/lock.c:set_unlock_args
-  if ((flags & ~kUnlockFlags) != 0) return -EINVAL;
-  const bool cancel = (flags & DLM_LKF_CANCEL) != 0;
-  if (cancel && (flags & DLM_LKF_FORCEUNLOCK) != 0) return -EINVAL;
-  LockRecord* record = locks_.Find(index);
-  if (record == nullptr || record->ended) return -EINVAL;
-
-  if (record->unlocking) return -EBUSY;
-  const bool can_cancel = EndsByCancel(record) != 0;
-  if (cancel) {
-    if (!can_cancel) return 0;
-    SubmitRequest* request = Reserve(index, record, Operation::kCancel);
-    request->request.EncodeUnlock(request->cookie, flags, nullptr);
-    record->cancelling = true;
-    Commit();
-    return 0;
-  }
-
-  // fs/dlm writes the value block at unlock if the last request had VALBLK, asked for or not, and
-  // does not write it, asked for or not, if no request ever had it; and it declares the block
-  // invalid if the last request did. Where that is not what the caller said, going through NL is: a
-  // conversion does just as its own flags say.
-  const bool write = (flags & DLM_LKF_VALBLK) != 0;
-  const bool can_write = record->granted_mode >= DLM_LOCK_PW && (flags & DLM_LKF_IVVALBLK) == 0;
-  const bool would_write = write ? record->kernel_has_lvb : record->kernel_has_valblk;
-  const bool through_null = can_write && (write != would_write || record->kernel_has_ivvalblk);
-  if (record->operation != Pending::kNone) {
-    // Without FORCEUNLOCK fs/dlm refuses only while a message is under way, which is nothing that a
-    // caller can know; with it, there is no going through NL any more.
-    const bool force = (flags & DLM_LKF_FORCEUNLOCK) != 0;
-    if (!force || through_null || !can_cancel) return -EBUSY;
-  }
-  if (through_null) {
-    SubmitConvert(index, record, DLM_LOCK_NL, write ? DLM_LKF_VALBLK : 0, 0);
-    record->unlock_follows = true;
-  } else {
-    SubmitUnlock(index, record, flags);
-  }
-  record->unlocking = true;
-  return 0;
-}
-
-void Lockspace::SubmitUnlock(uint32_t index, LockRecord* record, uint32_t flags) {
-  SubmitRequest* request = Reserve(index, record, Operation::kUnlock);
-  request->request.EncodeUnlock(request->cookie, flags, record->status_block.lvb());
-  ++results_due_;
-  Commit();
+  return Serves() ? book_.Unlock(index, flags) : -ENOTCONN;
 }
 
 int Lockspace::DeadlockCancel(uint32_t index) {
-  if (!Serves()) return -ENOTCONN;
-  LockRecord* record = locks_.Find(index);
-  if (record == nullptr || record->ended) return -EINVAL;
-  if (record->unlocking) return -EBUSY;
-  if (EndsByCancel(record) == 0) return 0;
-  SubmitRequest* request = Reserve(index, record, Operation::kCancel);
-  request->request.EncodeDeadlockCancel(request->cookie);
-  record->cancelling = record->breaking_deadlock = true;
+  return Serves() ? book_.DeadlockCancel(index) : -ENOTCONN;
+}
+
+void Lockspace::Put(const Order& order) {
+  SubmitRequest* queued = Reserve(order.operation, order.cookie);
+  queued->lock_id = order.lock_id;
+  queued->after_lost_cancel = order.after_lost_cancel;
+  Request* request = &queued->request;
+  switch (order.operation) {
+    case Operation::kLock:
+    case Operation::kAdopt:
+      request->EncodeLock(order.cookie, order.mode, order.flags, order.xid, order.name);
+      break;
+    case Operation::kConvert:
+      request->EncodeConvert(order.cookie, order.mode, order.flags, order.xid, order.lvb);
+      break;
+    case Operation::kCancel:
+      if (order.breaks_deadlock) {
+        request->EncodeDeadlockCancel(order.cookie);
+        break;
+      }
+      [[fallthrough]];
+    default:
+      request->EncodeUnlock(order.cookie, order.flags, order.lvb);
+  }
   Commit();
-  return 0;
 }
 
 int Lockspace::Purge(int32_t node, int32_t pid, uint32_t ticket) {
   if (!Serves()) return -ENOTCONN;
-  SubmitRequest* request = Reserve(ticket, nullptr, Operation::kPurge);
+  SubmitRequest* request = Reserve(Operation::kPurge, {ticket, 0});
   request->request.EncodePurge(node, pid);
   request->purges_this_node = node == 0 || node == this_node();
   request->purged_pid = pid;
@@ -572,7 +423,7 @@ size_t Lockspace::Collect(EventRecord* events, std::vector<Notice>* notices) {
   if (is_lost_ || (state_ != State::kOpen && state_ != State::kClosing)) return 0;
   size_t count = 0;
   if (state_ == State::kOpen) {
-    ++batch_;
+    book_.BeginBatch();
     count = TakeAnswers(events);
     while (count < kBatchMax && ReadResult(events, &count)) {
     }
@@ -585,7 +436,7 @@ size_t Lockspace::Collect(EventRecord* events, std::vector<Notice>* notices) {
 }
 
 bool Lockspace::AwaitResults() {
-  if (!Serves() || results_due_ == 0) return false;
+  if (!Serves() || book_.results_due() == 0) return false;
   // Whose results come from other nodes is not found here; look again only once in a while.
   if (luck_ < 0) {
     ++luck_;
@@ -606,11 +457,6 @@ bool Lockspace::AwaitResults() {
   return true;
 }
 
-void Lockspace::ReleaseEnded() {
-  for (const uint32_t index : ended_) locks_.Release(index);
-  ended_.clear();
-}
-
 size_t Lockspace::TakeAnswers(EventRecord* events) {
   SubmitArea* area = port_->area();
   size_t count = 0;
@@ -627,45 +473,11 @@ size_t Lockspace::TakeAnswers(EventRecord* events) {
 }
 
 bool Lockspace::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
+  if (answer.operation != Operation::kPurge) return book_.HandleAnswer(answer, event);
   *event = {};
+  event->kind = EventKind::kCall;
   event->index = static_cast<int32_t>(answer.cookie.index);
-  if (answer.operation == Operation::kPurge) {
-    event->kind = EventKind::kCall;
-    event->value = answer.status;
-    return true;
-  }
-  LockRecord* record = locks_.Find(answer.cookie.index, answer.cookie.generation);
-  if (record == nullptr || record->ended) return false;
-  if (answer.operation != Operation::kAdopt && results_due_ > 0) --results_due_;
-  if (answer.operation == Operation::kConvert) {  // it has changed nothing
-    record->kernel_has_valblk = record->had_valblk;
-    record->kernel_has_lvb = record->had_lvb;
-    record->kernel_has_ivvalblk = record->had_ivvalblk;
-  }
-  // An unlock may begin with a conversion.
-  if (answer.operation == Operation::kUnlock || record->unlock_follows) {
-    event->kind = EventKind::kUnlock;
-    event->value = answer.status;
-    record->unlocking = false;
-    if (record->unlock_follows) {
-      record->unlock_follows = false;
-      record->operation = Pending::kNone;
-    }
-    return true;
-  }
-  event->kind = EventKind::kCompletion;
-  record->status_block.set_status(answer.status);
-  // A conversion that was refused has changed nothing, these included.
-  if (answer.operation != Operation::kConvert) record->status_block.set_flags(0);
-  record->operation = Pending::kNone;
-  record->completed_in_batch = batch_;
-  if (answer.status == 0) {
-    record->granted_mode = record->requested_mode;
-    record->lock_id = answer.lock_id;
-    record->status_block.set_lock_id(answer.lock_id);
-  } else if (answer.operation != Operation::kConvert) {
-    End(answer.cookie.index, record, event);
-  }
+  event->value = answer.status;
   return true;
 }
 
@@ -673,7 +485,7 @@ bool Lockspace::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
 bool Lockspace::ReadResult(EventRecord* events, size_t* count) {
   if (held_size_ == 0) {
     // Not in vain: the poll tells of what nobody has asked for.
-    if (*count > 0 && results_due_ == 0 && !was_blocking_) return false;
+    if (*count > 0 && book_.results_due() == 0 && !was_blocking_) return false;
     const ssize_t size = read(port_->device_fd(), held_bytes_, sizeof held_bytes_);
     if (size <= 0) return false;
     held_size_ = static_cast<size_t>(size);
@@ -681,100 +493,19 @@ bool Lockspace::ReadResult(EventRecord* events, size_t* count) {
   Result result;
   if (DecodeResult(held_bytes_, held_size_, &result)) {
     was_blocking_ = result.blocking;
-    const LockRecord* record = locks_.Find(result.cookie.index, result.cookie.generation);
-    if (record != nullptr && !result.blocking && record->completed_in_batch == batch_) {
-      // Its status block already tells of a completion that JavaScript has not seen.
-      Signal();
-      return false;
+    switch (book_.TurnOf(result)) {
+      case LockBook::Turn::kNow:
+        break;
+      case LockBook::Turn::kNextBatch:
+        Signal();
+        return false;
+      case LockBook::Turn::kAfterAnswer:
+        return false;  // the answer signals
     }
-    if (record != nullptr && record->operation == Pending::kLock &&
-        (record->request_flags & DLM_LKF_ORPHAN) != 0) {
-      // It is in somebody's way already, but JavaScript has not been told that it has it; the
-      // answer that says so is a moment away, and signals.
-      return false;
-    }
-    if (HandleResult(result, &events[*count])) ++*count;
+    if (book_.HandleResult(result, &events[*count])) ++*count;
   }
   held_size_ = 0;
   return true;
-}
-
-bool Lockspace::HandleResult(const Result& result, EventRecord* event) {
-  LockRecord* record = locks_.Find(result.cookie.index, result.cookie.generation);
-  // A record that ended in this batch is still in the table, but no longer the kernel's.
-  if (record == nullptr || record->ended) return false;
-  *event = {};
-  event->index = static_cast<int32_t>(result.cookie.index);
-  if (result.blocking) {
-    event->kind = EventKind::kBlocking;
-    event->value = result.blocked_mode;
-    // Nobody can let go any sooner of what is being unlocked.
-    return !record->unlock_follows;
-  }
-  return HandleCompletion(result, record, event);
-}
-
-bool Lockspace::HandleCompletion(const Result& result, LockRecord* record, EventRecord* event) {
-  const uint32_t index = result.cookie.index;
-  if (results_due_ > 0) --results_due_;
-  record->lock_id = result.lock_id;
-  const bool granted = result.status == 0;
-  const int mode_before =
-      (result.sb_flags & DLM_SBF_DEMOTED) != 0 ? DLM_LOCK_NL : record->granted_mode;
-  int status = result.status;
-  if (record->cancelling && (status == kStatusCanceled || status == -EDEADLK)) {
-    // fs/dlm forgets what a cancel was for while a request is on its way to the master, and
-    // remembers it for the next one when the grant was faster.
-    status = record->breaking_deadlock ? -EDEADLK : kStatusCanceled;
-    record->cancelling = false;
-  }
-  record->cancel_lost = record->cancelling;
-  record->cancelling = record->breaking_deadlock = false;
-  if (granted) {
-    record->granted_mode = record->requested_mode;
-    if ((result.sb_flags & DLM_SBF_ALTMODE) != 0) {
-      record->granted_mode = static_cast<int8_t>(
-          (record->request_flags & DLM_LKF_ALTPR) != 0 ? DLM_LOCK_PR : DLM_LOCK_CW);
-    }
-  } else if ((result.sb_flags & DLM_SBF_DEMOTED) != 0) {
-    record->granted_mode = DLM_LOCK_NL;
-  }
-
-  if (record->unlock_follows && result.status != kStatusUnlocked) {
-    record->unlock_follows = false;
-    record->operation = Pending::kNone;
-    if (granted) {
-      SubmitUnlock(index, record, 0);
-      return false;
-    }
-    record->unlocking = false;
-    event->kind = EventKind::kUnlock;
-    event->value = result.status;
-    return true;
-  }
-
-  record->operation = Pending::kNone;
-  record->completed_in_batch = batch_;
-  record->status_block.set_status(status);
-  record->status_block.set_flags(result.sb_flags);
-  record->status_block.set_lock_id(result.lock_id);
-  if (granted && result.lvb != nullptr && (record->request_flags & DLM_LKF_VALBLK) != 0 &&
-      ReadsValueBlock(mode_before, record->granted_mode)) {
-    std::memcpy(record->known_lvb.data(), result.lvb, kLvbLen);
-    std::memcpy(record->status_block.lvb(), result.lvb, kLvbLen);
-  }
-  event->kind = EventKind::kCompletion;
-  // fs/dlm/user.c:lkb_is_endoflife
-  if (result.status == kStatusUnlocked || (!granted && record->granted_mode < 0)) {
-    End(index, record, event);
-  }
-  return true;
-}
-
-void Lockspace::End(uint32_t index, LockRecord* record, EventRecord* event) {
-  record->ended = true;
-  event->final = 1;
-  ended_.push_back(index);
 }
 
 // Has the loop call Collect() again.

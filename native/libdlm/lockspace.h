@@ -7,15 +7,7 @@
 //
 // Threads: all of it is the loop's.
 //
-// Invariants:
-// 1. A request for a lock is only queued while nothing that is under way can end the lock. The
-//    kernel gives the id of a lock that has ended to anybody's next lock, from 6.12 on before the
-//    last result was read, and lets anybody cancel it: a cancel that comes too late would hit a
-//    stranger's lock. So a request that ends by itself (NOQUEUE) is never cancelled, and nothing is
-//    asked for behind a cancel or an unlock.
-// 2. A record in locks_ is released only after JavaScript has been told of its end.
-// 3. Every accepted request ends in exactly one completion, except a cancel that came too late,
-//    which fs/dlm ends in none (fs/dlm/lock.c:dlm_user_cancel).
+// Invariants: what lock_book.h says of the locks. The states:
 //
 //   kOpening --- keeper: kOpened, AttachDevice --> kOpen --- Close() --> kClosing
 //       |                                            |                      |
@@ -29,7 +21,6 @@
 
 #include <sys/types.h>
 
-#include <array>
 #include <deque>
 #include <map>
 #include <memory>
@@ -39,17 +30,17 @@
 
 #include "libdlm/device_protocol.h"
 #include "libdlm/keeper_client.h"
+#include "libdlm/lock_book.h"
 #include "libdlm/lockspace_watch.h"
 #include "libdlm/open_failure.h"
 #include "libdlm/submit_port.h"
 #include "libdlm/submitter.h"
 #include "util/event_record.h"
-#include "util/slot_table.h"
 #include "util/status_block.h"
 
 namespace stackglue::libdlm {
 
-class Lockspace {
+class Lockspace final : private LockBook::Carrier {
  public:
   // Who makes the calls into the kernel. lib/native.ts repeats the numbers.
   enum class Submission { kThread = 0, kLoop = 1, kKeeper = 2 };
@@ -127,7 +118,7 @@ class Lockspace {
   // Collect() has gathered, may be delivered yet; nor is it to be called. Only CollectNotices() is.
   bool is_unclear() const { return state_ == State::kOpen && watch_.is_unclear(); }
   void CollectNotices(std::vector<Notice>* notices);
-  void ReleaseEnded();
+  void ReleaseEnded() { book_.ReleaseEnded(); }
 
   // Whether results are due that may well be there already, or will be in a moment, so that
   // Collect() is worth a call. Looks for a few microseconds where another processor makes the
@@ -145,43 +136,6 @@ class Lockspace {
   void Abandon();
 
  private:
-  enum class Pending : uint8_t { kNone, kLock, kConvert };
-
-  struct LockRecord {
-    StatusBlock status_block;
-    uint32_t lock_id = 0;  // 0: not known yet
-    uint32_t request_flags = 0;
-    uint32_t completed_in_batch = 0;
-    Pending operation = Pending::kNone;
-    int8_t granted_mode = -1;
-    int8_t requested_mode = -1;
-    bool unlocking : 1 = false;
-    // A cancel of the operation has been asked for.
-    bool cancelling : 1 = false;
-    // That cancel was to break a deadlock.
-    bool breaking_deadlock : 1 = false;
-    // The last operation ended otherwise although a cancel of it was asked for, and the kernel may
-    // still wait for the master's answer to that cancel.
-    bool cancel_lost : 1 = false;
-    // This conversion to NL is ours, and the unlock that was asked for follows it.
-    bool unlock_follows : 1 = false;
-    // The last request had VALBLK, so that fs/dlm would write the value block at unlock ...
-    bool kernel_has_valblk : 1 = false;
-    // ... and some request had it, so that fs/dlm has memory for a value block at all.
-    bool kernel_has_lvb : 1 = false;
-    // IVVALBLK was in the last request, and would be obeyed at unlock, too.
-    bool kernel_has_ivvalblk : 1 = false;
-    // The same before the request that is under way, for one that the kernel refuses.
-    bool had_valblk : 1 = false;
-    bool had_lvb : 1 = false;
-    bool had_ivvalblk : 1 = false;
-    // It has ended; JavaScript is about to be told.
-    bool ended : 1 = false;
-    // The resource's value block as this lock last read or wrote it. It is sent with conversions
-    // that do not write: fs/dlm takes what they send for the resource's block when the master dies.
-    std::array<uint8_t, kLvbLen> known_lvb{};
-  };
-
   bool Serves() const { return state_ == State::kOpen && !is_lost_; }
   void Fail(OpenFailure failure, int error, const std::string& detail);
   void AttachDevice(int device_fd, const KeeperVersions& versions);
@@ -192,21 +146,16 @@ class Lockspace {
   void Settle(int node, bool has_failed, std::vector<Notice>* notices);
   void HandleKeeperEnd(std::vector<Notice>* notices);
 
-  SubmitRequest* Reserve(uint32_t index, const LockRecord* record, Operation operation);
+  void Put(const Order& order) override;
+  SubmitRequest* Reserve(Operation operation, Cookie cookie);
   void Commit();
   void FillSlots();
   void Kick();
   bool HasRoom() const;
 
-  int EndsByCancel(const LockRecord* record) const;
-  void SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags, uint64_t xid);
-  void SubmitUnlock(uint32_t index, LockRecord* record, uint32_t flags);
   size_t TakeAnswers(EventRecord* events);
   bool HandleAnswer(const SubmitAnswer& answer, EventRecord* event);
   bool ReadResult(EventRecord* events, size_t* count);
-  bool HandleResult(const Result& result, EventRecord* event);
-  bool HandleCompletion(const Result& result, LockRecord* record, EventRecord* event);
-  void End(uint32_t index, LockRecord* record, EventRecord* event);
   void Signal() const;
 
   const Submission submission_;
@@ -235,15 +184,11 @@ class Lockspace {
   bool in_batch_ = false;
   uint32_t unkicked_ = 0;
 
-  SlotTable<LockRecord> locks_;
-  // Requests whose result is still to come, so that the device is not read in vain.
-  size_t results_due_ = 0;
+  LockBook book_{this};
   bool was_blocking_ = false;  // the last result that was read
   // How often AwaitResults() was right lately; below 0 it does not look.
   int luck_ = 0;
   bool was_awaited_ = false;
-  std::vector<uint32_t> ended_;
-  uint32_t batch_ = 0;
   // A result that would have been its lock's second in a batch waits here for the next one.
   alignas(8) uint8_t held_bytes_[kResultMax];
   size_t held_size_ = 0;

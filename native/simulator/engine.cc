@@ -83,6 +83,9 @@ class FsdlmEngine final : public Engine {
       case fsdlm::Event::Kind::kNodeDown:
         event->kind = Event::Kind::kNodeDown;
         break;
+      case fsdlm::Event::Kind::kNodeLeft:
+      case fsdlm::Event::Kind::kNodeJoined:
+        return false;  // members here do not watch nodes
     }
     if (taken.final) at->second.locks.erase(taken.astarg);
     return true;

@@ -23,7 +23,8 @@ const FORBIDDEN_INCLUDES = {
   'native/o2dlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|keeper|fsdlm|simulator)\//,
   'native/fsdlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|keeper|o2dlm|simulator)\//,
   'native/simulator': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|keeper)\//,
-  'native/libdlm': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|fsdlm|simulator|binding|keeper)\//,
+  'native/libdlm': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|fsdlm|emulation|simulator|binding|keeper)\//,
+  'native/emulation': /^(napi|node|uv|js_native)|^(\.\.\/)*(binding|keeper|o2dlm|simulator)\//,
   'native/keeper': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|fsdlm|simulator|binding)\//,
 };
 const STACK_FILES = ['index.ts', 'flags.ts', 'status.ts', 'operations.ts'];

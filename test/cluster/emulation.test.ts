@@ -1,10 +1,17 @@
-/** The conformance suite on the emulation. */
+/** The conformance suite on the emulations. */
 import { stackConformance } from '../../lib/conformance/index.js';
-import { createEmulation, O2CB_FEATURES } from '../support/world.js';
+import { createEmulation, EMULATED_USER, O2CB_FEATURES, USER_FEATURES } from '../support/world.js';
 
 stackConformance({
   title: 'three simulated nodes on the emulated stack o2cb',
   stackName: 'o2cb',
   createNodes: () => Promise.resolve(createEmulation()),
   features: O2CB_FEATURES,
+});
+
+stackConformance({
+  title: 'three simulated nodes on the emulated stack user',
+  stackName: 'pcmk',
+  createNodes: () => Promise.resolve(createEmulation((plugin) => plugin, {}, EMULATED_USER)),
+  features: USER_FEATURES,
 });

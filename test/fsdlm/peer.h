@@ -54,6 +54,8 @@ class ManualClock : public Clock {
 inline std::string Show(const Event& event, bool with_block) {
   const std::string lock = std::to_string(event.astarg);
   if (event.kind == Event::Kind::kNodeDown) return "died " + std::to_string(event.value);
+  if (event.kind == Event::Kind::kNodeLeft) return "left " + std::to_string(event.value);
+  if (event.kind == Event::Kind::kNodeJoined) return "joined " + std::to_string(event.value);
   if (event.kind == Event::Kind::kBast) return "blocks " + lock + " " + ModeName(event.value);
   std::string text = event.value == 0           ? "granted"
                      : event.value == -EAGAIN   ? "busy"

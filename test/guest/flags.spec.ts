@@ -1,13 +1,12 @@
 /** What each mode and each flag of fs/dlm does, on one node with several owners of locks. */
 import { expect } from 'chai';
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { constants } from 'node:os';
-import { fileURLToPath } from 'node:url';
 
 import { DLM_LKF, DLM_LOCK, DLM_SBF, type LockMode } from '../../lib/index.js';
+import { runHolder } from '../support/holder.js';
+import { dlmLog, locksOf, modesOf } from '../support/lock-view.js';
 import { Random } from '../support/random.js';
-import { kernelLocks, kernelModes, makeOwners } from './owners.js';
+import { makeOwners } from './owners.js';
 
 const { EAGAIN, EBUSY, EINVAL, ENOENT } = constants.errno;
 const { NL, CR, CW, PR, PW, EX } = DLM_LOCK;
@@ -33,11 +32,7 @@ const {
 } = DLM_LKF;
 
 const GROUP = 'flags';
-const PROGRAM = fileURLToPath(new URL('lock-user.js', import.meta.url));
-
-function readKernelLog(): string {
-  return execFileSync('dmesg', { encoding: 'utf8', maxBuffer: 16 * 1024 * 1024 });
-}
+const PROGRAM = new URL('lock-user.js', import.meta.url);
 
 type ModeName = keyof typeof DLM_LOCK;
 const MODES = Object.entries(DLM_LOCK) as [ModeName, LockMode][];
@@ -78,7 +73,7 @@ describe('on one node', () => {
     }
     for (const owner of Object.values(owners)) await owner.sync();
     node.checkNothingElseCame();
-    expect(kernelModes(GROUP, r), 'locks that the test left').to.deep.equal([]);
+    expect(modesOf(GROUP, r), 'locks that the test left').to.deep.equal([]);
   });
 
   /** Whether nobody has a lock on the resource, by an owner that has none itself. */
@@ -90,16 +85,8 @@ describe('on one node', () => {
   }
 
   /** A program that takes EX with these flags and ends as it is told. */
-  async function runHolder(ending: string, flags: number): Promise<void> {
-    const child = spawn(process.execPath, [PROGRAM, GROUP, r, ending, String(flags)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const [line] = (await once(child.stdout, 'data')) as [Buffer];
-    expect(line.toString()).to.equal('held\n');
-    const exit = once(child, 'exit');
-    if (ending === 'wait') child.kill('SIGKILL');
-    await exit;
-  }
+  const hold = (ending: string, flags: number): Promise<void> =>
+    runHolder(PROGRAM, [GROUP, r, ending, String(flags)], ending === 'wait');
 
   describe('modes', () => {
     for (const [heldName, held] of MODES) {
@@ -110,7 +97,7 @@ describe('on one node', () => {
           const { status } = await b.lock(r, wanted, NOQUEUE);
           expect(status).to.equal(fits ? 0 : -EAGAIN);
           const modes = fits ? [heldName, wantedName] : [heldName];
-          expect(kernelModes(GROUP, r)).to.have.members(modes);
+          expect(modesOf(GROUP, r)).to.have.members(modes);
           if (fits) await b.unlock();
           await a.unlock();
         });
@@ -130,7 +117,7 @@ describe('on one node', () => {
     it('makes a request fail rather than wait, and leaves nothing behind', async () => {
       await a.lock(r, EX);
       expect((await b.lock(r, PR, NOQUEUE)).status).to.equal(-EAGAIN);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
       await a.unlock();
     });
 
@@ -138,7 +125,7 @@ describe('on one node', () => {
       await a.lock(r, PR);
       await b.lock(r, PR);
       expect((await b.convert(EX, { flags: NOQUEUE })).status).to.equal(-EAGAIN);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['PR', 'PR']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['PR', 'PR']);
       await a.unlock();
       await b.unlock();
     });
@@ -194,9 +181,9 @@ describe('on one node', () => {
   describe('CONVERT', () => {
     it('changes the mode of the lock that is there', async () => {
       await a.lock(r, CR);
-      const [before] = kernelLocks(GROUP, r);
+      const [before] = locksOf(GROUP, r);
       expect((await a.convert(PW)).status).to.equal(0);
-      const [after, ...more] = kernelLocks(GROUP, r);
+      const [after, ...more] = locksOf(GROUP, r);
       expect(more).to.deep.equal([]);
       expect([before?.mode, after?.mode]).to.deep.equal(['CR', 'PW']);
       expect(after?.id).to.equal(before?.id);
@@ -207,7 +194,7 @@ describe('on one node', () => {
       await a.lock(r, PR);
       await b.lock(r, PR);
       await b.waitConvert(EX);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['PR', 'PR>EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['PR', 'PR>EX']);
       expect((await a.blockingAst()).level).to.equal(EX);
       await a.unlock();
       expect((await b.lockAst()).status).to.equal(0);
@@ -221,7 +208,7 @@ describe('on one node', () => {
       await b.waitConvert(EX);
       await a.unlock();
       expect((await b.lockAst()).status).to.equal(0);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX', '>EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX', '>EX']);
       await b.unlock();
       await c.lockAst();
       await c.unlock();
@@ -240,11 +227,11 @@ describe('on one node', () => {
     it('makes a conversion wait behind those that wait already', async () => {
       await setScene();
       await c.waitConvert(CR, QUECVT);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['PR', 'PR>EX', 'NL>CR']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['PR', 'PR>EX', 'NL>CR']);
       await b.unlock();
       await a.lockAst();
       await a.sync();
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX', 'NL>CR']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX', 'NL>CR']);
       await a.unlock();
       expect((await c.lockAst()).status).to.equal(0);
       await c.unlock();
@@ -270,7 +257,7 @@ describe('on one node', () => {
     });
 
     it('is for those that may have to wait: others are refused before the kernel hears of them', async () => {
-      const complaints = (): number => readKernelLog().split('validate_lock_args').length;
+      const complaints = (): number => dlmLog().split('validate_lock_args').length;
       const before = complaints();
       for (const [from, to] of [
         [EX, PR],
@@ -301,7 +288,7 @@ describe('on one node', () => {
       await a.waitConvert(EX);
       await b.waitConvert(EX, CONVDEADLK);
       expect(await a.lockAst()).to.include({ status: 0, flags: 0 });
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX', 'NL>EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX', 'NL>EX']);
       expect((await a.blockingAst()).level).to.equal(EX);
       await a.unlock();
       expect(await b.lockAst()).to.include({ status: 0, flags: DLM_SBF.DEMOTED });
@@ -336,11 +323,11 @@ describe('on one node', () => {
       await c.lock(r, CR);
       await a.waitConvert(EX);
       await b.waitConvert(EX, CONVDEADLK);
-      expect(kernelModes(GROUP, r)).to.have.members(['CR', 'PR>EX', 'NL>EX']);
+      expect(modesOf(GROUP, r)).to.have.members(['CR', 'PR>EX', 'NL>EX']);
       await b.cancel();
       expect(await b.unlockAst()).to.include({ error: 0, of: 'cancel' });
       expect((await b.look()).flags).to.equal(0);
-      expect(kernelModes(GROUP, r)).to.have.members(['CR', 'PR>EX', 'NL']);
+      expect(modesOf(GROUP, r)).to.have.members(['CR', 'PR>EX', 'NL']);
       await c.unlock();
       await a.lockAst();
       await a.unlock();
@@ -362,7 +349,7 @@ describe('on one node', () => {
       await a.waitConvert(EX);
       expect((await b.blockingAst()).level).to.equal(EX);
       await b.waitConvert(EX);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['PR>EX', 'PR>EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['PR>EX', 'PR>EX']);
       expect(await b.cancel()).to.equal(0);
       expect(await b.unlockAst()).to.include({ error: 0, of: 'cancel' });
       expect((await b.convert(NL)).status).to.equal(0);
@@ -376,7 +363,7 @@ describe('on one node', () => {
     it('are taken; the first is in every request, as in that of the kernel', async () => {
       await a.lock(r, NL);
       await b.lock(r, NL, NODLCKWT | NODLCKBLK);
-      const flags = kernelLocks(GROUP, r).map((lock) => lock.flags);
+      const flags = locksOf(GROUP, r).map((lock) => lock.flags);
       expect(flags).to.have.members([NODLCKWT, NODLCKWT | NODLCKBLK]);
       await a.unlock();
       await b.unlock();
@@ -389,7 +376,7 @@ describe('on one node', () => {
       await b.wait(r, EX);
       await c.wait(r, NL);
       expect((await d.lock(r, NL, EXPEDITE)).status).to.equal(0);
-      expect(kernelModes(GROUP, r)).to.have.members(['EX', 'NL', '>EX', '>NL']);
+      expect(modesOf(GROUP, r)).to.have.members(['EX', 'NL', '>EX', '>NL']);
       await a.unlock();
       await b.lockAst();
       await c.lockAst();
@@ -412,7 +399,7 @@ describe('on one node', () => {
       await a.lock(r, EX);
       await b.wait(r, PW);
       await c.wait(r, EX, HEADQUE);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX', '>EX', '>PW']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX', '>EX', '>PW']);
       await a.unlock();
       await c.lockAst();
       expect(b.completions).to.deep.equal([]);
@@ -427,7 +414,7 @@ describe('on one node', () => {
       await c.lock(r, NL);
       await b.waitConvert(PW);
       await c.waitConvert(EX, HEADQUE);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['PR', 'NL>EX', 'NL>PW']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['PR', 'NL>EX', 'NL>PW']);
       await a.unlock();
       await c.lockAst();
       expect(b.completions).to.have.lengthOf(1);
@@ -440,7 +427,7 @@ describe('on one node', () => {
       await a.lock(r, EX);
       await b.wait(r, PW);
       await c.wait(r, EX);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX', '>PW', '>EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX', '>PW', '>EX']);
       await a.unlock();
       await b.lockAst();
       await b.unlock();
@@ -455,7 +442,7 @@ describe('on one node', () => {
       await b.wait(r, EX);
       await c.wait(r, PR);
       expect((await d.lock(r, PR, NOORDER)).status).to.equal(0);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['PR', 'PR', '>EX', '>PR']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['PR', 'PR', '>EX', '>PR']);
       await a.unlock();
       await d.unlock();
       await b.lockAst();
@@ -488,7 +475,7 @@ describe('on one node', () => {
       it('grants in the other mode where the wanted one must wait, and says so', async () => {
         await a.lock(r, alternative);
         expect(await b.lock(r, EX, flag)).to.include({ status: 0, flags: DLM_SBF.ALTMODE });
-        expect(kernelModes(GROUP, r)).to.deep.equal([modeName, modeName]);
+        expect(modesOf(GROUP, r)).to.deep.equal([modeName, modeName]);
         expect(await isBlockedFor(c, alternative)).to.equal(false);
         await a.unlock();
         await b.unlock();
@@ -496,7 +483,7 @@ describe('on one node', () => {
 
       it('grants what was wanted where it can', async () => {
         expect(await b.lock(r, EX, flag)).to.include({ status: 0, flags: 0 });
-        expect(kernelModes(GROUP, r)).to.deep.equal(['EX']);
+        expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
         await b.unlock();
       });
 
@@ -511,7 +498,7 @@ describe('on one node', () => {
         await b.wait(r, EX, flag);
         await a.unlock();
         expect(await b.lockAst()).to.include({ status: 0, flags: 0 });
-        expect(kernelModes(GROUP, r)).to.deep.equal(['EX']);
+        expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
         await b.unlock();
       });
 
@@ -550,7 +537,7 @@ describe('on one node', () => {
       await b.wait(r, EX);
       expect(await b.askUnlock(0)).to.equal(-EBUSY);
       await b.unlock({ flags: FORCEUNLOCK });
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
       await a.unlock();
     });
 
@@ -560,14 +547,14 @@ describe('on one node', () => {
       await b.waitConvert(EX);
       expect(await b.askUnlock(0)).to.equal(-EBUSY);
       await b.unlock({ flags: FORCEUNLOCK });
-      expect(kernelModes(GROUP, r)).to.deep.equal(['PR']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['PR']);
       await a.unlock();
     });
 
     it('gives up a lock that is held', async () => {
       await a.lock(r, EX);
       await a.unlock({ flags: FORCEUNLOCK });
-      expect(kernelModes(GROUP, r)).to.deep.equal([]);
+      expect(modesOf(GROUP, r)).to.deep.equal([]);
     });
 
     it('does not go with CANCEL', async () => {
@@ -585,7 +572,7 @@ describe('on one node', () => {
       await b.wait(r, EX);
       expect(await b.cancel()).to.equal(0);
       expect(await b.unlockAst()).to.include({ error: 0, of: 'cancel' });
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
       await a.unlock();
     });
 
@@ -595,7 +582,7 @@ describe('on one node', () => {
       await b.waitConvert(EX);
       expect(await b.cancel()).to.equal(0);
       expect(await b.unlockAst()).to.include({ error: 0, of: 'cancel' });
-      expect(kernelModes(GROUP, r)).to.deep.equal(['PR', 'PR']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['PR', 'PR']);
       await a.unlock();
       await b.unlock();
     });
@@ -623,9 +610,9 @@ describe('on one node', () => {
       { ending: 'disconnect', title: 'disconnects' },
     ]) {
       it(`keeps the lock of a process that ${title}, until it is adopted`, async () => {
-        await runHolder(ending, PERSISTENT);
+        await hold(ending, PERSISTENT);
         expect(await isBlockedFor(a, CR)).to.equal(true);
-        expect(kernelModes(GROUP, r)).to.deep.equal(['EX']);
+        expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
         expect((await b.lock(r, EX, ORPHAN)).status).to.equal(0);
         await b.unlock();
         expect(await isBlockedFor(a, EX)).to.equal(false);
@@ -633,7 +620,7 @@ describe('on one node', () => {
     }
 
     it('is what it takes: without it the lock goes with the process', async () => {
-      await runHolder('exit', 0);
+      await hold('exit', 0);
       expect(await isBlockedFor(a, EX)).to.equal(false);
     });
 
@@ -642,12 +629,12 @@ describe('on one node', () => {
       expect((await d.convert(PW)).status).to.equal(0);
       await d.disconnect();
       await d.connect(GROUP);
-      expect(kernelModes(GROUP, r)).to.deep.equal([]);
+      expect(modesOf(GROUP, r)).to.deep.equal([]);
       await d.lock(r, EX);
       expect((await d.convert(PW, { flags: PERSISTENT })).status).to.equal(0);
       await d.disconnect();
       await d.connect(GROUP);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['PW']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['PW']);
       expect((await d.lock(r, PW, ORPHAN)).status).to.equal(0);
       await d.unlock();
     });
@@ -655,16 +642,16 @@ describe('on one node', () => {
     it('does not outlive the unlock', async () => {
       await a.lock(r, EX, PERSISTENT);
       await a.unlock();
-      expect(kernelModes(GROUP, r)).to.deep.equal([]);
+      expect(modesOf(GROUP, r)).to.deep.equal([]);
     });
   });
 
   describe('ORPHAN', () => {
     it('gives the lock of a process that is gone to who asks for it', async () => {
-      await runHolder('exit', PERSISTENT);
-      const [orphan] = kernelLocks(GROUP, r);
+      await hold('exit', PERSISTENT);
+      const [orphan] = locksOf(GROUP, r);
       expect((await b.lock(r, EX, ORPHAN)).status).to.equal(0);
-      const [adopted, ...more] = kernelLocks(GROUP, r);
+      const [adopted, ...more] = locksOf(GROUP, r);
       expect(more).to.deep.equal([]);
       expect(adopted?.id).to.equal(orphan?.id);
       // It is held like any other lock: others are kept out, and are told to us.
@@ -677,16 +664,16 @@ describe('on one node', () => {
     });
 
     it('gives it to one only', async () => {
-      await runHolder('exit', PERSISTENT);
+      await hold('exit', PERSISTENT);
       expect((await b.lock(r, EX, ORPHAN)).status).to.equal(0);
       expect((await c.lock(r, EX, ORPHAN)).status).to.equal(-ENOENT);
       await b.unlock();
     });
 
     it('fails with EAGAIN where the orphan has another mode', async () => {
-      await runHolder('exit', PERSISTENT);
+      await hold('exit', PERSISTENT);
       expect((await b.lock(r, PR, ORPHAN)).status).to.equal(-EAGAIN);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
       expect((await b.lock(r, EX, ORPHAN)).status).to.equal(0);
       await b.unlock();
     });
@@ -710,7 +697,7 @@ describe('on one node', () => {
             { flags: VALBLK, lvb: 'written', after: 'written' },
             { flags: 0, lvb: 'not to be written', after: 'written' },
           ]) {
-            await runHolder('exit', firstFlags);
+            await hold('exit', firstFlags);
             expect((await b.lock(r, EX, adoptFlags)).status).to.equal(0);
             await b.unlock({ flags, lvb });
             expect(await a.lock(r, PR, VALBLK)).to.include({ lvb: after });
@@ -722,15 +709,15 @@ describe('on one node', () => {
     }
 
     it('keeps the lock only as long as the adopter says', async () => {
-      await runHolder('exit', PERSISTENT);
+      await hold('exit', PERSISTENT);
       expect((await d.lock(r, EX, ORPHAN | PERSISTENT)).status).to.equal(0);
       await d.disconnect();
       await d.connect(GROUP);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
       expect((await d.lock(r, EX, ORPHAN)).status).to.equal(0);
       await d.disconnect();
       await d.connect(GROUP);
-      expect(kernelModes(GROUP, r)).to.deep.equal([]);
+      expect(modesOf(GROUP, r)).to.deep.equal([]);
     });
   });
 
@@ -894,11 +881,11 @@ describe('on one node', () => {
     it('is refused with an error that says what to do, and nothing has happened', async () => {
       const refused = await a.ask(r, EX, TIMEOUT).catch((error: unknown) => error);
       expect(refused).to.include({ code: 'ERR_DLM_TIMEOUT_FLAG', errno: EINVAL });
-      expect(kernelModes(GROUP, r)).to.deep.equal([]);
+      expect(modesOf(GROUP, r)).to.deep.equal([]);
       await a.lock(r, PR);
       const again = await a.askConvert(EX, { flags: TIMEOUT }).catch((error: unknown) => error);
       expect(again).to.include({ code: 'ERR_DLM_TIMEOUT_FLAG' });
-      expect(kernelModes(GROUP, r)).to.deep.equal(['PR']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['PR']);
       await a.unlock();
     });
   });
@@ -940,11 +927,11 @@ describe('on one node', () => {
           ]);
           if (end.event === 'lockAst') {
             expect(end.status).to.equal(0);
-            expect(kernelModes(GROUP, r)).to.deep.equal(['EX']);
+            expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
             ends.granted += 1;
           } else {
             expect(end).to.include({ of: 'cancel', error: 0 });
-            expect(kernelModes(GROUP, r)).to.deep.equal(what === 'request' ? [] : ['NL']);
+            expect(modesOf(GROUP, r)).to.deep.equal(what === 'request' ? [] : ['NL']);
             ends.cancelled += 1;
           }
           await b.sync();

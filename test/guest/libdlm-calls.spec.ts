@@ -3,7 +3,6 @@ import { expect } from 'chai';
 import { constants } from 'node:os';
 
 import {
-  createUserPlugin,
   DLM_ERRNO,
   DLM_LKF,
   DLM_LOCK,
@@ -17,8 +16,8 @@ import {
   type LockMode,
   type StackPlugin,
 } from '../../lib/index.js';
+import { locksOf, modesOf } from '../support/lock-view.js';
 import { createTestPlugin } from '../support/user-plugin.js';
-import { kernelLocks, kernelModes } from './owners.js';
 
 const { EBUSY, EDEADLK, EEXIST, EINVAL, ENOTCONN } = constants.errno;
 const { NL, PR, EX } = DLM_LOCK;
@@ -115,18 +114,18 @@ describe('on one node', () => {
   });
   afterEach(() => {
     expect([...a.told, ...b.told], 'what was told and nothing accounts for').to.deep.equal([]);
-    expect(kernelModes(GROUP, r), 'locks that the test left').to.deep.equal([]);
+    expect(modesOf(GROUP, r), 'locks that the test left').to.deep.equal([]);
   });
 
   describe('the transaction of a lock', () => {
     for (const transactionId of [0n, 1n, 2n ** 53n + 1n, 2n ** 63n, 2n ** 64n - 1n]) {
       it(`is ${transactionId} in the kernel, from its lock to its last conversion`, async () => {
         const lksb = await a.lock(r, NL, 0, new DlmLksb({ transactionId }));
-        expect(kernelLocks(GROUP, r)[0]?.transactionId).to.equal(transactionId);
+        expect(locksOf(GROUP, r)[0]?.transactionId).to.equal(transactionId);
         for (const mode of [PR, EX, NL] as const) {
           a.ask(lksb, '', mode, CONVERT);
           expect(await a.next(lksb, 'lockAst')).to.equal(0);
-          expect(kernelLocks(GROUP, r)[0]?.transactionId).to.equal(transactionId);
+          expect(locksOf(GROUP, r)[0]?.transactionId).to.equal(transactionId);
         }
         await a.unlock(lksb);
       });
@@ -134,7 +133,7 @@ describe('on one node', () => {
 
     it('is 0 where none is given', async () => {
       const lksb = await a.lock(r, EX);
-      expect(kernelLocks(GROUP, r)[0]?.transactionId).to.equal(0n);
+      expect(locksOf(GROUP, r)[0]?.transactionId).to.equal(0n);
       await a.unlock(lksb);
     });
   });
@@ -154,7 +153,7 @@ describe('on one node', () => {
   describe('dlmOwnPid', () => {
     it("is the owner's number of this connection's locks, and of no other's", async () => {
       const [first, second] = [await a.lock(r, NL), await b.lock(r, NL)];
-      const pids = kernelLocks(GROUP, r).map(({ pid }) => pid);
+      const pids = locksOf(GROUP, r).map(({ pid }) => pid);
       expect(pids).to.have.members([dlmOwnPid(a.connection), dlmOwnPid(b.connection)]);
       await a.unlock(first);
       await b.unlock(second);
@@ -165,7 +164,7 @@ describe('on one node', () => {
     /** Leaves orphans on these resources; returns the number of their owner. */
     async function leaveOrphans(...names: string[]): Promise<number> {
       // A thread of its own, and so a number of its own.
-      const client = await new Client(createUserPlugin({ submit: 'thread' })).connect();
+      const client = await new Client(createTestPlugin({ submit: 'thread' })).connect();
       for (const name of names) await client.lock(name, EX, PERSISTENT);
       const pid = dlmOwnPid(client.connection);
       await client.disconnect();
@@ -175,7 +174,7 @@ describe('on one node', () => {
     it('gives up the orphans of one owner, and of no other', async () => {
       const first = await leaveOrphans(`${r}-1`, `${r}-2`);
       const second = await leaveOrphans(`${r}-3`);
-      const modes = () => [1, 2, 3].map((n) => kernelModes(GROUP, `${r}-${n}`));
+      const modes = () => [1, 2, 3].map((n) => modesOf(GROUP, `${r}-${n}`));
       expect(modes()).to.deep.equal([['EX'], ['EX'], ['EX']]);
       await dlmPurge(a.connection, a.glue.clusterThisNode(a.connection), first);
       expect(modes()).to.deep.equal([[], [], ['EX']]);
@@ -187,7 +186,7 @@ describe('on one node', () => {
       for (const n of [1, 2]) await leaveOrphans(`${r}-${n}`);
       const held = await b.lock(`${r}-3`, EX, PERSISTENT);
       await dlmPurge(a.connection, 0, 0);
-      const modes = [1, 2, 3].map((n) => kernelModes(GROUP, `${r}-${n}`));
+      const modes = [1, 2, 3].map((n) => modesOf(GROUP, `${r}-${n}`));
       expect(modes).to.deep.equal([[], [], ['EX']]);
       await b.unlock(held);
     });
@@ -205,7 +204,7 @@ describe('on one node', () => {
       const lksb = await a.lock(r, EX);
       const refused = await failureOf(dlmPurge(a.connection, 0, dlmOwnPid(a.connection)));
       expect(refused).to.include({ code: 'ERR_DLM_REFUSED', op: 'purge', errno: EINVAL });
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
       await a.unlock(lksb);
     });
 
@@ -237,7 +236,7 @@ describe('on one node', () => {
       await a.next(held, 'blockingAst');
       expect(dlmDeadlockCancel(b.connection, lksb)).to.equal(0);
       expect(await b.next(lksb, 'lockAst')).to.equal(-EDEADLK);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
       // The status block is free again.
       b.ask(lksb, r, NL);
       expect(await b.next(lksb, 'lockAst')).to.equal(0);
@@ -252,7 +251,7 @@ describe('on one node', () => {
       await a.next(held, 'blockingAst');
       expect(dlmDeadlockCancel(b.connection, lksb)).to.equal(0);
       expect(await b.next(lksb, 'lockAst')).to.equal(-EDEADLK);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['PR', 'PR']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['PR', 'PR']);
       await b.unlock(lksb);
       await a.unlock(held);
     });
@@ -286,7 +285,7 @@ describe('on one node', () => {
     it('does nothing to a lock that waits for nothing', async () => {
       const lksb = await a.lock(r, EX);
       expect(dlmDeadlockCancel(a.connection, lksb)).to.equal(0);
-      expect(kernelModes(GROUP, r)).to.deep.equal(['EX']);
+      expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
       await a.unlock(lksb);
     });
 

@@ -1,6 +1,5 @@
-/** Several owners of locks in one process, each with a connection of its own, and the kernel's view. */
+/** Several owners of locks in one process, each with a connection of its own, for the specs. */
 import { expect } from 'chai';
-import { readFileSync } from 'node:fs';
 
 import { localNode, type NodeDriver, type NodeEvent } from '../../lib/conformance/index.js';
 import { DLM_LOCK, StackGlue, type LockMode } from '../../lib/index.js';
@@ -131,48 +130,4 @@ export function makeOwners<const Name extends string>(
   });
   const owners = Object.fromEntries(names.map((name) => [name, new Owner(node, name)]));
   return { node, owners: owners as Record<Name, Owner> };
-}
-
-/** A lock as the kernel has it. */
-export interface KernelLock {
-  readonly id: string;
-  readonly pid: number;
-  readonly transactionId: bigint;
-  readonly flags: number;
-  readonly queue: 'waiting' | 'granted' | 'converting';
-  /** "PR"; of a lock that waits or converts the mode that it wants comes after it: "PR>EX", ">EX". */
-  readonly mode: string;
-}
-
-const QUEUES = { 1: 'waiting', 2: 'granted', 3: 'converting' } as const;
-const MODE_NAMES = new Map<string, string>(
-  Object.entries(DLM_LOCK).map(([name, mode]) => [String(mode), name]),
-);
-
-/** The locks on a resource by /sys/kernel/debug/dlm, in the order of the kernel's queues. */
-export function kernelLocks(group: string, resource: string): KernelLock[] {
-  const lines = readFileSync(`/sys/kernel/debug/dlm/${group}_locks`, 'utf8').split('\n');
-  return lines.flatMap((line) => {
-    // id nodeid remid pid xid exflags flags sts grmode rqmode time_us r_nodeid r_len "name"
-    const fields = line.split(' ');
-    if (fields.slice(13).join(' ') !== `"${resource}"`) return [];
-    const [id = '', , , pid, xid = '', flags = '', , status, granted = '', wanted = ''] = fields;
-    const queue = QUEUES[Number(status) as keyof typeof QUEUES];
-    const grantedName = MODE_NAMES.get(granted) ?? '';
-    const mode =
-      queue === 'granted' ? grantedName : `${grantedName}>${MODE_NAMES.get(wanted) ?? ''}`;
-    return {
-      id,
-      pid: Number(pid),
-      transactionId: BigInt(xid),
-      flags: Number.parseInt(flags, 16),
-      queue,
-      mode,
-    };
-  });
-}
-
-/** The modes on a resource, in the order of the kernel's queues: granted, converting, waiting. */
-export function kernelModes(group: string, resource: string): string[] {
-  return kernelLocks(group, resource).map(({ mode }) => mode);
 }

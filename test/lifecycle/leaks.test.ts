@@ -23,9 +23,10 @@ describe('connections that are gone', function () {
 
   for (const [stack, warmUp, rounds] of [
     ['o2cb', WARM_UP, ROUNDS],
+    ['pcmk', WARM_UP, ROUNDS],
     ['user', 20, 200],
   ] as const) {
-    it(`leave no descriptor, thread or memory behind on ${stack}`, async () => {
+    it(`leave no descriptor, thread or memory behind on ${stack === 'pcmk' ? 'emulated user' : stack}`, async () => {
       const script = new URL('children/leaks.js', import.meta.url);
       const child = runChild(script, [stack, `${warmUp}`, `${rounds}`], ['--expose-gc']);
       const exit = await child.exit;

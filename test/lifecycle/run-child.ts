@@ -24,10 +24,16 @@ export interface Child {
   disconnect(): void;
 }
 
-/** Starts `script`, a file URL of a compiled module. */
-export function runChild(script: URL, args: string[] = [], execArgv: string[] = []): Child {
+/** Starts `script`, a file URL of a compiled module; `env` is added to the environment. */
+export function runChild(
+  script: URL,
+  args: string[] = [],
+  execArgv: string[] = [],
+  env: Record<string, string> = {},
+): Child {
   const child = fork(fileURLToPath(script), args, {
     execArgv,
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   let stdout = '';

@@ -6,11 +6,13 @@
 import { expect } from 'chai';
 
 import {
+  createEmulatedUserPlugin,
   createO2cbPlugin,
   createUserPlugin,
   DLM_LKF,
   DLM_LOCK,
   DlmLksb,
+  killEmulatedUserNode,
   killO2cbNode,
   StackGlue,
   type ClusterConnection,
@@ -400,6 +402,36 @@ describe('bad input', () => {
     wrongTypes('killO2cbNode', 'cluster', optional(notStrings), (value) => killO2cbNode(1, value));
     breaksRule('killO2cbNode: a node that is nowhere', 'ERR_DLM_CONNECT', () =>
       killO2cbNode(1, 'nowhere'),
+    );
+    wrongTypes('createEmulatedUserPlugin', 'options', optional(notObjects), (value) =>
+      createEmulatedUserPlugin(value),
+    );
+    wrongTypes('createEmulatedUserPlugin', 'options.node', optional(notNumbers), (value) =>
+      createEmulatedUserPlugin({ node: value }),
+    );
+    outOfRange('createEmulatedUserPlugin', 'options.node', outside(1, 2 ** 31 - 1), (value) =>
+      createEmulatedUserPlugin({ node: value }),
+    );
+    wrongTypes('createEmulatedUserPlugin', 'options.cluster', optional(notStrings), (value) =>
+      createEmulatedUserPlugin({ cluster: value }),
+    );
+    for (const option of ['create', 'exclusive'] as const) {
+      const values = optional(allBut('boolean'));
+      wrongTypes('createEmulatedUserPlugin', `options.${option}`, values, (value) =>
+        createEmulatedUserPlugin({ [option]: value }),
+      );
+    }
+    wrongTypes('killEmulatedUserNode', 'node', notNumbers, (value) =>
+      killEmulatedUserNode(value, 'c'),
+    );
+    outOfRange('killEmulatedUserNode', 'node', outside(1, 2 ** 31 - 1), (value) =>
+      killEmulatedUserNode(value, 'c'),
+    );
+    wrongTypes('killEmulatedUserNode', 'cluster', optional(notStrings), (value) =>
+      killEmulatedUserNode(1, value),
+    );
+    breaksRule('killEmulatedUserNode: a node that is nowhere', 'ERR_DLM_CONNECT', () =>
+      killEmulatedUserNode(1, 'nowhere'),
     );
     wrongTypes('createUserPlugin', 'options', optional(notObjects), (value) =>
       createUserPlugin(value),

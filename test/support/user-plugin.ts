@@ -1,5 +1,6 @@
 /** Stack `user` as the tests of this run are to use it. */
 import {
+  createEmulatedUserPlugin,
   createUserPlugin,
   defaultGlue,
   userPlugin,
@@ -11,8 +12,19 @@ import {
 const SUBMITTERS = ['thread', 'keeper', 'loop'] as const;
 export type Submitter = (typeof SUBMITTERS)[number];
 
-/** A plugin whose calls are made by whom STACKGLUE_SUBMIT names; by the thread if it names nobody. */
+/** The emulated cluster that STACKGLUE_TEST_EMULATED names; undefined: the kernel's DLM is tested. */
+export function emulatedCluster(): string | undefined {
+  return process.env.STACKGLUE_TEST_EMULATED;
+}
+
+/**
+ * A plugin whose calls are made by whom STACKGLUE_SUBMIT names; by the thread if it names nobody. Of the
+ * options, the emulation has those that are about who shares a lockspace.
+ */
 export function createTestPlugin(options: UserStackOptions = {}): StackPlugin {
+  const cluster = emulatedCluster();
+  const { create = true, exclusive = false } = options;
+  if (cluster !== undefined) return createEmulatedUserPlugin({ cluster, create, exclusive });
   const submit = SUBMITTERS.find((name) => name === process.env.STACKGLUE_SUBMIT) ?? 'thread';
   return createUserPlugin({ submit, ...options });
 }

@@ -1,5 +1,4 @@
 /** A cluster of virtual machines to test on, with an agent on each node. */
-import { constants } from 'node:os';
 import { createInterface } from 'node:readline';
 
 import {
@@ -8,9 +7,7 @@ import {
   type ConformanceWorld,
   type NodeEvent,
   type Reply,
-  type StackFeatures,
 } from '../../lib/conformance/index.js';
-import { DLM_LOCK } from '../../lib/index.js';
 import { diagnose } from '../../scripts/vm/diagnosis.js';
 import {
   Cluster,
@@ -31,17 +28,6 @@ const BOOT_TIMEOUT_MS = 300_000;
 
 /** How long a test waits for an event: virtual machines on a busy host are slow. */
 const EVENT_DEADLINE_MS = 30_000;
-
-/** Stack `user`: libdlm and the kernel's DLM. */
-export const USER_FEATURES: StackFeatures = {
-  modes: Object.values(DLM_LOCK),
-  lvbLength: 32,
-  nameLengthMax: 64,
-  noqueueFails: 'by AST',
-  protocolErrno: constants.errno.EINVAL,
-  canKill: true,
-  lvbAfterDeath: 'flagged',
-};
 
 /** For so many failed tests of a cluster its nodes are asked what they have to say about it. */
 const EXPLAINED_FAILURES = 2;

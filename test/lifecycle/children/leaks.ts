@@ -6,13 +6,16 @@ import { readdirSync } from 'node:fs';
 
 import { createUserPlugin, StackGlue } from '../../../lib/index.js';
 import { silentProtocol } from '../../stackglue/test-node.js';
-import { createNode } from './node.js';
+import { createNode, type StackName } from './node.js';
 
 const [stack = '', warmUp = '0', rounds = '0'] = process.argv.slice(2);
 
 /** A whole life: two nodes, a grant, a waiter that is left, disconnect. */
-async function o2cbRound(): Promise<void> {
-  const [first, second] = [await createNode(1, 'leaks'), await createNode(2, 'leaks')];
+async function emulatedRound(stackName: StackName): Promise<void> {
+  const [first, second] = [
+    await createNode(1, 'leaks', () => undefined, stackName),
+    await createNode(2, 'leaks', () => undefined, stackName),
+  ];
   const held = first.ask('l');
   await held.granted;
   second.ask('l');
@@ -37,7 +40,7 @@ async function userRound(): Promise<void> {
 
 async function repeat(count: number): Promise<void> {
   for (let round = 0; round < count; round += 1) {
-    await (stack === 'user' ? userRound() : o2cbRound());
+    await (stack === 'o2cb' || stack === 'pcmk' ? emulatedRound(stack) : userRound());
   }
   // Objects that a finalizer frees go in the turn after the collection.
   for (let pass = 0; pass < 3; pass += 1) {

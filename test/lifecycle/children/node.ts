@@ -1,5 +1,6 @@
 /** One simulated node for the children of these tests, with handlers that can be waited for. */
 import {
+  createEmulatedUserPlugin,
   createO2cbPlugin,
   DLM_LOCK,
   DlmLksb,
@@ -18,14 +19,20 @@ export interface Node {
   disconnect(): Promise<void>;
 }
 
+/** The emulations, by the names of their stacks. */
+const EMULATIONS = { o2cb: createO2cbPlugin, pcmk: createEmulatedUserPlugin };
+export type StackName = keyof typeof EMULATIONS;
+
 /** A glue on which that node can connect. `on` runs inside each handler. */
 export function createGlue(
   number: number,
   cluster: string,
   on: (event: string, astarg: unknown) => void = () => undefined,
+  stackName: StackName = 'o2cb',
 ): StackGlue {
   const glue = new StackGlue();
-  glue.register(createO2cbPlugin({ node: number, cluster }));
+  glue.register(EMULATIONS[stackName]({ node: number, cluster }));
+  glue.clusterStack = stackName;
   glue.setLockingProtocol({
     maxVersion: { major: 1, minor: 0 },
     lockAst: (astarg) => on('granted', astarg),
@@ -40,14 +47,16 @@ export async function createNode(
   number: number,
   cluster: string,
   onEvent: (event: string) => void = () => undefined,
+  stackName: StackName = 'o2cb',
 ): Promise<Node> {
   const waiting = new Map<unknown, Map<string, () => void>>();
-  const glue = createGlue(number, cluster, (event, lksb) => {
+  const hear = (event: string, lksb: unknown): void => {
     onEvent(event);
     waiting.get(lksb)?.get(event)?.();
-  });
+  };
+  const glue = createGlue(number, cluster, hear, stackName);
   const connection = await glue.clusterConnect({
-    stackName: 'o2cb',
+    stackName,
     group: 'domain',
     recoveryHandler: () => undefined,
   });

@@ -6,7 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 import type { WorkerOptions } from './workers.js';
 
-const { step, blocks, cluster } = workerData as WorkerOptions;
+const { step, blocks, cluster, stackName } = workerData as WorkerOptions;
 
 function reach(name: string): void {
   if (name !== step) return;
@@ -42,16 +42,16 @@ if (step.startsWith('user')) {
   }
 }
 
-const early = createGlue(1, cluster);
+const early = createGlue(1, cluster, () => undefined, stackName);
 const connecting = early.clusterConnect({
-  stackName: 'o2cb',
+  stackName,
   group: 'domain',
   recoveryHandler: () => undefined,
 });
 reach('connecting');
 await early.clusterDisconnect(await connecting);
 
-const node = await createNode(1, cluster, (event) => reach(`inside ${event}`));
+const node = await createNode(1, cluster, (event) => reach(`inside ${event}`), stackName);
 reach('connected');
 const lock = node.ask('l');
 reach('lock in flight');

@@ -1,5 +1,10 @@
 /** Connects once for each argument, the name of a stack; prints the warnings that came of it. */
-import { clusterConnect, clusterDisconnect, setLockingProtocol } from '../../../lib/index.js';
+import {
+  clusterConnect,
+  clusterDisconnect,
+  defaultGlue,
+  setLockingProtocol,
+} from '../../../lib/index.js';
 import { silentProtocol } from '../test-node.js';
 
 const warnings: object[] = [];
@@ -10,6 +15,7 @@ process.on('warning', ({ code, message }: Error & { code?: string }) => {
 setLockingProtocol(silentProtocol());
 const scopes: string[] = [];
 for (const stackName of process.argv.slice(2)) {
+  if (stackName !== '') defaultGlue.clusterStack = stackName;
   const connection = await clusterConnect({
     stackName,
     group: 'g',

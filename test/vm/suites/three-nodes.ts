@@ -1,6 +1,7 @@
 /** The conformance suite on the real thing: libdlm and the kernel's DLM on three nodes. */
 import { stackConformance } from '../../../lib/conformance/index.js';
-import { createVmWorld, useCluster, USER_FEATURES, type Kernel } from '../../support/vm-world.js';
+import { createVmWorld, useCluster, type Kernel } from '../../support/vm-world.js';
+import { USER_FEATURES } from '../../support/world.js';
 
 export function threeNodes(kernel: Kernel, membership: 'host' | 'corosync'): void {
   describe(`three virtual machines with ${kernel}, membership by ${membership}`, function () {

@@ -1,0 +1,302 @@
+#include "binding/fsdlm_connection.h"
+
+#include <linux/dlm_device.h>
+
+#include <cerrno>
+#include <new>
+#include <string>
+
+#include "binding/arguments.h"
+#include "binding/fast_call.h"
+#include "binding/lock_arguments.h"
+#include "fsdlm/inspect.h"
+#include "libdlm/open_failure.h"
+
+namespace stackglue::binding {
+
+using emulation::Lockspace;
+
+namespace {
+
+// How many events one turn of the loop delivers before its other work has its turn.
+constexpr size_t kTurnMax = 4 * kBatchMax;
+
+libdlm::OpenFailure FailureOf(int error) {
+  switch (error) {
+    case -EEXIST:
+      return libdlm::OpenFailure::kLockspaceExists;
+    case -ENOENT:
+      return libdlm::OpenFailure::kUnknownLockspace;
+    default:
+      return libdlm::OpenFailure::kFailed;
+  }
+}
+
+}  // namespace
+
+Napi::Function FsdlmConnection::Define(Napi::Env env) {
+  return DefineClass(env, "NativeFsdlmConnection",
+                     {
+                         InstanceMethod<&FsdlmConnection::DeadlockCancel>("deadlockCancel"),
+                         InstanceMethod<&FsdlmConnection::Purge>("purge"),
+                         InstanceMethod<&FsdlmConnection::Members>("members"),
+                         InstanceMethod<&FsdlmConnection::Versions>("versions"),
+                         InstanceMethod<&FsdlmConnection::OwnerPid>("ownerPid"),
+                         InstanceMethod<&FsdlmConnection::Close>("close"),
+                         InstanceMethod<&FsdlmConnection::Ref>("ref"),
+                         InstanceMethod<&FsdlmConnection::Unref>("unref"),
+                     });
+}
+
+Napi::Value FsdlmConnection::KillNode(const Napi::CallbackInfo& info) {
+  const auto node = ReadInteger<int32_t>(info[1]);
+  if (!info[0].IsString() || !node) return ThrowBadArguments(info.Env(), "fsdlmKillNode");
+  const std::string name = info[0].As<Napi::String>();
+  const std::shared_ptr<fsdlm::Cluster> cluster = fsdlm::Cluster::Named(name);
+  return Napi::Number::New(info.Env(), cluster == nullptr ? -ENOMEM : cluster->KillNode(*node));
+}
+
+Napi::Value FsdlmConnection::Inspect(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!info[0].IsString() || !info[1].IsString()) return ThrowBadArguments(env, "fsdlmInspect");
+  const std::shared_ptr<fsdlm::Cluster> cluster =
+      fsdlm::Cluster::Named(std::string(info[0].As<Napi::String>()));
+  const auto view = fsdlm::InspectLockspace(cluster.get(), std::string(info[1].As<Napi::String>()));
+  auto locks = Napi::Array::New(env);
+  if (!view) return locks;
+  uint32_t count = 0;
+  for (const fsdlm::ResourceView& resource : view->resources) {
+    const auto append = [&](const char* queue, const std::vector<fsdlm::LockView>& queued) {
+      for (const fsdlm::LockView& lock : queued) {
+        auto row = Napi::Object::New(env);
+        row.Set("resource", resource.name);
+        row.Set("id", static_cast<double>(lock.id));
+        row.Set("pid", lock.pid);
+        row.Set("transactionId", Napi::BigInt::New(env, lock.transaction));
+        row.Set("flags", lock.exflags);
+        row.Set("queue", queue);
+        row.Set("granted", lock.grmode);
+        row.Set("wanted", lock.rqmode);
+        locks.Set(count++, row);
+      }
+    };
+    append("granted", resource.granted);
+    append("converting", resource.converting);
+    append("waiting", resource.waiting);
+  }
+  return locks;
+}
+
+FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  const Napi::Env env = info.Env();
+  if (!EventChannel::Accepts(info)) {
+    ThrowBadArguments(env, "NativeFsdlmConnection");
+    return;
+  }
+  const auto given = info[0].As<Napi::Object>();
+  const Napi::Value cluster = given.Get("cluster");
+  const Napi::Value name = given.Get("name");
+  const auto node = ReadInteger<int32_t>(given.Get("node"));
+  const Napi::Value create = given.Get("create");
+  const Napi::Value exclusive = given.Get("exclusive");
+  if (!cluster.IsString() || !name.IsString() || !node || !create.IsBoolean() ||
+      !exclusive.IsBoolean()) {
+    ThrowBadArguments(env, "NativeFsdlmConnection");
+    return;
+  }
+
+  DefineFastCall<FsdlmConnection, &FsdlmConnection::Lock>(info, this, "lock");
+  DefineFastCall<FsdlmConnection, &FsdlmConnection::Convert>(info, this, "convert");
+  DefineFastCall<FsdlmConnection, &FsdlmConnection::Unlock>(info, this, "unlock");
+  slabs_ = Slabs::Of(env);
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(env, &loop);
+  if (!wake_.Open(loop, [this] { OnWake(); })) {
+    Napi::Error::New(env, "stackglue addon: no event loop handle").ThrowAsJavaScriptException();
+    return;
+  }
+  ObjectWrap::Ref();  // until the handles are closed
+  events_ =
+      std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(), info[2].As<Napi::Function>());
+  on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
+  state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
+  cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
+    tearing_down_ = true;
+    BeginClose();
+  });
+  fsdlm::Company company = fsdlm::Company::kAny;
+  if (!create.As<Napi::Boolean>()) {
+    company = fsdlm::Company::kNeeded;
+  } else if (exclusive.As<Napi::Boolean>()) {
+    company = fsdlm::Company::kNone;
+  }
+  open_error_ =
+      Lockspace::Open(std::string(cluster.As<Napi::String>()), std::string(name.As<Napi::String>()),
+                      *node, company, this, &lockspace_);
+  // Not from inside the constructor: the loop's next turn tells.
+  wake_.Wake();
+}
+
+FsdlmConnection::~FsdlmConnection() = default;
+
+// Makes a request and returns what it returned, or why it was not made.
+template <typename Make>
+napi_value FsdlmConnection::Request(napi_env env, Make make) {
+  int64_t result = -ENOTCONN;
+  if (lockspace_) {
+    try {
+      result = make();
+    } catch (const std::bad_alloc&) {
+      result = -ENOMEM;
+    }
+  }
+  return ResultNumber(env, result);
+}
+
+napi_value FsdlmConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
+  LockArguments given;
+  const auto status_block =
+      given.Read(env, count, arguments) ? slabs_->Find(given.block) : std::nullopt;
+  if (!status_block) return ThrowBadArguments(env, "lock");
+  return Request(env, [&] {
+    return lockspace_->Lock(given.mode, given.flags, given.xid, given.name.view(), *status_block);
+  });
+}
+
+napi_value FsdlmConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
+  ConvertArguments given;
+  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "convert");
+  return Request(
+      env, [&] { return lockspace_->Convert(given.index, given.mode, given.flags, given.xid); });
+}
+
+napi_value FsdlmConnection::Unlock(napi_env env, size_t count, const napi_value* arguments) {
+  UnlockArguments given;
+  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "unlock");
+  return Request(env, [&] { return lockspace_->Unlock(given.index, given.flags); });
+}
+
+Napi::Value FsdlmConnection::DeadlockCancel(const Napi::CallbackInfo& info) {
+  const auto index = ReadInteger<uint32_t>(info[0]);
+  if (!index) return ThrowBadArguments(info.Env(), "deadlockCancel");
+  return {info.Env(), Request(info.Env(), [&] { return lockspace_->DeadlockCancel(*index); })};
+}
+
+Napi::Value FsdlmConnection::Purge(const Napi::CallbackInfo& info) {
+  const auto node = ReadInteger<int32_t>(info[0]);
+  const auto pid = ReadInteger<int32_t>(info[1]);
+  const auto ticket = ReadInteger<uint32_t>(info[2]);
+  if (!node || !pid || !ticket) return ThrowBadArguments(info.Env(), "purge");
+  return {info.Env(), Request(info.Env(), [&] { return lockspace_->Purge(*node, *pid, *ticket); })};
+}
+
+Napi::Value FsdlmConnection::Members(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto members = Napi::Array::New(env);
+  if (!lockspace_) return members;
+  uint32_t count = 0;
+  for (const int node : lockspace_->Nodes()) {
+    auto member = Napi::Array::New(env, 3);
+    member.Set(0U, Napi::Number::New(env, node));
+    member.Set(1U, Napi::String::New(env, ""));
+    member.Set(2U, Napi::Array::New(env));
+    members.Set(count++, member);
+  }
+  return members;
+}
+
+// The interface that is emulated; there is no library whose version could be another.
+Napi::Value FsdlmConnection::Versions(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto both = Napi::Array::New(env, 2);
+  for (uint32_t i = 0; i < 2; ++i) {
+    auto version = Napi::Array::New(env, 3);
+    version.Set(0U, Napi::Number::New(env, DLM_DEVICE_VERSION_MAJOR));
+    version.Set(1U, Napi::Number::New(env, DLM_DEVICE_VERSION_MINOR));
+    version.Set(2U, Napi::Number::New(env, DLM_DEVICE_VERSION_PATCH));
+    both.Set(i, version);
+  }
+  return both;
+}
+
+Napi::Value FsdlmConnection::OwnerPid(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), lockspace_ ? lockspace_->owner_pid() : 0);
+}
+
+void FsdlmConnection::Close(const Napi::CallbackInfo&) { BeginClose(); }
+
+void FsdlmConnection::Ref(const Napi::CallbackInfo&) { wake_.SetReferenced(true); }
+
+void FsdlmConnection::Unref(const Napi::CallbackInfo&) { wake_.SetReferenced(false); }
+
+void FsdlmConnection::OnWake() {
+  if (!opened_ && open_error_ != 0) {
+    ReportState("failed", static_cast<int>(FailureOf(open_error_)), -open_error_);
+    BeginClose();
+    return;
+  }
+  if (!opened_) {
+    opened_ = true;
+    ReportState("open", lockspace_->this_node(), 0);
+  }
+  Drain();
+}
+
+void FsdlmConnection::Drain() {
+  delivered_ = 0;
+  // Not only once: what the handlers asked for is mostly granted already.
+  for (size_t count = Collect(); count > 0; count = Collect()) {
+    events_->Deliver(batch_.data(), count);
+    if (lockspace_) lockspace_->ReleaseEnded();
+  }
+  // What may be left takes its place behind the loop's other work.
+  if (delivered_ >= kTurnMax) wake_.Wake();
+}
+
+size_t FsdlmConnection::Collect() {
+  if (!lockspace_ || delivered_ >= kTurnMax) return 0;
+  const size_t count = lockspace_->Collect(batch_.data(), &notices_);
+  delivered_ += count;
+  ReportNotices();
+  // A listener may have closed the connection.
+  return lockspace_ ? count : 0;
+}
+
+void FsdlmConnection::ReportNotices() {
+  for (size_t i = 0; i < notices_.size() && lockspace_; ++i) {
+    ReportState("notice", static_cast<int>(notices_[i].kind), notices_[i].node);
+  }
+  notices_.clear();
+  if (!lockspace_ || !lockspace_->is_dead() || told_of_death_) return;
+  told_of_death_ = true;
+  ReportState("dead", 0, 0);
+}
+
+void FsdlmConnection::ReportState(const char* state, int code, int error) {
+  const Napi::Env env = Env();
+  const Napi::HandleScope scope(env);
+  CallAsTask(on_state_, *state_context_,
+             {Napi::String::New(env, state), Napi::Number::New(env, code),
+              Napi::Number::New(env, error), Napi::String::New(env, "")});
+}
+
+void FsdlmConnection::BeginClose() {
+  if (closing_) return;
+  closing_ = true;
+  lockspace_.reset();  // after this the engine wakes nobody
+  wake_.Close([this] { OnClosed(); });
+}
+
+void FsdlmConnection::OnClosed() {
+  if (!tearing_down_) {
+    const Napi::HandleScope scope(Env());
+    ReportState("closed", 0, 0);
+    events_.reset();
+    on_state_.Reset();
+    state_context_.reset();
+  }
+  cleanup_hook_->Done();
+  ObjectWrap::Unref();
+}
+
+}  // namespace stackglue::binding

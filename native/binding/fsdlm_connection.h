@@ -1,0 +1,83 @@
+// JavaScript's hold on one open lockspace of the emulated fs/dlm (lib/native.ts:
+// NativeFsdlmConnection). What UserConnection is for the kernel's, with the same methods and
+// states.
+//
+// Threads: the environment's own; the engine only calls OnEventsPending(), from any thread.
+#ifndef STACKGLUE_NATIVE_BINDING_FSDLM_CONNECTION_H_
+#define STACKGLUE_NATIVE_BINDING_FSDLM_CONNECTION_H_
+
+#include <napi.h>
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "binding/cleanup_hook.h"
+#include "binding/event_channel.h"
+#include "binding/loop_wake.h"
+#include "binding/slabs.h"
+#include "emulation/lockspace.h"
+#include "util/event_sink.h"
+
+namespace stackglue::binding {
+
+class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>, private EventSink {
+ public:
+  static Napi::Function Define(Napi::Env env);
+
+  // fsdlmKillNode(cluster, node): 0 or a negative errno.
+  static Napi::Value KillNode(const Napi::CallbackInfo& info);
+
+  // fsdlmInspect(cluster, lockspace): see lib/native.ts.
+  static Napi::Value Inspect(const Napi::CallbackInfo& info);
+
+  // new (options, batch, onEvents, onState): see lib/native.ts. Opens the lockspace.
+  explicit FsdlmConnection(const Napi::CallbackInfo& info);
+  ~FsdlmConnection() override;
+
+ private:
+  template <typename Make>
+  napi_value Request(napi_env env, Make make);
+  napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
+  Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
+  Napi::Value Purge(const Napi::CallbackInfo& info);
+  Napi::Value Members(const Napi::CallbackInfo& info);
+  Napi::Value Versions(const Napi::CallbackInfo& info);
+  Napi::Value OwnerPid(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+  void Ref(const Napi::CallbackInfo& info);
+  void Unref(const Napi::CallbackInfo& info);
+
+  void OnEventsPending() noexcept override { wake_.Wake(); }
+  void OnWake();
+  void Drain();
+  // The next batch; 0: there is none, or this turn of the loop has done enough.
+  size_t Collect();
+  void ReportNotices();
+  void ReportState(const char* state, int code, int error);
+  void BeginClose();
+  void OnClosed();
+
+  std::unique_ptr<emulation::Lockspace> lockspace_;
+  int open_error_ = 0;
+  std::unique_ptr<EventChannel> events_;
+  Napi::FunctionReference on_state_;
+  std::unique_ptr<Napi::AsyncContext> state_context_;
+  std::unique_ptr<CleanupHook> cleanup_hook_;
+  const Slabs* slabs_ = nullptr;
+  LoopWake wake_;
+  bool opened_ = false;
+  bool told_of_death_ = false;
+  bool closing_ = false;
+  bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all
+
+  size_t delivered_ = 0;  // in the turn of the loop that Drain() is in
+  std::array<EventRecord, kBatchMax> batch_;
+  std::vector<libdlm::Notice> notices_;
+};
+
+}  // namespace stackglue::binding
+
+#endif  // STACKGLUE_NATIVE_BINDING_FSDLM_CONNECTION_H_

@@ -1,0 +1,84 @@
+// An open lockspace of the emulated fs/dlm (native/fsdlm) and the locks that one connection has in
+// it: to its user what libdlm::Lockspace is, with the same rules (libdlm/lock_book.h). The engine
+// answers every request in the call, so there is nobody else who would make the calls.
+//
+// Threads: its owner's; the engine calls the sink from any.
+#ifndef STACKGLUE_NATIVE_EMULATION_LOCKSPACE_H_
+#define STACKGLUE_NATIVE_EMULATION_LOCKSPACE_H_
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "fsdlm/fsdlm.h"
+#include "libdlm/lock_book.h"
+#include "libdlm/lockspace_watch.h"
+#include "util/event_record.h"
+#include "util/status_block.h"
+
+namespace stackglue::emulation {
+
+class Lockspace final : private libdlm::LockBook::Carrier {
+ public:
+  // A process of `node` opens `name` in the process's cluster of that name. `sink` is told when
+  // Collect() is worth a call. Returns 0, or what Cluster::Join() refuses with, and then `*opened`
+  // is left alone.
+  [[nodiscard]] static int Open(std::string_view cluster, std::string_view name, int node,
+                                fsdlm::Company company, EventSink* sink,
+                                std::unique_ptr<Lockspace>* opened);
+  Lockspace(const Lockspace&) = delete;
+  Lockspace& operator=(const Lockspace&) = delete;
+
+  // The node was killed: every request is refused, and no event comes.
+  bool is_dead() const { return member_->dead(); }
+  int this_node() const { return member_->node(); }
+  uint32_t owner_pid() const { return static_cast<uint32_t>(member_->pid()); }
+  // The numbers of the lockspace's nodes, ascending. Throws std::bad_alloc.
+  std::vector<int> Nodes() const;
+
+  // As those of libdlm::Lockspace.
+  int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
+               StatusBlock status_block);
+  int Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid);
+  int Unlock(uint32_t index, uint32_t flags);
+  int DeadlockCancel(uint32_t index);
+  int Purge(int32_t node, int32_t pid, uint32_t ticket);
+
+  size_t Collect(EventRecord* events, std::vector<libdlm::Notice>* notices);
+  void ReleaseEnded() { book_.ReleaseEnded(); }
+
+ private:
+  // The engine's lock behind a place in the book.
+  struct Made {
+    fsdlm::LockId id = 0;
+    bool has_transaction = false;
+  };
+  // The most events that are taken from the engine at once.
+  static constexpr size_t kTakeMax = 16;
+
+  explicit Lockspace(EventSink* sink) : sink_(sink) {}
+
+  void Put(const libdlm::Order& order) override;
+  int Make(const libdlm::Order& order, fsdlm::LockId* id);
+  void Answer(const libdlm::SubmitAnswer& answer);
+  size_t TakeAnswers(EventRecord* events);
+  // False: no more in this batch.
+  bool HandleEvent(const fsdlm::Event& event, EventRecord* events, size_t* count,
+                   std::vector<libdlm::Notice>* notices);
+
+  EventSink* const sink_;
+  std::unique_ptr<fsdlm::Member> member_;
+  libdlm::LockBook book_{this};
+  std::vector<Made> made_;
+  std::deque<libdlm::SubmitAnswer> answers_;
+  // From taken_[next_] on: events that are on their way to a batch.
+  std::array<fsdlm::Event, kTakeMax> taken_;
+  size_t next_ = 0;
+  size_t taken_count_ = 0;
+};
+
+}  // namespace stackglue::emulation
+
+#endif  // STACKGLUE_NATIVE_EMULATION_LOCKSPACE_H_

@@ -1,0 +1,346 @@
+#include "libdlm/lock_book.h"
+
+#include <linux/dlm.h>
+#include <linux/dlmconstants.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace stackglue::libdlm {
+namespace {
+
+// The kernel's own numbers (fs/dlm: DLM_ECANCEL, DLM_EUNLOCK in <linux/dlmconstants.h>).
+constexpr int kStatusCanceled = -DLM_ECANCEL;
+constexpr int kStatusUnlocked = -DLM_EUNLOCK;
+
+// fs/dlm/lock.c:set_unlock_args refuses any other.
+constexpr uint32_t kUnlockFlags =
+    DLM_LKF_CANCEL | DLM_LKF_VALBLK | DLM_LKF_IVVALBLK | DLM_LKF_FORCEUNLOCK;
+
+// The rules of fs/dlm/lock.c:set_lock_args, applied before the request is on its way so that the
+// caller hears of a mistake at once. LKF_TIMEOUT is refused: no current kernel honours it.
+int CheckLockFlags(int mode, uint32_t flags) {
+  if (mode < DLM_LOCK_NL || mode > DLM_LOCK_EX) return -EINVAL;
+  if ((flags & (DLM_LKF_CANCEL | DLM_LKF_TIMEOUT)) != 0) return -EINVAL;
+  const bool convert = (flags & DLM_LKF_CONVERT) != 0;
+  if (!convert && (flags & (DLM_LKF_QUECVT | DLM_LKF_CONVDEADLK)) != 0) return -EINVAL;
+  if ((flags & DLM_LKF_CONVDEADLK) != 0 && (flags & DLM_LKF_NOQUEUE) != 0) return -EINVAL;
+  // A rule of ours. For these a master grants in one mode and the lock's own node takes it to be
+  // another: for a conversion the one that was asked for (fs/dlm/lock.c:__receive_convert_reply
+  // does not call munge_altmode), with both flags always PR. Two nodes could then hold modes that
+  // exclude each other.
+  constexpr uint32_t kAlternatives = DLM_LKF_ALTPR | DLM_LKF_ALTCW;
+  if ((flags & kAlternatives) != 0 && (convert || (flags & kAlternatives) == kAlternatives)) {
+    return -EINVAL;
+  }
+  if ((flags & DLM_LKF_EXPEDITE) != 0 &&
+      (convert || (flags & DLM_LKF_NOQUEUE) != 0 || mode != DLM_LOCK_NL)) {
+    return -EINVAL;
+  }
+  return 0;
+}
+
+// fs/dlm/lock.c:dlm_lvb_operations: whether a conversion with VALBLK writes the value block ...
+bool WritesValueBlock(int granted, int requested) {
+  return granted >= DLM_LOCK_PW && requested <= granted;
+}
+
+// ... and whether it, or with -1 for `granted` a new lock, reads it.
+bool ReadsValueBlock(int granted, int requested) {
+  return requested >= granted && !WritesValueBlock(granted, requested);
+}
+
+// fs/dlm/lock.c:__quecvt_compat_matrix. Upwards, and from PR to CW.
+bool CanQueueConversion(int granted, int mode) {
+  return mode > granted || (granted == DLM_LOCK_PR && mode == DLM_LOCK_CW);
+}
+
+}  // namespace
+
+Order LockBook::OrderFor(uint32_t index, const LockRecord& record, Operation operation) const {
+  Order order;
+  order.operation = operation;
+  order.cookie = {index, locks_.generation(index)};
+  order.lock_id = record.lock_id;
+  order.after_lost_cancel = record.cancel_lost;
+  return order;
+}
+
+// ---- Requests ----
+
+int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
+                       StatusBlock status_block) {
+  if (name.size() > kResourceNameMax || (flags & DLM_LKF_CONVERT) != 0) return -EINVAL;
+  if (const int error = CheckLockFlags(mode, flags)) return error;
+
+  const uint32_t index = locks_.Acquire();
+  LockRecord* record = locks_.Find(index);
+  *record = LockRecord{};
+  const bool adopts = (flags & DLM_LKF_ORPHAN) != 0;
+  Order order = OrderFor(index, *record, adopts ? Operation::kAdopt : Operation::kLock);
+  order.mode = mode;
+  order.flags = flags | DLM_LKF_NODLCKWT;
+  order.xid = xid;
+  order.name = name;
+  try {
+    carrier_->Put(order);
+  } catch (...) {
+    locks_.Release(index);
+    throw;
+  }
+  if (!adopts) ++results_due_;
+  record->status_block = status_block;
+  record->operation = Pending::kLock;
+  record->kernel_has_valblk = record->kernel_has_lvb = (flags & DLM_LKF_VALBLK) != 0;
+  record->kernel_has_ivvalblk = (flags & DLM_LKF_IVVALBLK) != 0;
+  record->requested_mode = static_cast<int8_t>(mode);
+  record->request_flags = flags;
+  // Whether an orphan has a value block was decided by whoever made it.
+  if (adopts) record->kernel_has_lvb = false;
+  return index;
+}
+
+int LockBook::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid) {
+  if (const int error = CheckLockFlags(mode, flags | DLM_LKF_CONVERT)) return error;
+  LockRecord* record = locks_.Find(index);
+  if (record == nullptr || record->ended) return -EINVAL;
+  // fs/dlm/lock.c:validate_lock_args
+  if (record->operation != Pending::kNone || record->unlocking) return -EBUSY;
+  // The kernel refuses these too, but with a stack trace in its log.
+  if ((flags & DLM_LKF_QUECVT) != 0 && !CanQueueConversion(record->granted_mode, mode)) {
+    return -EINVAL;
+  }
+
+  SubmitConvert(index, record, mode, flags, xid);
+  return 0;
+}
+
+void LockBook::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags,
+                             uint64_t xid) {
+  const bool writes = (flags & DLM_LKF_VALBLK) != 0 && WritesValueBlock(record->granted_mode, mode);
+  Order order = OrderFor(index, *record, Operation::kConvert);
+  order.mode = mode;
+  order.flags = flags | DLM_LKF_CONVERT | DLM_LKF_NODLCKWT;
+  order.xid = xid;
+  order.lvb = writes ? record->status_block.lvb() : record->known_lvb.data();
+  carrier_->Put(order);
+  ++results_due_;
+  if (writes) std::memcpy(record->known_lvb.data(), record->status_block.lvb(), kLvbLen);
+  record->operation = Pending::kConvert;
+  record->cancelling = record->cancel_lost = false;
+  record->requested_mode = static_cast<int8_t>(mode);
+  record->request_flags = flags;
+  record->had_valblk = record->kernel_has_valblk;
+  record->had_lvb = record->kernel_has_lvb;
+  record->had_ivvalblk = record->kernel_has_ivvalblk;
+  record->kernel_has_valblk = (flags & DLM_LKF_VALBLK) != 0;
+  record->kernel_has_lvb = record->kernel_has_lvb || record->kernel_has_valblk;
+  record->kernel_has_ivvalblk = (flags & DLM_LKF_IVVALBLK) != 0;
+}
+
+// Whether there is something to cancel that may be cancelled, by invariant 1.
+bool LockBook::CanCancel(const LockRecord& record) {
+  const bool ends_by_itself = record.operation == Pending::kLock &&
+                              (record.request_flags & (DLM_LKF_NOQUEUE | DLM_LKF_ORPHAN)) != 0;
+  // Nothing to cancel, or a cancel is under way: fs/dlm would do nothing either, but with a
+  // warning and a stack trace in the kernel's log (fs/dlm/lock.c:validate_unlock_args).
+  return record.operation != Pending::kNone && !record.cancelling && !ends_by_itself;
+}
+
+int LockBook::Unlock(uint32_t index, uint32_t flags) {
+  // fs/dlm/lock.c:set_unlock_args
+  if ((flags & ~kUnlockFlags) != 0) return -EINVAL;
+  const bool cancel = (flags & DLM_LKF_CANCEL) != 0;
+  if (cancel && (flags & DLM_LKF_FORCEUNLOCK) != 0) return -EINVAL;
+  LockRecord* record = locks_.Find(index);
+  if (record == nullptr || record->ended) return -EINVAL;
+
+  if (record->unlocking) return -EBUSY;
+  const bool can_cancel = CanCancel(*record);
+  if (cancel) {
+    if (!can_cancel) return 0;
+    Order order = OrderFor(index, *record, Operation::kCancel);
+    order.flags = flags;
+    carrier_->Put(order);
+    record->cancelling = true;
+    return 0;
+  }
+
+  // fs/dlm writes the value block at unlock if the last request had VALBLK, asked for or not, and
+  // does not write it, asked for or not, if no request ever had it; and it declares the block
+  // invalid if the last request did. Where that is not what the caller said, going through NL is: a
+  // conversion does just as its own flags say.
+  const bool write = (flags & DLM_LKF_VALBLK) != 0;
+  const bool can_write = record->granted_mode >= DLM_LOCK_PW && (flags & DLM_LKF_IVVALBLK) == 0;
+  const bool would_write = write ? record->kernel_has_lvb : record->kernel_has_valblk;
+  const bool through_null = can_write && (write != would_write || record->kernel_has_ivvalblk);
+  if (record->operation != Pending::kNone) {
+    // Without FORCEUNLOCK fs/dlm refuses only while a message is under way, which is nothing that a
+    // caller can know; with it, there is no going through NL any more.
+    const bool force = (flags & DLM_LKF_FORCEUNLOCK) != 0;
+    if (!force || through_null || !can_cancel) return -EBUSY;
+  }
+  if (through_null) {
+    SubmitConvert(index, record, DLM_LOCK_NL, write ? DLM_LKF_VALBLK : 0, 0);
+    record->unlock_follows = true;
+  } else {
+    SubmitUnlock(index, *record, flags);
+  }
+  record->unlocking = true;
+  return 0;
+}
+
+void LockBook::SubmitUnlock(uint32_t index, const LockRecord& record, uint32_t flags) {
+  Order order = OrderFor(index, record, Operation::kUnlock);
+  order.flags = flags;
+  order.lvb = record.status_block.lvb();
+  carrier_->Put(order);
+  ++results_due_;
+}
+
+int LockBook::DeadlockCancel(uint32_t index) {
+  LockRecord* record = locks_.Find(index);
+  if (record == nullptr || record->ended) return -EINVAL;
+  if (record->unlocking) return -EBUSY;
+  if (!CanCancel(*record)) return 0;
+  Order order = OrderFor(index, *record, Operation::kCancel);
+  order.flags = DLM_LKF_CANCEL;
+  order.breaks_deadlock = true;
+  carrier_->Put(order);
+  record->cancelling = record->breaking_deadlock = true;
+  return 0;
+}
+
+// ---- What comes back ----
+
+LockBook::Turn LockBook::TurnOf(const Result& result) {
+  const LockRecord* record = locks_.Find(result.cookie.index, result.cookie.generation);
+  if (record == nullptr) return Turn::kNow;
+  if (!result.blocking && record->completed_in_batch == batch_) return Turn::kNextBatch;
+  const bool is_adopted =
+      record->operation == Pending::kLock && (record->request_flags & DLM_LKF_ORPHAN) != 0;
+  return is_adopted ? Turn::kAfterAnswer : Turn::kNow;
+}
+
+bool LockBook::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
+  *event = {};
+  event->index = static_cast<int32_t>(answer.cookie.index);
+  LockRecord* record = locks_.Find(answer.cookie.index, answer.cookie.generation);
+  if (record == nullptr || record->ended) return false;
+  if (answer.operation != Operation::kAdopt && results_due_ > 0) --results_due_;
+  if (answer.operation == Operation::kConvert) {  // it has changed nothing
+    record->kernel_has_valblk = record->had_valblk;
+    record->kernel_has_lvb = record->had_lvb;
+    record->kernel_has_ivvalblk = record->had_ivvalblk;
+  }
+  // An unlock may begin with a conversion.
+  if (answer.operation == Operation::kUnlock || record->unlock_follows) {
+    event->kind = EventKind::kUnlock;
+    event->value = answer.status;
+    record->unlocking = false;
+    if (record->unlock_follows) {
+      record->unlock_follows = false;
+      record->operation = Pending::kNone;
+    }
+    return true;
+  }
+  event->kind = EventKind::kCompletion;
+  record->status_block.set_status(answer.status);
+  // A conversion that was refused has changed nothing, these included.
+  if (answer.operation != Operation::kConvert) record->status_block.set_flags(0);
+  record->operation = Pending::kNone;
+  record->completed_in_batch = batch_;
+  if (answer.status == 0) {
+    record->granted_mode = record->requested_mode;
+    record->lock_id = answer.lock_id;
+    record->status_block.set_lock_id(answer.lock_id);
+  } else if (answer.operation != Operation::kConvert) {
+    End(answer.cookie.index, record, event);
+  }
+  return true;
+}
+
+bool LockBook::HandleResult(const Result& result, EventRecord* event) {
+  LockRecord* record = locks_.Find(result.cookie.index, result.cookie.generation);
+  // A record that ended in this batch is still in the table, but no longer the kernel's.
+  if (record == nullptr || record->ended) return false;
+  *event = {};
+  event->index = static_cast<int32_t>(result.cookie.index);
+  if (result.blocking) {
+    event->kind = EventKind::kBlocking;
+    event->value = result.blocked_mode;
+    // Nobody can let go any sooner of what is being unlocked.
+    return !record->unlock_follows;
+  }
+  return HandleCompletion(result, record, event);
+}
+
+bool LockBook::HandleCompletion(const Result& result, LockRecord* record, EventRecord* event) {
+  const uint32_t index = result.cookie.index;
+  if (results_due_ > 0) --results_due_;
+  record->lock_id = result.lock_id;
+  const bool granted = result.status == 0;
+  const int mode_before =
+      (result.sb_flags & DLM_SBF_DEMOTED) != 0 ? DLM_LOCK_NL : record->granted_mode;
+  int status = result.status;
+  if (record->cancelling && (status == kStatusCanceled || status == -EDEADLK)) {
+    // fs/dlm forgets what a cancel was for while a request is on its way to the master, and
+    // remembers it for the next one when the grant was faster.
+    status = record->breaking_deadlock ? -EDEADLK : kStatusCanceled;
+    record->cancelling = false;
+  }
+  record->cancel_lost = record->cancelling;
+  record->cancelling = record->breaking_deadlock = false;
+  if (granted) {
+    record->granted_mode = record->requested_mode;
+    if ((result.sb_flags & DLM_SBF_ALTMODE) != 0) {
+      record->granted_mode = static_cast<int8_t>(
+          (record->request_flags & DLM_LKF_ALTPR) != 0 ? DLM_LOCK_PR : DLM_LOCK_CW);
+    }
+  } else if ((result.sb_flags & DLM_SBF_DEMOTED) != 0) {
+    record->granted_mode = DLM_LOCK_NL;
+  }
+
+  if (record->unlock_follows && result.status != kStatusUnlocked) {
+    record->unlock_follows = false;
+    record->operation = Pending::kNone;
+    if (granted) {
+      SubmitUnlock(index, *record, 0);
+      return false;
+    }
+    record->unlocking = false;
+    event->kind = EventKind::kUnlock;
+    event->value = result.status;
+    return true;
+  }
+
+  record->operation = Pending::kNone;
+  record->completed_in_batch = batch_;
+  record->status_block.set_status(status);
+  record->status_block.set_flags(result.sb_flags);
+  record->status_block.set_lock_id(result.lock_id);
+  if (granted && result.lvb != nullptr && (record->request_flags & DLM_LKF_VALBLK) != 0 &&
+      ReadsValueBlock(mode_before, record->granted_mode)) {
+    std::memcpy(record->known_lvb.data(), result.lvb, kLvbLen);
+    std::memcpy(record->status_block.lvb(), result.lvb, kLvbLen);
+  }
+  event->kind = EventKind::kCompletion;
+  // fs/dlm/user.c:lkb_is_endoflife
+  if (result.status == kStatusUnlocked || (!granted && record->granted_mode < 0)) {
+    End(index, record, event);
+  }
+  return true;
+}
+
+void LockBook::End(uint32_t index, LockRecord* record, EventRecord* event) {
+  record->ended = true;
+  event->final = 1;
+  ended_.push_back(index);
+}
+
+void LockBook::ReleaseEnded() {
+  for (const uint32_t index : ended_) locks_.Release(index);
+  ended_.clear();
+}
+
+}  // namespace stackglue::libdlm

@@ -1,0 +1,144 @@
+// What a program has asked of fs/dlm for each of its locks, what it may ask next, and what it is
+// told of what comes back: the rules of stack `user`, whoever takes the requests to whichever DLM.
+//
+// Threads: one owner, one thread.
+//
+// Invariants:
+// 1. A request for a lock is only put while nothing that is under way can end the lock. The kernel
+//    gives the id of a lock that has ended to anybody's next lock, from 6.12 on before the last
+//    result was read, and lets anybody cancel it: a cancel that comes too late would hit a
+//    stranger's lock. So a request that ends by itself (NOQUEUE) is never cancelled, and nothing is
+//    asked for behind a cancel or an unlock.
+// 2. A record is released only after JavaScript has been told of its end.
+// 3. Every accepted request ends in exactly one completion, except a cancel that came too late,
+//    which fs/dlm ends in none (fs/dlm/lock.c:dlm_user_cancel).
+#ifndef STACKGLUE_NATIVE_LIBDLM_LOCK_BOOK_H_
+#define STACKGLUE_NATIVE_LIBDLM_LOCK_BOOK_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "libdlm/device_protocol.h"
+#include "libdlm/submit_area.h"
+#include "util/event_record.h"
+#include "util/slot_table.h"
+#include "util/status_block.h"
+
+namespace stackglue::libdlm {
+
+// One request on its way to fs/dlm; what it points to lives as long as the call that is given it.
+struct Order {
+  Operation operation = Operation::kNone;
+  Cookie cookie;
+  uint32_t lock_id = 0;            // 0: not known yet
+  bool after_lost_cancel = false;  // see SubmitRequest
+  bool breaks_deadlock = false;    // kCancel: as dlm_ls_deadlock_cancel does
+  int mode = 0;
+  uint32_t flags = 0;            // DLM_LKF_*
+  uint64_t xid = 0;              // kLock, kAdopt, kConvert: the transaction
+  std::string_view name;         // kLock, kAdopt
+  const uint8_t* lvb = nullptr;  // kConvert, kUnlock: kLvbLen bytes
+};
+
+class LockBook {
+ public:
+  // Takes orders to fs/dlm, in order. A refusal comes back through HandleAnswer(), everything else
+  // through HandleResult(), neither from inside Put().
+  class Carrier {
+   public:
+    // May throw std::bad_alloc, and then has taken nothing.
+    virtual void Put(const Order& order) = 0;
+
+   protected:
+    ~Carrier() = default;
+  };
+
+  explicit LockBook(Carrier* carrier) : carrier_(carrier) { ended_.reserve(kBatchMax); }
+  LockBook(const LockBook&) = delete;
+  LockBook& operator=(const LockBook&) = delete;
+
+  // The requests return 0 (Lock: the lock's index) once put, or a negative errno with nothing
+  // changed; so do they when they throw std::bad_alloc. `flags` are the kernel's DLM_LKF_*.
+  int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
+               StatusBlock status_block);
+  int Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid);
+  int Unlock(uint32_t index, uint32_t flags);
+  // The operation that the lock waits for ends with -EDEADLK, unless its grant is faster.
+  int DeadlockCancel(uint32_t index);
+
+  // How many requests have a result to come.
+  size_t results_due() const { return results_due_; }
+
+  // A batch of events begins: a lock has one completion in it at most.
+  void BeginBatch() { ++batch_; }
+  // What is to be done with a result that has come.
+  enum class Turn {
+    kNow,
+    kNextBatch,    // the status block tells of a completion that JavaScript has not seen
+    kAfterAnswer,  // the answer that its lock exists is a moment away
+  };
+  Turn TurnOf(const Result& result);
+  // Each writes the status block and returns whether there is an event to tell.
+  bool HandleAnswer(const SubmitAnswer& answer, EventRecord* event);
+  bool HandleResult(const Result& result, EventRecord* event);
+  // The batch has been delivered.
+  void ReleaseEnded();
+
+ private:
+  enum class Pending : uint8_t { kNone, kLock, kConvert };
+
+  struct LockRecord {
+    StatusBlock status_block;
+    uint32_t lock_id = 0;  // 0: not known yet
+    uint32_t request_flags = 0;
+    uint32_t completed_in_batch = 0;
+    Pending operation = Pending::kNone;
+    int8_t granted_mode = -1;
+    int8_t requested_mode = -1;
+    bool unlocking : 1 = false;
+    // A cancel of the operation has been asked for.
+    bool cancelling : 1 = false;
+    // That cancel was to break a deadlock.
+    bool breaking_deadlock : 1 = false;
+    // The last operation ended otherwise although a cancel of it was asked for, and the kernel may
+    // still wait for the master's answer to that cancel.
+    bool cancel_lost : 1 = false;
+    // This conversion to NL is ours, and the unlock that was asked for follows it.
+    bool unlock_follows : 1 = false;
+    // The last request had VALBLK, so that fs/dlm would write the value block at unlock ...
+    bool kernel_has_valblk : 1 = false;
+    // ... and some request had it, so that fs/dlm has memory for a value block at all.
+    bool kernel_has_lvb : 1 = false;
+    // IVVALBLK was in the last request, and would be obeyed at unlock, too.
+    bool kernel_has_ivvalblk : 1 = false;
+    // The same before the request that is under way, for one that the kernel refuses.
+    bool had_valblk : 1 = false;
+    bool had_lvb : 1 = false;
+    bool had_ivvalblk : 1 = false;
+    // It has ended; JavaScript is about to be told.
+    bool ended : 1 = false;
+    // The resource's value block as this lock last read or wrote it. It is sent with conversions
+    // that do not write: fs/dlm takes what they send for the resource's block when the master dies.
+    std::array<uint8_t, kLvbLen> known_lvb{};
+  };
+
+  Order OrderFor(uint32_t index, const LockRecord& record, Operation operation) const;
+  static bool CanCancel(const LockRecord& record);
+  void SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags, uint64_t xid);
+  void SubmitUnlock(uint32_t index, const LockRecord& record, uint32_t flags);
+  bool HandleCompletion(const Result& result, LockRecord* record, EventRecord* event);
+  void End(uint32_t index, LockRecord* record, EventRecord* event);
+
+  Carrier* const carrier_;
+  SlotTable<LockRecord> locks_;
+  size_t results_due_ = 0;
+  std::vector<uint32_t> ended_;
+  uint32_t batch_ = 0;
+};
+
+}  // namespace stackglue::libdlm
+
+#endif  // STACKGLUE_NATIVE_LIBDLM_LOCK_BOOK_H_
