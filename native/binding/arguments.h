@@ -54,7 +54,12 @@ std::optional<T> ReadInteger(const Napi::Value& value) {
 // A result: an index, 0, or a negative errno.
 inline Napi::Value ResultNumber(Napi::Env env, int64_t result) {
   napi_value number = nullptr;
-  napi_create_int64(env, result, &number);
+  const auto small = static_cast<int32_t>(result);  // the cheaper kind of number
+  if (small == result) {
+    napi_create_int32(env, small, &number);
+  } else {
+    napi_create_int64(env, result, &number);
+  }
   return {env, number};
 }
 

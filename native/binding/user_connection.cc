@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "binding/arguments.h"
+#include "binding/fast_call.h"
 #include "binding/slabs.h"
 
 namespace stackglue::binding {
@@ -84,10 +85,10 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info
   options.flags = *flags;
   options.submission = static_cast<Lockspace::Submission>(*submission);
 
-  DefineCall<&UserConnection::Lock>(info, "lock");
-  DefineCall<&UserConnection::Convert>(info, "convert");
-  DefineCall<&UserConnection::Unlock>(info, "unlock");
-  DefineCall<&UserConnection::More>(info, "more");
+  DefineFastCall<UserConnection, &UserConnection::Lock>(info, this, "lock");
+  DefineFastCall<UserConnection, &UserConnection::Convert>(info, this, "convert");
+  DefineFastCall<UserConnection, &UserConnection::Unlock>(info, this, "unlock");
+  DefineFastCall<UserConnection, &UserConnection::More>(info, this, "more");
   slabs_ = Slabs::Of(env);
   napi_get_uv_event_loop(env, &loop_);
   ObjectWrap::Ref();  // until the last handle is closed
@@ -122,27 +123,6 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info
 }
 
 UserConnection::~UserConnection() = default;
-
-// The calls of every lock, on plain Node-API: each of its own calls is saved twice for each lock.
-
-template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
-napi_value UserConnection::Call(napi_env env, napi_callback_info info) {
-  napi_value arguments[kArgumentsMax];
-  size_t count = kArgumentsMax;
-  void* self = nullptr;
-  napi_get_cb_info(env, info, &count, arguments, nullptr, &self);
-  return (static_cast<UserConnection*>(self)->*Method)(env, count, arguments);
-}
-
-template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
-void UserConnection::DefineCall(const Napi::CallbackInfo& info, const char* name) {
-  const napi_env env = info.Env();
-  napi_value function = nullptr;
-  napi_create_function(env, name, NAPI_AUTO_LENGTH, &UserConnection::Call<Method>, this, &function);
-  // Who has the function has this object.
-  napi_set_named_property(env, function, "connection", info.This());
-  napi_set_named_property(env, info.This(), name, function);
-}
 
 // Makes a request and returns what it returned, or why it was not made.
 template <typename Make>

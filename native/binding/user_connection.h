@@ -41,11 +41,6 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   ~UserConnection() override;
 
  private:
-  static constexpr size_t kArgumentsMax = 5;
-  template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
-  static napi_value Call(napi_env env, napi_callback_info info);
-  template <napi_value (UserConnection::*Method)(napi_env, size_t, const napi_value*)>
-  void DefineCall(const Napi::CallbackInfo& info, const char* name);
   template <typename Make>
   napi_value Request(napi_env env, Make make);
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
