@@ -87,7 +87,8 @@ Napi::Value FsdlmConnection::Inspect(const Napi::CallbackInfo& info) {
   return locks;
 }
 
-FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
+    : ObjectWrap(info), memory_(info.Env(), kConnectionBytes) {
   const Napi::Env env = info.Env();
   if (!EventChannel::Accepts(info)) {
     ThrowBadArguments(env, "NativeFsdlmConnection");

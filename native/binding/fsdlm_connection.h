@@ -14,6 +14,7 @@
 
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
+#include "binding/external_memory.h"
 #include "binding/loop_wake.h"
 #include "binding/slabs.h"
 #include "emulation/lockspace.h"
@@ -60,6 +61,7 @@ class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>, private 
   void BeginClose();
   void OnClosed();
 
+  ExternalMemory memory_;
   std::unique_ptr<emulation::Lockspace> lockspace_;
   int open_error_ = 0;
   std::unique_ptr<EventChannel> events_;

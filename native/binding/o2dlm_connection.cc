@@ -45,7 +45,8 @@ Napi::Value O2dlmConnection::KillNode(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), cluster == nullptr ? -ENOMEM : cluster->KillNode(*node));
 }
 
-O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
+    : ObjectWrap(info), memory_(info.Env(), kConnectionBytes) {
   const Napi::Env env = info.Env();
   if (!EventChannel::Accepts(info)) {
     ThrowBadArguments(env, "NativeO2dlmConnection");

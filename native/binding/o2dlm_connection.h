@@ -13,6 +13,7 @@
 
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
+#include "binding/external_memory.h"
 #include "binding/slabs.h"
 #include "o2dlm/o2dlm.h"
 #include "util/slot_table.h"
@@ -57,6 +58,7 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   void BeginClose();
   void OnHandleClosed();
 
+  ExternalMemory memory_;
   std::shared_ptr<o2dlm::Cluster> cluster_;
   std::unique_ptr<o2dlm::Member> member_;
   o2dlm::ProtocolVersion version_;

@@ -49,7 +49,8 @@ Napi::Function UserConnection::Define(Napi::Env env) {
                      });
 }
 
-UserConnection::UserConnection(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+UserConnection::UserConnection(const Napi::CallbackInfo& info)
+    : ObjectWrap(info), memory_(info.Env(), kConnectionBytes) {
   const Napi::Env env = info.Env();
   if (!EventChannel::Accepts(info)) {
     ThrowBadArguments(env, "NativeUserConnection");

@@ -27,6 +27,7 @@
 
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
+#include "binding/external_memory.h"
 #include "binding/slabs.h"
 #include "libdlm/lockspace.h"
 
@@ -86,6 +87,7 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   template <typename Visit>
   void ForEachPoll(Visit visit);
 
+  ExternalMemory memory_;
   std::unique_ptr<libdlm::Lockspace> lockspace_;
   std::unique_ptr<EventChannel> events_;
   Napi::FunctionReference on_state_;

@@ -11,11 +11,12 @@ interface Holdings {
 
 /**
  * A connection that stays behind holds its native object (an event batch, a chunk of 256 lock records;
- * some 20 KiB) and its batch in JavaScript (2 KiB). 2000 rounds of two connections would thus add some
- * 80 MiB. The heap of a process this small moves by a few MiB from one collection to the next.
+ * some 20 KiB) and its batch in JavaScript (2 KiB). 4000 rounds of two connections would thus add some
+ * 160 MiB. The heap of a process this small moves by a few MiB from one collection to the next, once it has
+ * grown to what that many short-lived objects make of it, which takes the warm-up.
  */
-const WARM_UP = 500;
-const ROUNDS = 2000;
+const WARM_UP = 5000;
+const ROUNDS = 4000;
 const RSS_GROWTH_MAX = 24 * 2 ** 20;
 
 describe('connections that are gone', function () {
