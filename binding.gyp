@@ -7,10 +7,13 @@
         'native/binding/arguments.cc',
         'native/binding/event_channel.cc',
         'native/binding/o2dlm_connection.cc',
+        'native/binding/simulation.cc',
         'native/binding/slabs.cc',
         'native/binding/user_connection.cc',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/libdlm\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/libdlm/\' + f).join(\' \')")',
+        '<!@(node -p "require(\'fs\').readdirSync(\'native/fsdlm\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/fsdlm/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/o2dlm\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/o2dlm/\' + f).join(\' \')")',
+        '<!@(node -p "require(\'fs\').readdirSync(\'native/simulator\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/simulator/\' + f).join(\' \')")',
       ],
       'include_dirs': [
         'native',

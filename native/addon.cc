@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "binding/o2dlm_connection.h"
+#include "binding/simulation.h"
 #include "binding/slabs.h"
 #include "binding/user_connection.h"
 
@@ -12,6 +13,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Slabs::Initialize(env, exports);
   exports.Set("NativeUserConnection", UserConnection::Define(env));
   exports.Set("NativeO2dlmConnection", O2dlmConnection::Define(env));
+  exports.Set("NativeSimulation", SimulationHandle::Define(env));
   exports.Set("o2dlmKillNode",
               Napi::Function::New<&O2dlmConnection::KillNode>(env, "o2dlmKillNode"));
   return exports;

@@ -26,17 +26,6 @@ export interface ConnectionInit {
   readonly glue: object;
 }
 
-/** A listener's error must neither stop the batch that it is in nor be lost. */
-function callListener(listener: () => void): void {
-  try {
-    listener();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
-}
-
 /**
  * A connection to one group (lockspace, domain) of the active stack. Made by `clusterConnect`. It
  * keeps the event loop alive until it is disconnected, unless `unref()` was called.
@@ -62,6 +51,8 @@ export class ClusterConnection {
   private: unknown = undefined;
   /** Where the connection is in its life. Set by the glue. */
   state: 'connecting' | 'connected' | 'disconnecting' | 'disconnected' = 'connecting';
+  /** For stacks: who is told of what a handler throws. Absent: it is an uncaught exception. */
+  onHandlerError: ((error: unknown) => void) | undefined = undefined;
 
   readonly #recoveryHandler: RecoveryHandler;
   readonly #noticeHandler: NoticeHandler | undefined;
@@ -94,13 +85,13 @@ export class ClusterConnection {
   /** For stacks: a lock or conversion completed. */
   lockAst(lksb: DlmLksb): void {
     const { astarg } = lksbState(lksb);
-    callListener(() => this.protocol.lockAst(astarg));
+    this.#call(() => this.protocol.lockAst(astarg));
   }
 
   /** For stacks: the lock blocks a request for `level`. */
   blockingAst(lksb: DlmLksb, level: LockMode): void {
     const { astarg } = lksbState(lksb);
-    callListener(() => this.protocol.blockingAst(astarg, level));
+    this.#call(() => this.protocol.blockingAst(astarg, level));
   }
 
   /**
@@ -108,17 +99,31 @@ export class ClusterConnection {
    * `dlmUnlock` was given.
    */
   unlockAst(astarg: unknown, error: number): void {
-    callListener(() => this.protocol.unlockAst(astarg, error));
+    this.#call(() => this.protocol.unlockAst(astarg, error));
   }
 
   /** For stacks: a node of the group has died. */
   nodeDown(nodeNumber: number): void {
-    callListener(() => this.#recoveryHandler(nodeNumber, this.recoveryData));
+    this.#call(() => this.#recoveryHandler(nodeNumber, this.recoveryData));
   }
 
   /** For stacks: something else happened to the group. */
   notice(notice: ClusterNotice): void {
-    callListener(() => this.#noticeHandler?.(notice, this.recoveryData));
+    this.#call(() => this.#noticeHandler?.(notice, this.recoveryData));
+  }
+
+  /** A handler's error must neither stop the batch that it is in nor be lost. */
+  #call(handler: () => void): void {
+    try {
+      handler();
+    } catch (error) {
+      const report =
+        this.onHandlerError ??
+        (() => {
+          throw error;
+        });
+      queueMicrotask(() => report(error));
+    }
   }
 
   /**
@@ -140,6 +145,10 @@ export class ClusterConnection {
     Object.defineProperty(inner, 'version', {
       get: () => this.version,
       set: (version: ProtocolVersion) => (this.version = version),
+    });
+    Object.defineProperty(inner, 'onHandlerError', {
+      get: () => this.onHandlerError,
+      set: (report: (error: unknown) => void) => (this.onHandlerError = report),
     });
     return Object.assign(inner, own, upcalls);
   }
