@@ -106,16 +106,25 @@ export interface NativeUserConnection extends NativeConnection {
  * `open`: code is this node's number. `failed`: code is an `OpenFailure`, error an errno or 0; then
  * `closed` follows. `closed`: nothing of the connection is left in this process; code is 1 when the
  * deadline came first, and the locks are not dropped yet. `notice`: code is one of {@link NoticeKind},
- * error the node that it is about, if any.
+ * error the node that it is about, if any. `dead`: the simulated node was killed; nothing but `closed`
+ * follows.
  */
-export type NativeUserState = 'open' | 'failed' | 'closed' | 'notice';
+export type NativeUserState = 'open' | 'failed' | 'closed' | 'notice' | 'dead';
+
+/** Hears of a connection's states. */
+export type NativeUserListener = (
+  state: NativeUserState,
+  code: number,
+  error: number,
+  detail: string,
+) => void;
 
 /** native/binding/user_connection.h */
 export type NativeUserConnectionClass = new (
   options: NativeUserOptions,
   batch: Int32Array,
   onEvents: (count: number) => void,
-  onState: (state: NativeUserState, code: number, error: number, detail: string) => void,
+  onState: NativeUserListener,
 ) => NativeUserConnection;
 
 /** Options of a member of an o2dlm domain. */

@@ -2,9 +2,12 @@
 import { constants } from 'node:os';
 
 import { DlmError } from '../errors.js';
-import type { StackPlugin } from '../stackglue/plugin.js';
+import type { StackOperations, StackPlugin } from '../stackglue/plugin.js';
 import { createOperations as createO2cbOperations } from '../stacks/o2cb/operations.js';
+import type { LockspaceSource } from '../stacks/user/link.js';
+import { createOperations as createUserOperations } from '../stacks/user/operations.js';
 import { SimulatedConnection } from './connection.js';
+import { SimulatedUserConnection } from './user-connection.js';
 import type { World } from './world.js';
 
 /** What a plugin tells the life that it belongs to. */
@@ -15,19 +18,14 @@ export interface PluginOwner {
   fail(error: unknown): void;
 }
 
-/** The plugin `o2cb` of node `node`. */
+/** The plugin of node `node`: `o2cb` or, with the rules of fs/dlm, `user`. */
 export function createSimulatedPlugin(world: World, node: number, owner: PluginOwner): StackPlugin {
-  const operations = createO2cbOperations((options, batch, onEvents, onClosed) => {
-    const connection = new SimulatedConnection(world, node, options.domain, options, {
-      batch,
-      onEvents,
-      onClosed,
-    });
-    if (connection.joinStatus === 0) owner.add(connection);
-    return connection;
-  }, node);
+  const isO2dlm = world.profile === 'o2dlm';
+  const operations = isO2dlm
+    ? o2cbOperations(world, node, owner)
+    : userOperations(world, node, owner);
   return Object.freeze({
-    name: 'o2cb',
+    name: isO2dlm ? 'o2cb' : 'user',
     scope: 'process' as const,
     operations: {
       ...operations,
@@ -38,6 +36,28 @@ export function createSimulatedPlugin(world: World, node: number, owner: PluginO
       },
     },
   } satisfies StackPlugin);
+}
+
+function o2cbOperations(world: World, node: number, owner: PluginOwner): StackOperations {
+  return createO2cbOperations((options, batch, onEvents, onClosed) => {
+    const ends = { batch, onEvents, onClosed };
+    const connection = new SimulatedConnection(world, node, options.domain, options, ends);
+    if (connection.joinStatus === 0) owner.add(connection);
+    return connection;
+  }, node);
+}
+
+function userOperations(world: World, node: number, owner: PluginOwner): StackOperations {
+  const source: LockspaceSource = {
+    open: (name, batch, onEvents, onState) => {
+      const connection = new SimulatedUserConnection(world, node, name, batch, onEvents, onState);
+      if (connection.joinStatus === 0) owner.add(connection);
+      return connection;
+    },
+    needsKeeper: false,
+  };
+  // Its end is there at once, and no other time would be the simulation's.
+  return createUserOperations(source, { connectTimeoutMs: 0, disconnectTimeoutMs: 0 });
 }
 
 function nodeDown(node: number, group: string): DlmError {

@@ -34,7 +34,10 @@ import { drained, WORLD_CALLS, type World } from './world.js';
 export interface SimulationOptions {
   /** An integer from 0: the same one makes the same choices. 1 by default. */
   readonly seed?: number;
-  /** The rules of the lock manager, and the name of the stack: `o2dlm` (`o2cb`, the default). */
+  /**
+   * The rules of the lock manager, and with them the stack: `o2dlm` (the default) is stack `o2cb`, and
+   * `fsdlm` stack `user`, which serves every other label.
+   */
   readonly profile?: Profile;
   /** How long a message takes, at random between these, microseconds; [50, 1000] by default. */
   readonly delayUs?: readonly [min: number, max: number];
@@ -253,7 +256,11 @@ export class Simulation {
     await this.#exclusively(async () => {
       await drained();
       this.#checkSound();
-      for (let steps = 0; await this.#step(); steps += 1) this.#checkLimit(steps, maxSteps);
+      let steps = 0;
+      do {
+        this.#checkLimit(steps, maxSteps);
+        steps += 1;
+      } while (await this.#step());
     });
   }
 

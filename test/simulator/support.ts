@@ -2,7 +2,7 @@
 import { DlmError } from '../../lib/index.js';
 import type { Profile } from '../../lib/simulator/index.js';
 
-export const PROFILES: readonly Profile[] = ['o2dlm'];
+export const PROFILES: readonly Profile[] = ['o2dlm', 'fsdlm'];
 
 /** The error that a promise rejects with. */
 export async function failureOf(promise: Promise<unknown>): Promise<DlmError> {

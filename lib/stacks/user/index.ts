@@ -2,8 +2,9 @@
  * Stack `user`: libdlm and the kernel's DLM. Its locks hold across the cluster.
  */
 import { checkInteger, checkObject, checkString, invalidType, outOfRange } from '../../errors.js';
-import { Submission } from '../../native.js';
+import { NativeUserConnection, Submission } from '../../native.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
+import type { LockspaceSource } from './link.js';
 import { createOperations } from './operations.js';
 
 export { dlmDeadlockCancel, dlmOwnPid, dlmPurge, dlmVersions, type DlmVersions } from './calls.js';
@@ -75,18 +76,21 @@ export function createUserPlugin(options: UserStackOptions = {}): StackPlugin {
   }
   checkInteger('options.connectTimeoutMs', connectTimeoutMs, 0, TIMEOUT_MAX_MS);
   checkInteger('options.disconnectTimeoutMs', disconnectTimeoutMs, 0, TIMEOUT_MAX_MS);
+  const native = {
+    library,
+    create,
+    mode,
+    flags: exclusive ? LSFL_NEWEXCL : 0,
+    submission: Submission[submit],
+  };
+  const source: LockspaceSource = {
+    open: (name, ...channel) => new NativeUserConnection({ ...native, name }, ...channel),
+    needsKeeper: submit === 'keeper',
+  };
   return Object.freeze({
     name: 'user',
     scope: 'cluster' as const,
-    operations: createOperations({
-      library,
-      create,
-      mode,
-      flags: exclusive ? LSFL_NEWEXCL : 0,
-      submission: Submission[submit],
-      connectTimeoutMs,
-      disconnectTimeoutMs,
-    }),
+    operations: createOperations(source, { connectTimeoutMs, disconnectTimeoutMs }),
   });
 }
 

@@ -6,11 +6,9 @@ import { constants } from 'node:os';
 
 import { DlmError } from '../../errors.js';
 import {
-  NativeUserConnection,
   NoticeKind,
-  Submission,
   type NativeUserConnection as NativeUser,
-  type NativeUserOptions,
+  type NativeUserListener,
 } from '../../native.js';
 import type { ClusterConnection } from '../../stackglue/connection.js';
 import type { ClusterNotice } from '../../stackglue/notices.js';
@@ -19,8 +17,18 @@ import { openError } from './open-failure.js';
 
 const { errno } = constants;
 
-/** How a lockspace is opened, its name aside. */
-export type LinkOptions = Omit<NativeUserOptions, 'name'>;
+/** Where lockspaces are: in the kernel, or in the emulation. All that the two differ in. */
+export interface LockspaceSource {
+  /** Begins to open the lockspace; what becomes of it is told to `onState`, after the call. */
+  readonly open: (
+    name: string,
+    batch: Int32Array,
+    onEvents: (count: number) => void,
+    onState: NativeUserListener,
+  ) => NativeUser;
+  /** Whether the locks are lost with the keeper. */
+  readonly needsKeeper: boolean;
+}
 
 /** What the end of a link left. */
 export interface LinkEnd {
@@ -41,9 +49,10 @@ export class Link {
   /** Resolves when nothing of the link is left in this process. */
   readonly closed: Promise<LinkEnd>;
   readonly #calls = new Map<number, (status: number) => void>();
+  readonly #lose: () => void;
   #lastTicket = 0;
 
-  constructor(connection: ClusterConnection, wrappers: AstWrappers, options: LinkOptions) {
+  constructor(connection: ClusterConnection, wrappers: AstWrappers, source: LockspaceSource) {
     const { name } = connection;
     this.locks = new NativeLocks(connection, {
       ...wrappers,
@@ -64,36 +73,35 @@ export class Link {
     let lose!: (error: Error) => void;
     this.lost = new Promise((_, reject) => (lose = reject));
     this.lost.catch(() => undefined);
-    const keeperSubmits = options.submission === Submission.keeper;
-    this.native = new NativeUserConnection(
-      { ...options, name },
-      this.locks.batch,
-      this.locks.dispatch,
-      (state, code, error, detail) => {
-        switch (state) {
-          case 'open':
-            this.thisNode = code;
-            open();
-            break;
-          case 'failed':
-            fail(openError(name, code, error, detail));
-            break;
-          case 'notice': {
-            const notice = toNotice(code, error, keeperSubmits);
-            if (notice.locks === 'lost') {
-              lose(disconnected(name));
-              this.#endCalls();
-            }
-            connection.notice(notice);
-            break;
-          }
-          case 'closed':
-            this.#endCalls();
-            fail(disconnected(name));
-            end({ isPending: code === 1 });
+    this.#lose = () => {
+      lose(disconnected(name));
+      this.#endCalls();
+    };
+    const listener: NativeUserListener = (state, code, error, detail) => {
+      switch (state) {
+        case 'open':
+          this.thisNode = code;
+          open();
+          break;
+        case 'failed':
+          fail(openError(name, code, error, detail));
+          break;
+        case 'notice': {
+          const notice = toNotice(code, error, source.needsKeeper);
+          if (notice.locks === 'lost') this.#lose();
+          connection.notice(notice);
+          break;
         }
-      },
-    );
+        case 'dead':
+          this.#lose();
+          break;
+        case 'closed':
+          this.#endCalls();
+          fail(disconnected(name));
+          end({ isPending: code === 1 });
+      }
+    };
+    this.native = source.open(name, this.locks.batch, this.locks.dispatch, listener);
     this.locks.native = this.native;
   }
 
@@ -124,7 +132,7 @@ function disconnected(group: string): DlmError {
   });
 }
 
-function toNotice(kind: number, node: number, keeperSubmits: boolean): ClusterNotice {
+function toNotice(kind: number, node: number, needsKeeper: boolean): ClusterNotice {
   switch (kind) {
     case NoticeKind.nodeJoined:
       return { kind: 'memberJoined', node, locks: 'valid' };
@@ -143,7 +151,7 @@ function toNotice(kind: number, node: number, keeperSubmits: boolean): ClusterNo
     case NoticeKind.daemonGone:
       return { kind: 'daemonGone', locks: 'unsure' };
     case NoticeKind.keeperGone:
-      return { kind: 'keeperGone', locks: keeperSubmits ? 'lost' : 'valid' };
+      return { kind: 'keeperGone', locks: needsKeeper ? 'lost' : 'valid' };
     default:
       throw new Error(`stackglue: no notice ${kind}`);
   }

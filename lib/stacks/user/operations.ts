@@ -1,5 +1,5 @@
 /**
- * Stack `user`: the operations of fs/ocfs2/stack_user.c on libdlm and the kernel's DLM.
+ * Stack `user`: the operations of fs/ocfs2/stack_user.c, on the kernel's DLM or on the emulation.
  */
 import { constants } from 'node:os';
 
@@ -16,7 +16,7 @@ import {
 import type { StackOperations } from '../../stackglue/plugin.js';
 import type { AstWrappers } from '../native-locks.js';
 import { flagsToFsdlm } from './flags.js';
-import { Link, linkOf, type LinkOptions } from './link.js';
+import { Link, linkOf, type LockspaceSource } from './link.js';
 import { endsInUnlockAst, isCancel, SBF_VALNOTVALID } from './status.js';
 import { negotiateVersion } from './version-lock.js';
 
@@ -39,22 +39,22 @@ const wrappers: AstWrappers = {
   },
 };
 
-/** How lockspaces are opened, and how long that, and giving them up, may take. */
-export interface OperationsOptions extends LinkOptions {
+/** How long it may take to open lockspaces, and to give them up. */
+export interface Limits {
   /** Milliseconds; 0: however long it takes. */
   readonly connectTimeoutMs: number;
   /** Milliseconds. */
   readonly disconnectTimeoutMs: number;
 }
 
-/** The operations on lockspaces opened with these options. */
-export function createOperations(options: OperationsOptions): StackOperations {
-  const { connectTimeoutMs, disconnectTimeoutMs, ...linkOptions } = options;
+/** The operations on the lockspaces of `source`. */
+export function createOperations(source: LockspaceSource, limits: Limits): StackOperations {
+  const { connectTimeoutMs, disconnectTimeoutMs } = limits;
   return {
     async connect(connection) {
       const { name } = connection;
       checkLockspaceName(name);
-      const link = new Link(connection, wrappers, linkOptions);
+      const link = new Link(connection, wrappers, source);
       const { native, locks, closed } = link;
       const limit = new AbortController();
       const timer =
