@@ -49,7 +49,10 @@ for (const path of filesIn('lib')) {
     const fromStack = stackOf(path);
     const toStack = stackOf(target);
     // What the stacks share lies in lib/stacks itself; it knows none of them.
-    const isSideways = toStack !== undefined && toStack !== fromStack && !/^lib\/(index\.ts$|simulator\/)/.test(path);
+    const isSideways =
+      toStack !== undefined &&
+      toStack !== fromStack &&
+      !/^lib\/(index\.ts$|simulator\/)/.test(path);
     if (layerOf(target) < layerOf(path) || isSideways) {
       faults.push(`${path}: must not import ${target}`);
     }
