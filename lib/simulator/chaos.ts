@@ -1,7 +1,7 @@
 /** Failures that are drawn from the seed. */
 import { checkInteger, checkObject, invalidType } from '../errors.js';
 import { checkNode, type SimulatedNode } from './node.js';
-import { checkedUs } from './node-life.js';
+import { checkedPair, checkedUs } from './node-life.js';
 import type { Simulation } from './simulation.js';
 
 /** How much of what is to fail. */
@@ -24,32 +24,30 @@ export interface ChaosOptions {
 }
 
 const COUNT_MAX = 10_000;
+const LENGTH_MAX_MS = 2 ** 30;
 
 /** Plans the failures. */
 export function planChaos(simulation: Simulation, options: ChaosOptions): void {
   checkObject('options', options);
-  const { nodes = simulation.nodes, kills = 1, partitions = 1, pauses = 1 } = options;
+  const { kills = 1, partitions = 1, pauses = 1 } = options;
   const { withinMs = 10_000, lengthMs = [100, 5000] } = options;
-  if (!Array.isArray(nodes)) throw invalidType('options.nodes', 'an array of nodes', nodes);
-  nodes.forEach((node: unknown, i) => checkNode(`options.nodes[${i}]`, node));
+  const given: unknown = options.nodes ?? simulation.nodes;
+  if (!Array.isArray(given)) throw invalidType('options.nodes', 'an array of nodes', given);
+  const nodes = given.map((node: unknown, i): SimulatedNode => {
+    checkNode(`options.nodes[${i}]`, node);
+    return node;
+  });
   checkInteger('options.kills', kills, 0, COUNT_MAX);
   checkInteger('options.partitions', partitions, 0, COUNT_MAX);
   checkInteger('options.pauses', pauses, 0, COUNT_MAX);
   checkedUs('options.withinMs', withinMs);
-  if (!Array.isArray(lengthMs) || lengthMs.length !== 2) {
-    throw invalidType('options.lengthMs', 'an array of two numbers', lengthMs);
-  }
-  checkInteger('options.lengthMs[0]', lengthMs[0], 0, 2 ** 30);
-  checkInteger('options.lengthMs[1]', lengthMs[1], lengthMs[0], 2 ** 30);
-  const [shortest, longest] = lengthMs as [number, number];
+  const [shortest, longest] = checkedPair('options.lengthMs', lengthMs, LENGTH_MAX_MS);
 
   const plan = (count: number, fail: (node: SimulatedNode) => void): void => {
     for (let i = 0; i < count; i += 1) {
       // The choices are made now, so that what the program does changes nothing of them.
       const atMs = Math.floor(simulation.random() * withinMs);
-      const node = (nodes as readonly SimulatedNode[])[
-        Math.floor(simulation.random() * nodes.length)
-      ];
+      const node = nodes[Math.floor(simulation.random() * nodes.length)];
       const length = shortest + Math.floor(simulation.random() * (longest - shortest + 1));
       if (node === undefined) continue;
       simulation.setTimeout(() => {

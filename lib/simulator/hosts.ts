@@ -15,13 +15,13 @@ export interface DrivenHost extends NodeHost {
   deliver(event: ConnectionEvent): Promise<void> | undefined;
   goOff(timer: number): Promise<void> | undefined;
   /** The simulation is closed. */
-  close(): Promise<void> | undefined;
+  close(): void;
 }
 
 /** A call of a node's program that has not been answered. */
 export interface OpenCall {
-  resolve(result: unknown): void;
-  reject(error: unknown): void;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** What hosts of both kinds do alike. */
@@ -140,8 +140,7 @@ export class LocalHost extends BaseHost implements DrivenHost {
     return undefined;
   }
 
-  close(): undefined {
+  close(): void {
     this.end();
-    return undefined;
   }
 }

@@ -18,6 +18,17 @@ export function checkedUs(argument: string, ms: unknown): number {
   return Math.round(ms * 1000);
 }
 
+/** Two integers, the second not below the first. Throws, naming the argument, when it is anything else. */
+export function checkedPair(argument: string, value: unknown, max: number): [number, number] {
+  if (!Array.isArray(value) || value.length !== 2) {
+    throw invalidType(argument, 'an array of two numbers', value);
+  }
+  const [first, second] = value as unknown[];
+  checkInteger(`${argument}[0]`, first, 0, max);
+  checkInteger(`${argument}[1]`, second, first, max);
+  return [first, second];
+}
+
 /** What programs have of their node. Every time and every choice is the simulation's. */
 export interface NodeContext {
   /** The node's number. */

@@ -75,8 +75,8 @@ export class RemoteHost extends BaseHost implements DrivenHost {
     return task === undefined ? this.#turn({ turn: 'goOff', timer }) : task();
   }
 
-  /** Resolves when the port is closed on this side; a worker that waits for an answer gets none. */
-  close(): undefined {
+  /** A worker that waits for an answer gets none. */
+  close(): void {
     this.endCalls();
     if (this.#isGone) return;
     this.#send({ turn: 'close' });
@@ -102,7 +102,7 @@ export class RemoteHost extends BaseHost implements DrivenHost {
           return;
         }
         void this.#attached.then(() => {
-          this.#send({ ...message, nowUs: this.world.nowUs } as TurnMessage);
+          this.#send({ ...message, nowUs: this.world.nowUs });
         });
       });
     } finally {

@@ -26,9 +26,9 @@ import { SimulationError, simulationRefusal } from './errors.js';
 import { History, type Profile } from './history.js';
 import { LocalHost, type DrivenHost } from './hosts.js';
 import { SimulatedNode, type NodeProgram } from './node.js';
-import { Clock, TIME_MAX_MS } from './node-life.js';
+import { checkedPair, Clock, TIME_MAX_MS } from './node-life.js';
 import { checkPort, RemoteHost } from './remote-host.js';
-import { drained, WORLD_CALLS, type World } from './world.js';
+import { drained, type World } from './world.js';
 
 /** How a cluster is simulated. */
 export interface SimulationOptions {
@@ -108,15 +108,15 @@ export class Simulation {
   #createWorld(): World {
     const native = this.#native;
     const { profile } = this;
-    const calls = Object.fromEntries(
-      WORLD_CALLS.map((name) => [
-        name,
-        (...args: never[]) => (native[name] as (...given: never[]) => unknown)(...args),
-      ]),
-    ) as Pick<World, (typeof WORLD_CALLS)[number]>;
     const owners = this.#owners;
     return {
-      ...calls,
+      lock: (...args) => native.lock(...args),
+      convert: (...args) => native.convert(...args),
+      unlock: (...args) => native.unlock(...args),
+      startTimer: (...args) => native.startTimer(...args),
+      stopTimer: (timer) => native.stopTimer(timer),
+      choose: (bound) => native.choose(bound),
+      note: (...args) => native.note(...args),
       get nowUs() {
         return native.nowUs;
       },
@@ -293,25 +293,26 @@ export class Simulation {
    * The end: every node is down, and worker threads are let go. Idempotent. What is still waited for
    * never settles, but for calls of nodes' programs, which reject.
    */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
+  close(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
     this.#isClosed = true;
     this.#clock.end();
-    await Promise.all([...this.#hosts.values()].map((host) => host.close()));
+    for (const host of this.#hosts.values()) host.close();
+    return Promise.resolve();
   }
 
   async #runUntil<T>(start: () => Promise<T>, options: RunOptions): Promise<T> {
     const maxSteps = checkedMaxSteps(options);
     return this.#exclusively(async () => {
       const promise = start();
-      let hasSettled = false;
+      const outcome = { isThere: false };
       const settle = (): void => {
-        hasSettled = true;
+        outcome.isThere = true;
       };
       promise.then(settle, settle);
       await drained();
       this.#checkSound();
-      for (let steps = 0; !hasSettled; steps += 1) {
+      for (let steps = 0; !outcome.isThere; steps += 1) {
         this.#checkLimit(steps, maxSteps);
         if (!(await this.#step())) throw this.#stuck();
       }
@@ -435,13 +436,9 @@ function checkedOptions(options: SimulationOptions): CheckedOptions {
   if (!['o2dlm', 'fsdlm'].includes(profile)) {
     throw outOfRange('options.profile', 'o2dlm or fsdlm', profile);
   }
-  if (!Array.isArray(delayUs) || delayUs.length !== 2) {
-    throw invalidType('options.delayUs', 'an array of two numbers', delayUs);
-  }
-  checkInteger('options.delayUs[0]', delayUs[0], 0, DELAY_MAX_US);
-  checkInteger('options.delayUs[1]', delayUs[1], delayUs[0], DELAY_MAX_US);
+  const delays = checkedPair('options.delayUs', delayUs, DELAY_MAX_US);
   checkInteger('options.detectMs', detectMs, 1, TIME_MAX_MS);
-  return { seed, profile, delayUs: [delayUs[0], delayUs[1]], detectMs, replay: '' };
+  return { seed, profile, delayUs: delays, detectMs, replay: '' };
 }
 
 function checkedMaxSteps(options: RunOptions): number {
