@@ -62,7 +62,25 @@ export type DlmErrorCode =
   /** No hangup is pending. */
   | 'ERR_DLM_NO_HANGUP'
   /** `DLM_LKF.TIMEOUT` was asked for, which no current kernel honours. */
-  | 'ERR_DLM_TIMEOUT_FLAG';
+  | 'ERR_DLM_TIMEOUT_FLAG'
+  /** Simulator: nothing is due any more, and what is waited for has not come. */
+  | 'ERR_DLM_SIMULATION_STUCK'
+  /** Simulator: more steps than were allowed. */
+  | 'ERR_DLM_SIMULATION_LIMIT'
+  /** Simulator: a replay does something else than the history that it follows. */
+  | 'ERR_DLM_SIMULATION_DIVERGED'
+  /** Simulator: a text is not the history of a simulation. */
+  | 'ERR_DLM_SIMULATION_HISTORY'
+  /** Simulator: a program did not do what it should, under a seed. */
+  | 'ERR_DLM_SIMULATION_FAILED'
+  /** Simulator: a node is not in the state that a call takes, or ended before it was done. */
+  | 'ERR_DLM_SIMULATION_NODE'
+  /** Simulator: somebody else makes the steps. */
+  | 'ERR_DLM_SIMULATION_BUSY'
+  /** Simulator: a worker thread with nodes has ended, or does not keep to the protocol. */
+  | 'ERR_DLM_SIMULATION_WORKER'
+  /** Simulator: it is closed. */
+  | 'ERR_DLM_SIMULATION_CLOSED';
 
 /** What went wrong, and where. */
 export interface DlmErrorDetails {

@@ -188,7 +188,85 @@ export type NativeO2dlmConnectionClass = new (
   onClosed: () => void,
 ) => NativeO2dlmConnection;
 
+/** Options of a simulation: `Simulation::Options` of native/simulator/simulation.h. */
+export interface NativeSimulationOptions {
+  isFsdlm: boolean;
+  seed: number;
+  delayMinUs: number;
+  delayMaxUs: number;
+  detectUs: number;
+  /** A history that is followed; empty: none. */
+  replay: string;
+}
+
+/** What one step of a simulation brought; the first word is one of {@link SimulationOccurrence}. */
+export type NativeOccurrence =
+  | readonly [
+      what: 0,
+      connection: number,
+      kind: number,
+      lock: number,
+      value: number,
+      flags: number,
+      final: boolean,
+      block: Uint8Array | undefined,
+    ]
+  | readonly [what: 1, node: number, timer: number]
+  | readonly [what: 2, node: number];
+
+/** `SimulationHandle::Occurrence` of native/binding/simulation.h. */
+export const SimulationOccurrence = Object.freeze({ event: 0, timer: 1, fenced: 2 });
+
+/** `Simulation::NodeState` of native/simulator/simulation.h, by its number. */
+export const SIMULATION_NODE_STATES = ['unknown', 'running', 'paused', 'cutOff', 'down'] as const;
+
+/**
+ * A simulation: native/binding/simulation.h. Requests return 0 (`lock`: the lock's number), or the
+ * lock manager's refusal, negative. Node 0 is the world.
+ */
+export interface NativeSimulation {
+  readonly nowUs: number;
+  /** `start`: 0 or a negative errno. The others change nothing where they do not apply. */
+  control(what: 'start' | 'kill' | 'partition' | 'heal' | 'pause' | 'resume', node: number): number;
+  /** Index into {@link SIMULATION_NODE_STATES}. */
+  state(node: number): number;
+  join(
+    node: number,
+    group: string,
+    major: number,
+    minor: number,
+  ): readonly [status: number, connection: number, major: number, minor: number];
+  leave(connection: number): void;
+  lock(connection: number, mode: number, flags: number, name: string | Uint8Array): number;
+  convert(
+    connection: number,
+    lock: number,
+    mode: number,
+    flags: number,
+    block: Uint8Array | undefined,
+  ): number;
+  unlock(connection: number, lock: number, flags: number, block: Uint8Array | undefined): number;
+  /** Its number, or 0 when the node does not run. */
+  startTimer(node: number, delayUs: number): number;
+  stopTimer(timer: number): void;
+  /** 0 to `bound` - 1. */
+  choose(bound: number): number;
+  note(node: number, text: string): void;
+  /** What was due next, often nothing that a program hears of; undefined: nothing is due. */
+  step(): NativeOccurrence[] | undefined;
+  history(): string;
+  /** A line for each lock that waits, and for each that stands in its way. */
+  waiting(): string;
+  /** Where a replay left its history: the line, what was expected there (or empty), what came. */
+  divergence(): readonly [line: number, expected: string, actual: string] | undefined;
+  linesLeft(): number;
+}
+
+/** native/binding/simulation.h */
+export type NativeSimulationClass = new (options: NativeSimulationOptions) => NativeSimulation;
+
 interface Addon {
+  NativeSimulation: NativeSimulationClass;
   NativeUserConnection: NativeUserConnectionClass;
   NativeFsdlmConnection: NativeFsdlmConnectionClass;
   NativeO2dlmConnection: NativeO2dlmConnectionClass;
@@ -227,6 +305,7 @@ export const {
   NativeUserConnection,
   NativeFsdlmConnection,
   NativeO2dlmConnection,
+  NativeSimulation,
   o2dlmKillNode,
   fsdlmInspect,
   fsdlmKillNode,

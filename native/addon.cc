@@ -3,6 +3,7 @@
 
 #include "binding/fsdlm_connection.h"
 #include "binding/o2dlm_connection.h"
+#include "binding/simulation.h"
 #include "binding/slabs.h"
 #include "binding/user_connection.h"
 
@@ -13,6 +14,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   Slabs::Initialize(env, exports);
   exports.Set("NativeUserConnection", UserConnection::Define(env));
   exports.Set("NativeO2dlmConnection", O2dlmConnection::Define(env));
+  exports.Set("NativeSimulation", SimulationHandle::Define(env));
   exports.Set("o2dlmKillNode",
               Napi::Function::New<&O2dlmConnection::KillNode>(env, "o2dlmKillNode"));
   exports.Set("NativeFsdlmConnection", FsdlmConnection::Define(env));

@@ -26,13 +26,6 @@ export interface ConnectionInit {
   readonly glue: object;
 }
 
-/** A listener's error must neither stop the batch that it is in nor be lost. */
-function throwLater(error: unknown): void {
-  queueMicrotask(() => {
-    throw error;
-  });
-}
-
 /**
  * A connection to one group (lockspace, domain) of the active stack. Made by `clusterConnect`. It
  * keeps the event loop alive until it is disconnected, unless `unref()` was called.
@@ -58,6 +51,8 @@ export class ClusterConnection {
   private: unknown = undefined;
   /** Where the connection is in its life. Set by the glue. */
   state: 'connecting' | 'connected' | 'disconnecting' | 'disconnected' = 'connecting';
+  /** For stacks: who is told of what a handler throws. Absent: it is an uncaught exception. */
+  onHandlerError: ((error: unknown) => void) | undefined = undefined;
 
   readonly #recoveryHandler: RecoveryHandler;
   readonly #noticeHandler: NoticeHandler | undefined;
@@ -93,7 +88,7 @@ export class ClusterConnection {
     try {
       this.protocol.lockAst(astarg);
     } catch (error) {
-      throwLater(error);
+      this.#handlerThrew(error);
     }
   }
 
@@ -103,7 +98,7 @@ export class ClusterConnection {
     try {
       this.protocol.blockingAst(astarg, level);
     } catch (error) {
-      throwLater(error);
+      this.#handlerThrew(error);
     }
   }
 
@@ -115,7 +110,7 @@ export class ClusterConnection {
     try {
       this.protocol.unlockAst(astarg, error);
     } catch (thrown) {
-      throwLater(thrown);
+      this.#handlerThrew(thrown);
     }
   }
 
@@ -124,7 +119,7 @@ export class ClusterConnection {
     try {
       this.#recoveryHandler(nodeNumber, this.recoveryData);
     } catch (error) {
-      throwLater(error);
+      this.#handlerThrew(error);
     }
   }
 
@@ -133,8 +128,18 @@ export class ClusterConnection {
     try {
       this.#noticeHandler?.(notice, this.recoveryData);
     } catch (error) {
-      throwLater(error);
+      this.#handlerThrew(error);
     }
+  }
+
+  /** A handler's error must neither stop the batch that it is in nor be lost. */
+  #handlerThrew(error: unknown): void {
+    const report =
+      this.onHandlerError ??
+      (() => {
+        throw error;
+      });
+    queueMicrotask(() => report(error));
   }
 
   /**
@@ -156,6 +161,10 @@ export class ClusterConnection {
     Object.defineProperty(inner, 'version', {
       get: () => this.version,
       set: (version: ProtocolVersion) => (this.version = version),
+    });
+    Object.defineProperty(inner, 'onHandlerError', {
+      get: () => this.onHandlerError,
+      set: (report: (error: unknown) => void) => (this.onHandlerError = report),
     });
     return Object.assign(inner, own, upcalls);
   }

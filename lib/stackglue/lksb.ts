@@ -39,8 +39,14 @@ let slabWords: Int32Array = new Int32Array(0);
 let slabOffset = 0;
 let slabNumber = 0;
 
+/** Slabs by number, for stacks whose native side is in TypeScript. */
+const slabs = new Map<number, WeakRef<Uint8Array>>();
+
 /** Nothing can use a slab's memory any more when its view is collected. */
-const unused = new FinalizationRegistry<number>((slab) => releaseSlab(slab));
+const unused = new FinalizationRegistry<number>((slab) => {
+  slabs.delete(slab);
+  releaseSlab(slab);
+});
 
 function newState(transactionId: bigint | undefined): LksbState {
   if (slabOffset === slabBytes.length) {
@@ -51,6 +57,7 @@ function newState(transactionId: bigint | undefined): LksbState {
     slabOffset = 0;
     slabNumber = registerSlab(slabBytes);
     unused.register(slabBytes, slabNumber);
+    slabs.set(slabNumber, new WeakRef(slabBytes));
   }
   const offset = slabOffset;
   slabOffset += STATUS_BLOCK.size;
@@ -67,6 +74,14 @@ function newState(transactionId: bigint | undefined): LksbState {
     unlockAstargs: undefined,
     lvb: undefined,
   };
+}
+
+/** The bytes of the block of this number, {@link STATUS_BLOCK}: what native code sees of it. */
+export function blockBytes(block: number): Uint8Array {
+  const slab = slabs.get(Math.floor(block / BLOCKS_PER_SLAB))?.deref();
+  if (slab === undefined) throw new Error(`stackglue: no status block ${block}`);
+  const offset = (block % BLOCKS_PER_SLAB) * STATUS_BLOCK.size;
+  return slab.subarray(offset, offset + STATUS_BLOCK.size);
 }
 
 /** What a lock status block can be given. */

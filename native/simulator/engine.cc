@@ -13,12 +13,51 @@
 namespace stackglue::simulator {
 namespace {
 
-constexpr std::string_view kSpace = "simulation";
+// Remembers that there were events. The calls are made by the one thread that takes them.
+class PendingFlag final : public EventSink {
+ public:
+  void OnEventsPending() noexcept override { pending = true; }
+  bool pending = false;
+};
 
 template <class Member, class LockId>
-struct Node {
+struct Connected {
+  PendingFlag sink;  // outlives the member
   std::unique_ptr<Member> member;
   std::map<uint64_t, LockId> locks;  // by the caller's names
+};
+
+struct FlagName {
+  uint32_t flag;
+  const char* name;
+};
+
+// The names of those that are set; bits without a name as a number.
+template <size_t kCount>
+std::string NamesOf(uint32_t flags, const FlagName (&names)[kCount]) {
+  std::string text;
+  for (const auto& [flag, name] : names) {
+    if ((flags & flag) != 0) text += std::string(" ") + name;
+    flags &= ~flag;
+  }
+  if (flags != 0) text += " " + std::to_string(flags);
+  return text;
+}
+
+constexpr FlagName kFsdlmFlags[] = {
+    {fsdlm::kLkfNoQueue, "NOQUEUE"},       {fsdlm::kLkfCancel, "CANCEL"},
+    {fsdlm::kLkfConvert, "CONVERT"},       {fsdlm::kLkfValBlk, "VALBLK"},
+    {fsdlm::kLkfQueCvt, "QUECVT"},         {fsdlm::kLkfIvValBlk, "IVVALBLK"},
+    {fsdlm::kLkfConvDeadlk, "CONVDEADLK"}, {fsdlm::kLkfPersistent, "PERSISTENT"},
+    {fsdlm::kLkfNoDlckWt, "NODLCKWT"},     {fsdlm::kLkfNoDlckBlk, "NODLCKBLK"},
+    {fsdlm::kLkfExpedite, "EXPEDITE"},     {fsdlm::kLkfNoQueueBast, "NOQUEUEBAST"},
+    {fsdlm::kLkfHeadQue, "HEADQUE"},       {fsdlm::kLkfNoOrder, "NOORDER"},
+    {fsdlm::kLkfOrphan, "ORPHAN"},         {fsdlm::kLkfAltPr, "ALTPR"},
+    {fsdlm::kLkfAltCw, "ALTCW"},           {fsdlm::kLkfForceUnlock, "FORCEUNLOCK"},
+};
+constexpr FlagName kO2dlmFlags[] = {
+    {o2dlm::kLkmNoQueue, "NOQUEUE"}, {o2dlm::kLkmCancel, "CANCEL"}, {o2dlm::kLkmConvert, "CONVERT"},
+    {o2dlm::kLkmValBlk, "VALBLK"},   {o2dlm::kLkmLocal, "LOCAL"},
 };
 
 // A full block, zeros where the caller gave less.
@@ -33,16 +72,18 @@ class FsdlmEngine final : public Engine {
  public:
   explicit FsdlmEngine(std::shared_ptr<fsdlm::Cluster> cluster) : cluster_(std::move(cluster)) {}
 
-  int Join(int node) override {
-    nodes_[node] = {};
-    return cluster_->Join(kSpace, node, nullptr, &nodes_[node].member);
+  int Join(ConnectionId connection, int node, std::string_view group, Version*) override {
+    auto& joining = connected_[connection];
+    const int status = cluster_->Join(group, node, &joining.sink, &joining.member);
+    if (status != 0) connected_.erase(connection);
+    return status;
   }
-  void Leave(int node) override { nodes_.erase(node); }
+  void Leave(ConnectionId connection) override { connected_.erase(connection); }
   int Kill(int node) override { return cluster_->KillNode(node); }
 
   int64_t Call(const Request& request) override {
-    const auto at = nodes_.find(request.node);
-    if (at == nodes_.end()) return -EPERM;
+    const auto at = connected_.find(request.connection);
+    if (at == connected_.end()) return -EPERM;
     fsdlm::Member* member = at->second.member.get();
     const auto block = Padded<fsdlm::kLvbLen>(request.block);
     const uint8_t* lvb = request.block.empty() ? nullptr : block.data();
@@ -60,12 +101,21 @@ class FsdlmEngine final : public Engine {
     return status;
   }
 
-  bool Take(int node, Event* event) override {
-    const auto at = nodes_.find(node);
+  bool Pending(ConnectionId connection) const override {
+    const auto at = connected_.find(connection);
+    return at != connected_.end() && at->second.sink.pending;
+  }
+
+  bool Take(ConnectionId connection, Event* event) override {
+    const auto at = connected_.find(connection);
     fsdlm::Event taken;
-    if (at == nodes_.end() || at->second.member->TakeEvents(&taken, 1) == 0) return false;
+    if (at == connected_.end()) return false;
+    if (at->second.member->TakeEvents(&taken, 1) == 0) {
+      at->second.sink.pending = false;
+      return false;
+    }
     *event = {};
-    event->node = node;
+    event->connection = connection;
     event->lock = taken.astarg;
     event->value = taken.value;
     event->flags = taken.sb_flags;
@@ -74,8 +124,7 @@ class FsdlmEngine final : public Engine {
     if (taken.has_lvb) event->block.assign(taken.lvb.begin(), taken.lvb.end());
     switch (taken.kind) {
       case fsdlm::Event::Kind::kCast:
-        event->kind =
-            taken.value == -fsdlm::kEUnlock ? Event::Kind::kUnlock : Event::Kind::kCompletion;
+        event->kind = Event::Kind::kCompletion;
         break;
       case fsdlm::Event::Kind::kBast:
         event->kind = Event::Kind::kBlocking;
@@ -92,6 +141,7 @@ class FsdlmEngine final : public Engine {
   }
 
   std::string StatusText(const Event& event) const override {
+    if (event.kind == Event::Kind::kUnlock) return "not unlocked " + RefusalText(event.value);
     std::string text = event.value == 0                  ? "granted"
                        : event.value == -fsdlm::kEUnlock ? "unlocked"
                        : event.value == -fsdlm::kECancel ? "cancelled"
@@ -119,27 +169,33 @@ class FsdlmEngine final : public Engine {
         return std::to_string(status);
     }
   }
+  std::string FlagsText(uint32_t flags) const override { return NamesOf(flags, kFsdlmFlags); }
+  bool SendsBlock(uint32_t flags) const override { return (flags & fsdlm::kLkfValBlk) != 0; }
+  uint32_t convert_flag() const override { return fsdlm::kLkfConvert; }
 
  private:
   std::shared_ptr<fsdlm::Cluster> cluster_;
-  std::map<int, Node<fsdlm::Member, fsdlm::LockId>> nodes_;
+  std::map<ConnectionId, Connected<fsdlm::Member, fsdlm::LockId>> connected_;
 };
 
 class O2dlmEngine final : public Engine {
  public:
   explicit O2dlmEngine(std::shared_ptr<o2dlm::Cluster> cluster) : cluster_(std::move(cluster)) {}
 
-  int Join(int node) override {
-    o2dlm::ProtocolVersion version{1, 0};
-    nodes_[node] = {};
-    return cluster_->Join(kSpace, node, &version, nullptr, &nodes_[node].member);
+  int Join(ConnectionId connection, int node, std::string_view group, Version* version) override {
+    o2dlm::ProtocolVersion runs_at{version->major, version->minor};
+    auto& joining = connected_[connection];
+    const int status = cluster_->Join(group, node, &runs_at, &joining.sink, &joining.member);
+    if (status != 0) connected_.erase(connection);
+    *version = {runs_at.major, runs_at.minor};
+    return status;
   }
-  void Leave(int node) override { nodes_.erase(node); }
+  void Leave(ConnectionId connection) override { connected_.erase(connection); }
   int Kill(int node) override { return cluster_->KillNode(node); }
 
   int64_t Call(const Request& request) override {
-    const auto at = nodes_.find(request.node);
-    if (at == nodes_.end()) return static_cast<int64_t>(o2dlm::Status::kRejected);
+    const auto at = connected_.find(request.connection);
+    if (at == connected_.end()) return static_cast<int64_t>(o2dlm::Status::kRejected);
     o2dlm::Member* member = at->second.member.get();
     const auto block = Padded<o2dlm::kLvbLen>(request.block);
     const uint8_t* lvb = request.block.empty() ? nullptr : block.data();
@@ -157,12 +213,21 @@ class O2dlmEngine final : public Engine {
     return static_cast<int64_t>(status);
   }
 
-  bool Take(int node, Event* event) override {
-    const auto at = nodes_.find(node);
+  bool Pending(ConnectionId connection) const override {
+    const auto at = connected_.find(connection);
+    return at != connected_.end() && at->second.sink.pending;
+  }
+
+  bool Take(ConnectionId connection, Event* event) override {
+    const auto at = connected_.find(connection);
     o2dlm::Event taken;
-    if (at == nodes_.end() || at->second.member->TakeEvents(&taken, 1) == 0) return false;
+    if (at == connected_.end()) return false;
+    if (at->second.member->TakeEvents(&taken, 1) == 0) {
+      at->second.sink.pending = false;
+      return false;
+    }
     *event = {};
-    event->node = node;
+    event->connection = connection;
     event->lock = taken.astarg;
     event->value = taken.value;
     event->final = taken.final;
@@ -187,17 +252,22 @@ class O2dlmEngine final : public Engine {
   }
 
   std::string StatusText(const Event& event) const override {
-    if (event.kind == Event::Kind::kCompletion) return event.value == 0 ? "granted" : "strange";
+    if (event.kind == Event::Kind::kCompletion) {
+      return event.value == 0 ? "granted" : RefusalText(event.value);
+    }
     if (event.value != 0) return RefusalText(event.value);
     return event.final ? "unlocked" : "cancelled";
   }
   std::string RefusalText(int64_t status) const override {
     return o2dlm::StatusName(static_cast<o2dlm::Status>(status));
   }
+  std::string FlagsText(uint32_t flags) const override { return NamesOf(flags, kO2dlmFlags); }
+  bool SendsBlock(uint32_t flags) const override { return (flags & o2dlm::kLkmValBlk) != 0; }
+  uint32_t convert_flag() const override { return o2dlm::kLkmConvert; }
 
  private:
   std::shared_ptr<o2dlm::Cluster> cluster_;
-  std::map<int, Node<o2dlm::Member, o2dlm::LockId>> nodes_;
+  std::map<ConnectionId, Connected<o2dlm::Member, o2dlm::LockId>> connected_;
 };
 
 }  // namespace

@@ -1,13 +1,14 @@
-// What the simulator needs of an engine: the calls of one node, in one form for both profiles.
+// What the simulator needs of an engine: the calls of one connection, in one form for both
+// profiles.
 //
 // Threads: none of its own; one thread drives a simulation.
 #ifndef STACKGLUE_NATIVE_SIMULATOR_ENGINE_H_
 #define STACKGLUE_NATIVE_SIMULATOR_ENGINE_H_
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fsdlm/fsdlm.h"
@@ -16,11 +17,19 @@ namespace stackglue::simulator {
 
 enum class Profile : uint8_t { kO2dlm, kFsdlm };
 
+struct Version {
+  uint8_t major = 1;
+  uint8_t minor = 0;
+};
+
+// One node's share in one group, by number.
+using ConnectionId = uint32_t;
+
 struct Request {
   enum class Kind : uint8_t { kLock, kConvert, kUnlock };
   Kind kind = Kind::kLock;
-  int node = 0;
-  uint64_t lock = 0;  // the caller's name of it
+  ConnectionId connection = 0;
+  uint64_t lock = 0;  // by its number
   int mode = 0;
   uint32_t flags = 0;  // the engine's own, CONVERT excepted
   std::string resource;
@@ -28,35 +37,44 @@ struct Request {
 };
 
 struct Event {
+  // kCompletion: a request has ended, fs/dlm's unlock included. kUnlock: o2dlm's unlock AST, or an
+  // unlock that was refused. kNodeDown: a node has died.
   enum class Kind : uint8_t { kCompletion, kBlocking, kUnlock, kNodeDown };
   Kind kind = Kind::kCompletion;
-  int node = 0;        // who hears of it
-  uint64_t lock = 0;   // the caller's name of it; 0 for kNodeDown
-  int64_t value = 0;   // the engine's status, the blocked mode, or the node that died
-  uint8_t flags = 0;   // fsdlm: DLM_SBF_*
-  bool final = false;  // the lock is no more
+  ConnectionId connection = 0;  // who hears of it
+  uint64_t lock = 0;            // 0 for kNodeDown
+  int64_t value = 0;            // the engine's status, the blocked mode, or the node that died
+  uint8_t flags = 0;            // fsdlm: DLM_SBF_*
+  bool final = false;           // the lock is no more
   bool has_block = false;
   std::vector<uint8_t> block;
 };
 
-// One cluster with one lock space. Nodes have one member each.
+// One cluster with its lock spaces.
 class Engine {
  public:
   // `clock` must outlive it. Null: no memory.
   static std::unique_ptr<Engine> Create(Profile profile, fsdlm::Clock* clock);
   virtual ~Engine() = default;
 
-  // 0 or a negative errno.
-  virtual int Join(int node) = 0;
-  virtual void Leave(int node) = 0;
+  // 0 or a negative errno. `version` is wanted, and then what the group runs at (o2dlm).
+  virtual int Join(ConnectionId connection, int node, std::string_view group, Version* version) = 0;
+  virtual void Leave(ConnectionId connection) = 0;
   virtual int Kill(int node) = 0;
   // The status that the call returns: 0 is accepted, anything else the engine's own.
   virtual int64_t Call(const Request& request) = 0;
-  // Takes the oldest event of a node; false: none.
-  virtual bool Take(int node, Event* event) = 0;
-  // The names of a mode and of a status, as a history shows them.
+  // Whether a connection may have events.
+  virtual bool Pending(ConnectionId connection) const = 0;
+  // Takes the oldest event of a connection; false: none.
+  virtual bool Take(ConnectionId connection, Event* event) = 0;
+  // A status and flags, as a history shows them.
   virtual std::string StatusText(const Event& event) const = 0;
   virtual std::string RefusalText(int64_t status) const = 0;
+  virtual std::string FlagsText(uint32_t flags) const = 0;
+  // Whether the flags have VALBLK.
+  virtual bool SendsBlock(uint32_t flags) const = 0;
+  // The flag that the engine knows a conversion by.
+  virtual uint32_t convert_flag() const = 0;
 };
 
 }  // namespace stackglue::simulator

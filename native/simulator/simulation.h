@@ -12,18 +12,21 @@
 //  1. What a node sends arrives in that order; so does what it is sent. Nothing arrives at a node
 //     that does not run, nor from one, but for what was on its way when it stopped.
 //  2. An event is pending for the engine until it arrives.
-//  3. A node that was killed or cut off is dead for the others after `detect_us`, not before; one
-//     that is healed in time has lost nothing.
+//  3. A node that was killed or cut off is dead for the others after `detect_us`, or when it boots
+//     again, not before; one that is healed in time has lost nothing.
 #ifndef STACKGLUE_NATIVE_SIMULATOR_SIMULATION_H_
 #define STACKGLUE_NATIVE_SIMULATOR_SIMULATION_H_
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "simulator/caller.h"
 #include "simulator/engine.h"
+#include "simulator/history.h"
 #include "simulator/scheduler.h"
 
 namespace stackglue::simulator {
@@ -38,84 +41,134 @@ class Simulation final : private fsdlm::Clock {
     uint64_t delay_max_us = 1'000;
     // How long a node is silent before the others take it for dead.
     uint64_t detect_us = 2'000'000;
+    // An earlier history to be followed (History::Follow); empty: none.
+    std::string replay;
   };
+  enum class NodeState : uint8_t { kUnknown, kRunning, kPaused, kCutOff, kDown };
   using Handler = std::function<void(const Event&)>;
-  // The engine's status, when it refused a request.
-  using RefusalHandler = std::function<void(const Request&, int64_t status)>;
+  // A node's timer went off, or the world's if `node` is 0.
+  using TimerHandler = std::function<void(int node, uint64_t timer)>;
+  using FenceHandler = std::function<void(int node)>;
 
   // Null: no memory.
   static std::unique_ptr<Simulation> Create(const Options& options);
   ~Simulation() override = default;
 
   void set_handler(Handler handler) { on_event_ = std::move(handler); }
-  void set_refusal_handler(RefusalHandler handler) { on_refusal_ = std::move(handler); }
+  void set_timer_handler(TimerHandler handler) { on_timer_ = std::move(handler); }
+  // A node that runs was taken for dead, and has been made so.
+  void set_fence_handler(FenceHandler handler) { on_fence_ = std::move(handler); }
 
-  // The node boots and joins; 0 or a negative errno. -EEXIST: it runs, or is not yet known to be
-  // dead.
+  // The node boots; 0, or -EEXIST: it runs. If the others have not found its last life dead yet,
+  // they do now.
   int Start(int node);
-  // A request leaves the node, if it runs. A paused node's leave when it goes on.
-  void Submit(const Request& request);
+  // The node joins a group. 0 or a negative errno; `version` is wanted, and then what the group
+  // runs at. -EPERM: the node does not run.
+  int Join(int node, std::string_view group, Version* version, ConnectionId* connection);
+  // The node leaves the group in good order; what it sent arrives before. No event comes any more.
+  void Leave(ConnectionId connection);
+
+  // A request leaves its node: for a new lock it gets its number. 0, and then an event follows as
+  // the engine has it; or the engine's status, and nothing was done.
+  int64_t Submit(Request* request);
+
   // A power cut.
   void Kill(int node);
   // Nothing reaches the node or leaves it until Heal(). After `detect_us` it is dead.
   void Partition(int node);
   void Heal(int node);
-  // Its process stands still: it takes no events and submits nothing. Its lock manager goes on.
+  // Its process stands still: it takes no events and no timer of it goes off. What is asked of it
+  // from outside leaves when it goes on. Its lock manager goes on.
   void Pause(int node);
   void Resume(int node);
-  // Calls `task` at that virtual time from now.
+
+  // A timer of the node, or with 0 the world's. It has a number, from 1.
+  uint64_t StartTimer(int node, uint64_t delay_us);
+  void StopTimer(uint64_t timer);
+  // Calls `task` at that virtual time from now; nothing is noted.
   void After(uint64_t delay_us, std::function<void()> task);
 
-  // Does what is due next; false: nothing is.
-  bool Step() { return scheduler_.Step(); }
-  // Until nothing is due, or `max_steps` were made. False: there was more.
+  // A line of the history; `who` is a node, or 0 for the world. `what` is any bytes.
+  void Note(int who, std::string_view what);
+  // A choice from 0 to `bound` - 1.
+  uint64_t Choose(uint64_t bound) { return history_.Choose(bound); }
+
+  // Does what is due next; false: nothing is, or a replay has left its history.
+  bool Step() { return !history_.divergence() && scheduler_.Step(); }
+  // Until Step() is false, or `max_steps` were made. False: there was more.
   bool Run(size_t max_steps = 1'000'000);
 
+  NodeState state(int node) const;
   bool running(int node) const;
   uint64_t now_us() const { return scheduler_.now_us(); }
-  Random* random() { return scheduler_.random(); }
-  // One line for each thing that happened, oldest first: `<seconds> n<node> <what>`.
-  const std::string& history() const { return history_; }
+  const History& history() const { return history_; }
+  // Who waits for which lock, and who has it: a line each.
+  std::string Waiting() const;
 
  private:
+  using Outgoing = std::function<void()>;
   struct Node {
     bool running = false;
     bool member = false;  // the others count it in
     bool cut_off = false;
     bool paused = false;
-    bool delivery_planned = false;
     uint64_t life = 0;  // boots so far: what was for an earlier life is lost
     uint64_t silence = 0;
     uint64_t out_us = 0;  // when the last message from and to it arrives
     uint64_t in_us = 0;
-    std::vector<Scheduler::Task> held_out;  // by a cut
-    std::vector<Scheduler::Task> held_in;
-    std::vector<Request> held_requests;  // by a pause
+    // What it sent and has not arrived. Each arrival takes the first one.
+    std::deque<std::pair<uint64_t, Outgoing>> outbox;
+    std::vector<Scheduler::Task> held_in;  // by a cut or a pause
+    std::vector<Outgoing> held_out;        // by a pause
+  };
+  struct Connection {
+    int node = 0;
+    std::string group;
+    bool delivery_planned = false;
+  };
+  struct Timer {
+    int node = 0;
+    Scheduler::Plan plan;
   };
 
-  explicit Simulation(const Options& options)
-      : options_(options), scheduler_(options.seed, options.delay_min_us, options.delay_max_us) {}
+  explicit Simulation(const Options& options);
 
   uint64_t NowMs() noexcept override { return scheduler_.now_us() / 1000; }
 
-  void SendOut(int node, Scheduler::Task task);
+  void SendOut(int node, Outgoing message);
+  void Flush(int node);
   void SendIn(int node, Scheduler::Task task);
+  void Take(int node, uint64_t life, Scheduler::Task task);
+  int64_t Ask(const Request& request, int node);
+  void Send(const Request& request, int node);
   void Arrive(const Request& request);
-  // After a call into the engine: every node that may have events is sent one.
+  // After a call into the engine: every connection that may have events is sent one.
   void PlanDeliveries();
-  void PlanDelivery(int node);
-  void Deliver(int node);
+  void PlanDelivery(ConnectionId id);
+  void Deliver(ConnectionId id);
+  void Hear(Event event);
   void StartSilence(int node);
   void Declare(int node);
-  void Note(int node, const std::string& what);
+  void ForgetConnections(int node);
+  void Line(int who, const std::string& what);
+  std::string Describe(const Request& request, const CallerLock* lock) const;
 
   const Options options_;
+  History history_;
   Scheduler scheduler_;
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Caller> caller_;
   std::map<int, Node> nodes_;
+  std::map<ConnectionId, Connection> connections_;
+  std::map<uint64_t, CallerLock> locks_;
+  std::map<uint64_t, Timer> timers_;
+  ConnectionId last_connection_ = 0;
+  uint64_t last_lock_ = 0;
+  uint64_t last_timer_ = 0;
+  uint64_t last_message_ = 0;
   Handler on_event_;
-  RefusalHandler on_refusal_;
-  std::string history_;
+  TimerHandler on_timer_;
+  FenceHandler on_fence_;
 };
 
 }  // namespace stackglue::simulator

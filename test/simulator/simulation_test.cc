@@ -4,7 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <cerrno>
+#include <map>
 #include <set>
+#include <vector>
 
 namespace stackglue::simulator::test {
 namespace {
@@ -13,60 +15,83 @@ constexpr int kNl = 0;
 constexpr int kPr = 3;
 constexpr int kEx = 5;
 
-Request Lock(int node, uint64_t lock, int mode, std::string resource = "r") {
+// The connection of a node's first life has its number.
+Request Lock(ConnectionId connection, int mode, std::string resource = "r") {
   Request request;
-  request.node = node;
-  request.lock = lock;
+  request.connection = connection;
   request.mode = mode;
   request.resource = std::move(resource);
   return request;
 }
-Request Unlock(int node, uint64_t lock) {
+Request Unlock(ConnectionId connection, uint64_t lock, uint32_t flags = 0) {
   Request request;
   request.kind = Request::Kind::kUnlock;
-  request.node = node;
+  request.connection = connection;
+  request.flags = flags;
   request.lock = lock;
   return request;
 }
 
-std::unique_ptr<Simulation> Make(Profile profile, uint64_t seed, int nodes) {
+ConnectionId Boot(Simulation* simulation, int node) {
+  Version version;
+  ConnectionId connection = 0;
+  REQUIRE(simulation->Start(node) == 0);
+  REQUIRE(simulation->Join(node, "group", &version, &connection) == 0);
+  return connection;
+}
+
+// The number of a lock that was accepted.
+uint64_t Submit(Simulation* simulation, Request request) {
+  REQUIRE(simulation->Submit(&request) == 0);
+  return request.lock;
+}
+
+std::unique_ptr<Simulation> Make(Profile profile, uint64_t seed, int nodes,
+                                 const std::string& replay = "") {
   Simulation::Options options;
   options.profile = profile;
   options.seed = seed;
+  options.replay = replay;
   auto simulation = Simulation::Create(options);
   REQUIRE(simulation != nullptr);
-  for (int node = 1; node <= nodes; ++node) REQUIRE(simulation->Start(node) == 0);
+  for (int node = 1; node <= nodes; ++node) Boot(simulation.get(), node);
   REQUIRE(simulation->Run());
   return simulation;
 }
 
 bool Has(const Simulation& simulation, const std::string& text) {
-  return simulation.history().find(text) != std::string::npos;
+  return simulation.history().Text().find(text) != std::string::npos;
 }
 
 // Nodes that lock, hold and unlock at random while others fail.
 class Storm {
  public:
-  Storm(Profile profile, uint64_t seed) : simulation_(Make(profile, seed, 3)) {
+  Storm(Profile profile, uint64_t seed, const std::string& replay = "")
+      : simulation_(Make(profile, seed, 3, replay)) {
     simulation_->set_handler([this](const Event& event) { Hear(event); });
-    for (int node = 1; node <= 3; ++node) Plan(node);
+    for (int node = 1; node <= 3; ++node) {
+      connections_[node] = static_cast<ConnectionId>(node);
+      Plan(node);
+    }
   }
 
   std::string Run() {
     for (int i = 0; i < 12; ++i) {
-      simulation_->After(simulation_->random()->Below(20'000'000), [this] { Fail(); });
+      simulation_->After(simulation_->Choose(20'000'000), [this] { Fail(); });
     }
     CHECK(simulation_->Run());
-    return simulation_->history();
+    return simulation_->history().Text();
   }
   int grants() const { return grants_; }
+  const Simulation& simulation() const { return *simulation_; }
 
  private:
   void Plan(int node) {
     if (simulation_->now_us() > 25'000'000) return;
-    simulation_->After(simulation_->random()->Below(100'000), [this, node] {
+    simulation_->After(simulation_->Choose(100'000), [this, node] {
       if (simulation_->running(node)) {
-        simulation_->Submit(Lock(node, ++locks_, simulation_->random()->Below(2) == 0 ? kPr : kEx));
+        Request request = Lock(connections_[node], simulation_->Choose(2) == 0 ? kPr : kEx);
+        CHECK(simulation_->Submit(&request) == 0);
       }
       Plan(node);
     });
@@ -75,14 +100,16 @@ class Storm {
   void Hear(const Event& event) {
     if (event.kind != Event::Kind::kCompletion || event.value != 0) return;
     ++grants_;
-    simulation_->After(simulation_->random()->Below(5'000),
-                       [this, event] { simulation_->Submit(Unlock(event.node, event.lock)); });
+    simulation_->After(simulation_->Choose(5'000), [this, event] {
+      Request request = Unlock(event.connection, event.lock);
+      (void)simulation_->Submit(&request);
+    });
   }
 
   void Fail() {
-    const int node = 1 + static_cast<int>(simulation_->random()->Below(3));
-    const uint64_t length = simulation_->random()->Below(3'000'000);
-    switch (simulation_->random()->Below(3)) {
+    const int node = 1 + static_cast<int>(simulation_->Choose(3));
+    const uint64_t length = simulation_->Choose(3'000'000);
+    switch (simulation_->Choose(3)) {
       case 0:
         simulation_->Kill(node);
         break;
@@ -94,11 +121,13 @@ class Storm {
         simulation_->Pause(node);
         simulation_->After(length, [this, node] { simulation_->Resume(node); });
     }
-    simulation_->After(5'000'000, [this, node] { (void)simulation_->Start(node); });
+    simulation_->After(5'000'000, [this, node] {
+      if (!simulation_->running(node)) connections_[node] = Boot(simulation_.get(), node);
+    });
   }
 
   std::unique_ptr<Simulation> simulation_;
-  uint64_t locks_ = 0;
+  std::map<int, ConnectionId> connections_;
   int grants_ = 0;
 };
 
@@ -112,99 +141,319 @@ TEST_CASE("simulator: the same seed gives the same history, another seed another
   }
 }
 
+TEST_CASE("simulator: a history is followed choice by choice, whatever the generator") {
+  for (const Profile profile : {Profile::kO2dlm, Profile::kFsdlm}) {
+    const std::string history = Storm(profile, 7).Run();
+    Storm replay(profile, 7, history);
+    CHECK(replay.Run() == history);
+    CHECK(!replay.simulation().history().divergence());
+    CHECK(replay.simulation().history().lines_left() == 0);
+
+    // A choice that is another leads elsewhere, as it would have from the beginning.
+    std::string changed = history;
+    const size_t at = changed.find("  [", changed.find(" lock ")) + 3;
+    changed[at] = changed[at] == '1' ? '2' : '1';
+    Storm elsewhere(profile, 7, changed);
+    elsewhere.Run();
+    CHECK(elsewhere.simulation().history().divergence());
+  }
+}
+
+TEST_CASE("simulator: a replay names the first line that differs") {
+  auto first = Make(Profile::kFsdlm, 1, 1);
+  Submit(first.get(), Lock(1, kEx, "a"));
+  REQUIRE(first->Run());
+  auto second = Make(Profile::kFsdlm, 1, 1, first->history().Text());
+  Submit(second.get(), Lock(1, kEx, "b"));
+  const auto& divergence = second->history().divergence();
+  REQUIRE(divergence);
+  CHECK(divergence->line == 4);
+  CHECK(divergence->expected.find("\"a\"") != std::string::npos);
+  CHECK(divergence->actual.find("\"b\"") != std::string::npos);
+}
+
+TEST_CASE("simulator: a replay that goes on behind its history's end has left it") {
+  auto first = Make(Profile::kFsdlm, 1, 1);
+  auto second = Make(Profile::kFsdlm, 1, 1, first->history().Text());
+  CHECK(!second->history().divergence());
+  second->Note(0, "more");
+  REQUIRE(second->history().divergence());
+  CHECK(second->history().divergence()->expected.empty());
+}
+
 TEST_CASE("simulator: a request takes time, and is told of in the history") {
   auto simulation = Make(Profile::kFsdlm, 1, 2);
-  simulation->Submit(Lock(1, 10, kEx, "a\n\"b"));
-  CHECK(!Has(*simulation, "ast 10"));
+  Submit(simulation.get(), Lock(1, kEx, "a\n\"b"));
+  CHECK(!Has(*simulation, "ast 1"));
   REQUIRE(simulation->Run());
-  CHECK(Has(*simulation, "n1 lock 10 \"a\\x0a\\x22b\" EX\n"));
-  CHECK(Has(*simulation, "n1 ast 10 granted\n"));
+  CHECK(Has(*simulation, "n1 lock 1 \"a\\x0a\\x22b\" EX"));
+  CHECK(Has(*simulation, "n1 ast 1 granted"));
 }
 
 TEST_CASE("simulator: requests of one node arrive in their order, of several in any") {
   std::set<std::string> winners;
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     auto simulation = Make(Profile::kO2dlm, seed, 2);
-    simulation->Submit(Lock(1, 11, kEx));
-    simulation->Submit(Lock(1, 12, kEx));
-    simulation->Submit(Lock(2, 21, kEx));
+    Submit(simulation.get(), Lock(1, kEx));
+    Submit(simulation.get(), Lock(1, kEx));
+    Submit(simulation.get(), Lock(2, kEx));
     REQUIRE(simulation->Run());
-    CHECK(!Has(*simulation, "ast 12"));
-    winners.insert(Has(*simulation, "ast 11 granted") ? "first" : "second");
+    CHECK(!Has(*simulation, "ast 2"));
+    winners.insert(Has(*simulation, "ast 1 granted") ? "first" : "second");
   }
   CHECK(winners.size() == 2);
 }
 
-TEST_CASE("simulator: a refusal comes back to the caller") {
-  auto simulation = Make(Profile::kO2dlm, 1, 1);
-  int64_t status = 0;
-  simulation->set_refusal_handler([&status](const Request&, int64_t s) { status = s; });
-  simulation->Submit(Lock(1, 10, 4));
+TEST_CASE("simulator: o2dlm answers in the call what a master may refuse") {
+  auto simulation = Make(Profile::kO2dlm, 1, 2);
+  Request bad = Lock(1, 4);
+  CHECK(simulation->Submit(&bad) == 24);
+  CHECK(Has(*simulation, "refused DLM_BADPARAM"));
+  Submit(simulation.get(), Lock(1, kEx));
+  Request busy = Lock(2, kPr);
+  busy.flags = 0x200;                     // NOQUEUE
+  CHECK(simulation->Submit(&busy) == 0);  // the other request has not arrived
   REQUIRE(simulation->Run());
-  CHECK(status == 24);
-  CHECK(Has(*simulation, "n1 refused 10 DLM_BADPARAM"));
+  CHECK(!Has(*simulation, "n1 ast"));
+  Request own = Lock(1, kEx);
+  own.flags = 0x200;
+  CHECK(simulation->Submit(&own) == 21);
+}
+
+TEST_CASE("simulator: o2dlm asks nobody for what may wait, and is not queued while it is cut off") {
+  auto simulation = Make(Profile::kO2dlm, 1, 2);
+  const uint64_t lock = Submit(simulation.get(), Lock(1, kNl));
+  REQUIRE(simulation->Run());
+  simulation->Partition(1);
+  Request convert;
+  convert.kind = Request::Kind::kConvert;
+  convert.connection = 1;
+  convert.lock = lock;
+  convert.mode = kEx;
+  convert.flags = 0x400 | 0x200;  // CONVERT, NOQUEUE
+  CHECK(simulation->Submit(&convert) == 21);
+  convert.flags = 0x400 | 0x100;  // VALBLK
+  CHECK(simulation->Submit(&convert) == 0);
+  simulation->After(1'000, [&simulation] { simulation->Heal(1); });
+  REQUIRE(simulation->Run());
+  CHECK(Has(*simulation, "n1 ast 1 granted block 0"));
+}
+
+TEST_CASE("simulator: a call that waits for its answer does not overtake those before it") {
+  auto simulation = Make(Profile::kO2dlm, 1, 1);
+  const uint64_t first = Submit(simulation.get(), Lock(1, kEx));
+  REQUIRE(simulation->Run());
+  Submit(simulation.get(), Unlock(1, first));
+  Request second = Lock(1, kEx);
+  second.flags = 0x200;
+  CHECK(simulation->Submit(&second) == 0);
+}
+
+TEST_CASE("simulator: o2dlm refuses what is asked of a lock whose request is under way") {
+  auto simulation = Make(Profile::kO2dlm, 1, 2);
+  const uint64_t lock = Submit(simulation.get(), Lock(1, kEx));
+  Request unlock = Unlock(1, lock);
+  CHECK(simulation->Submit(&unlock) == 2);  // DENIED
+  // A cancel follows it, and comes too late.
+  Submit(simulation.get(), Unlock(1, lock, 0x2000));
+  REQUIRE(simulation->Run());
+  CHECK(Has(*simulation, "ast 1 granted"));
+  CHECK(Has(*simulation, "ast 1 DLM_CANCELGRANT"));
+  Submit(simulation.get(), Unlock(1, lock));
+  REQUIRE(simulation->Run());
+  CHECK(Has(*simulation, "ast 1 unlocked end"));
+}
+
+TEST_CASE("simulator: fsdlm answers -EBUSY while something of the lock is under way") {
+  auto simulation = Make(Profile::kFsdlm, 1, 1);
+  const uint64_t lock = Submit(simulation.get(), Lock(1, kPr));
+  Request convert;
+  convert.kind = Request::Kind::kConvert;
+  convert.connection = 1;
+  convert.lock = lock;
+  convert.mode = kEx;
+  Request unlock = Unlock(1, lock);
+  CHECK(simulation->Submit(&convert) == -EBUSY);
+  CHECK(simulation->Submit(&unlock) == -EBUSY);
+  REQUIRE(simulation->Run());
+  CHECK(simulation->Submit(&convert) == 0);
+  unlock = Unlock(1, lock);
+  CHECK(simulation->Submit(&unlock) == -EBUSY);
+  REQUIRE(simulation->Run());
+  unlock = Unlock(1, lock);
+  CHECK(simulation->Submit(&unlock) == 0);
+  unlock = Unlock(1, lock);
+  CHECK(simulation->Submit(&unlock) == -EBUSY);
+  REQUIRE(simulation->Run());
+  CHECK(Has(*simulation, "ast 1 unlocked end"));
+}
+
+TEST_CASE("simulator: fsdlm tells a busy resource by an event, and cancels what waits") {
+  auto simulation = Make(Profile::kFsdlm, 1, 2);
+  Submit(simulation.get(), Lock(1, kEx));
+  REQUIRE(simulation->Run());
+  Request busy = Lock(2, kEx);
+  busy.flags = fsdlm::kLkfNoQueue;
+  Submit(simulation.get(), busy);
+  const uint64_t waiting = Submit(simulation.get(), Lock(2, kEx));
+  REQUIRE(simulation->Run());
+  CHECK(Has(*simulation, "ast 2 EAGAIN end"));
+  CHECK(simulation->Waiting().find("n2 waits with lock 3 on \"r\"") != std::string::npos);
+  CHECK(simulation->Waiting().find("n1 has lock 1 on \"r\"") != std::string::npos);
+  Submit(simulation.get(), Unlock(2, waiting, fsdlm::kLkfCancel));
+  REQUIRE(simulation->Run());
+  CHECK(Has(*simulation, "ast 3 cancelled end"));
+  CHECK(simulation->Waiting().empty());
+}
+
+TEST_CASE("simulator: fsdlm writes the value block at unlock exactly when it is said") {
+  auto simulation = Make(Profile::kFsdlm, 1, 1);
+  std::vector<uint8_t> read;
+  simulation->set_handler([&read](const Event& event) {
+    if (event.has_block) read = event.block;
+  });
+  const auto write = [&](std::vector<uint8_t> block, uint32_t lock_flags, uint32_t unlock_flags) {
+    Request request = Lock(1, kEx);
+    request.flags = lock_flags;
+    const uint64_t lock = Submit(simulation.get(), request);
+    REQUIRE(simulation->Run());
+    request = Unlock(1, lock, unlock_flags);
+    request.block = std::move(block);
+    Submit(simulation.get(), request);
+    REQUIRE(simulation->Run());
+  };
+  const auto peek = [&] {
+    Request request = Lock(1, kPr);
+    request.flags = fsdlm::kLkfValBlk;
+    const uint64_t lock = Submit(simulation.get(), request);
+    REQUIRE(simulation->Run());
+    Submit(simulation.get(), Unlock(1, lock));
+    REQUIRE(simulation->Run());
+    return read.empty() ? -1 : int{read[0]};
+  };
+  write({7}, fsdlm::kLkfValBlk, fsdlm::kLkfValBlk);
+  CHECK(peek() == 7);
+  write({8}, fsdlm::kLkfValBlk, 0);  // fs/dlm by itself would write
+  CHECK(peek() == 7);
+  write({9}, 0, fsdlm::kLkfValBlk);  // fs/dlm by itself would not
+  CHECK(peek() == 9);
 }
 
 TEST_CASE("simulator: a killed node is dead for the others only when it was silent for long") {
   for (const Profile profile : {Profile::kO2dlm, Profile::kFsdlm}) {
     auto simulation = Make(profile, 1, 2);
-    simulation->Submit(Lock(1, 10, kEx));
+    Submit(simulation.get(), Lock(1, kEx));
     REQUIRE(simulation->Run());
     const uint64_t killed_us = simulation->now_us();
     simulation->Kill(1);
-    simulation->Submit(Lock(2, 20, kEx));
-    CHECK(simulation->Start(1) == -EEXIST);
+    CHECK(simulation->state(1) == Simulation::NodeState::kDown);
+    Submit(simulation.get(), Lock(2, kEx));
     REQUIRE(simulation->Run());
-    const size_t death = simulation->history().find("n2 hears that n1 died");
-    CHECK(death < simulation->history().find("n2 ast 20 granted"));
+    const size_t death = simulation->history().Text().find("n2 hears that n1 died");
+    CHECK(death < simulation->history().Text().find("n2 ast 2 granted"));
     CHECK(simulation->now_us() >= killed_us + 2'000'000);
     CHECK(simulation->Start(1) == 0);
+    CHECK(simulation->Start(1) == -EEXIST);
   }
+}
+
+TEST_CASE("simulator: a node that boots again shows that its last life is over") {
+  auto simulation = Make(Profile::kFsdlm, 1, 2);
+  Submit(simulation.get(), Lock(1, kEx));
+  REQUIRE(simulation->Run());
+  const uint64_t killed_us = simulation->now_us();
+  simulation->Kill(1);
+  const ConnectionId connection = Boot(simulation.get(), 1);
+  CHECK(simulation->now_us() == killed_us);
+  Request old = Lock(1, kEx);
+  CHECK(simulation->Submit(&old) == -EPERM);
+  Submit(simulation.get(), Lock(connection, kEx));
+  REQUIRE(simulation->Run());
+  CHECK(Has(*simulation, "n2 hears that n1 died"));
+  CHECK(Has(*simulation, "n1 ast 2 granted"));
 }
 
 TEST_CASE("simulator: a node that is healed in time has lost nothing") {
   auto simulation = Make(Profile::kFsdlm, 1, 2);
-  simulation->Submit(Lock(1, 10, kEx));
+  const uint64_t held = Submit(simulation.get(), Lock(1, kEx));
   REQUIRE(simulation->Run());
   simulation->Partition(2);
-  simulation->Submit(Lock(2, 20, kPr));
+  Submit(simulation.get(), Lock(2, kPr));
   simulation->After(1'000'000, [&simulation] { simulation->Heal(2); });
-  simulation->Submit(Unlock(1, 10));
+  Submit(simulation.get(), Unlock(1, held));
   REQUIRE(simulation->Run());
   CHECK(!Has(*simulation, "died"));
-  CHECK(simulation->history().find("n2 is healed") <
-        simulation->history().find("n2 ast 20 granted"));
+  CHECK(simulation->history().Text().find("n2 is healed") <
+        simulation->history().Text().find("n2 ast 2 granted"));
 }
 
 TEST_CASE("simulator: a node that stays cut off is fenced, and hears no more") {
   auto simulation = Make(Profile::kFsdlm, 1, 2);
-  simulation->Submit(Lock(1, 10, kEx));
-  simulation->Submit(Lock(2, 20, kNl));
+  int fenced = 0;
+  simulation->set_fence_handler([&fenced](int node) { fenced = node; });
+  Submit(simulation.get(), Lock(1, kEx));
+  Submit(simulation.get(), Lock(2, kNl));
   REQUIRE(simulation->Run());
   simulation->Partition(1);
-  simulation->Submit(Lock(2, 21, kEx));
+  Submit(simulation.get(), Lock(2, kEx));
   REQUIRE(simulation->Run());
+  CHECK(fenced == 1);
   CHECK(!simulation->running(1));
   CHECK(Has(*simulation, "n1 is fenced"));
-  CHECK(Has(*simulation, "n2 ast 21 granted"));
-  CHECK(!Has(*simulation, "n1 blocks 10"));
+  CHECK(Has(*simulation, "n2 ast 3 granted"));
+  CHECK(!Has(*simulation, "n1 blocks"));
 }
 
 TEST_CASE("simulator: a paused process hears later, and submits later") {
   auto simulation = Make(Profile::kO2dlm, 1, 2);
-  simulation->Submit(Lock(1, 10, kEx));
+  const uint64_t held = Submit(simulation.get(), Lock(1, kEx));
   REQUIRE(simulation->Run());
   simulation->Pause(1);
-  simulation->Submit(Lock(2, 20, kEx));
-  simulation->Submit(Unlock(1, 10));
+  Submit(simulation.get(), Lock(2, kEx));
+  Submit(simulation.get(), Unlock(1, held));
   REQUIRE(simulation->Run());
   CHECK(!Has(*simulation, "n1 blocks"));
-  CHECK(!Has(*simulation, "n1 unlock"));
+  CHECK(!Has(*simulation, "n2 ast 2 granted"));
   CHECK(!Has(*simulation, "died"));
   simulation->Resume(1);
   REQUIRE(simulation->Run());
-  CHECK(Has(*simulation, "n1 blocks 10 EX"));
-  CHECK(Has(*simulation, "n2 ast 20 granted"));
+  CHECK(Has(*simulation, "n1 blocks 1 EX"));
+  CHECK(Has(*simulation, "n2 ast 2 granted"));
+}
+
+TEST_CASE("simulator: timers go off in their order, not in a node that is down or stands still") {
+  auto simulation = Make(Profile::kFsdlm, 1, 2);
+  std::vector<uint64_t> gone_off;
+  simulation->set_timer_handler([&](int, uint64_t timer) { gone_off.push_back(timer); });
+  const uint64_t late = simulation->StartTimer(0, 2'000);
+  const uint64_t early = simulation->StartTimer(1, 1'000);
+  const uint64_t stopped = simulation->StartTimer(1, 1'500);
+  const uint64_t of_dead = simulation->StartTimer(2, 1'500);
+  simulation->StopTimer(stopped);
+  simulation->Kill(2);
+  REQUIRE(simulation->Run());
+  CHECK(gone_off == std::vector<uint64_t>{early, late});
+  CHECK(of_dead != 0);
+  CHECK(simulation->StartTimer(2, 1) == 0);
+
+  const uint64_t held = simulation->StartTimer(1, 1'000);
+  simulation->Pause(1);
+  REQUIRE(simulation->Run());
+  CHECK(gone_off.size() == 2);
+  simulation->Resume(1);
+  REQUIRE(simulation->Run());
+  CHECK(gone_off.back() == held);
+}
+
+TEST_CASE("simulator: a node that leaves gives up its locks, after what it has sent") {
+  auto simulation = Make(Profile::kFsdlm, 1, 2);
+  Submit(simulation.get(), Lock(1, kEx));
+  REQUIRE(simulation->Run());
+  Submit(simulation.get(), Lock(2, kEx));
+  simulation->Leave(1);
+  REQUIRE(simulation->Run());
+  CHECK(Has(*simulation, "n2 ast 2 granted"));
+  CHECK(!Has(*simulation, "died"));
 }
 
 }  // namespace

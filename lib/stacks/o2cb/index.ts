@@ -5,7 +5,7 @@
 import { getSystemErrorName } from 'node:util';
 
 import { checkInteger, checkObject, checkString, DlmError } from '../../errors.js';
-import { o2dlmKillNode } from '../../native.js';
+import { NativeO2dlmConnection, o2dlmKillNode } from '../../native.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import { createOperations } from './operations.js';
 
@@ -32,7 +32,10 @@ export function createO2cbPlugin(options: O2cbOptions = {}): StackPlugin {
   return Object.freeze({
     name: 'o2cb',
     scope: 'process' as const,
-    operations: createOperations(cluster, node),
+    operations: createOperations(
+      (domain, ...rest) => new NativeO2dlmConnection({ cluster, ...domain }, ...rest),
+      node,
+    ),
   });
 }
 

@@ -6,7 +6,7 @@ import { getSystemErrorName } from 'node:util';
 
 import { DLM_LKF } from '../../constants.js';
 import { DlmError, type DlmErrorCode } from '../../errors.js';
-import { NativeO2dlmConnection, type NativeO2dlmConnectionClass } from '../../native.js';
+import type { NativeO2dlmConnection, NativeO2dlmOptions } from '../../native.js';
 import type { ClusterConnection } from '../../stackglue/connection.js';
 import {
   lksbState,
@@ -52,7 +52,7 @@ function checkDomainName(name: string): void {
 }
 
 interface Private {
-  readonly native: InstanceType<NativeO2dlmConnectionClass>;
+  readonly native: NativeO2dlmConnection;
   readonly locks: NativeLocks;
   readonly closed: Promise<void>;
 }
@@ -77,16 +77,24 @@ function joinError(connection: ClusterConnection, status: number): DlmError {
   );
 }
 
-/** The operations of simulated node `node` of the process's cluster named `cluster`. */
-export function createOperations(cluster: string, node: number): StackOperations {
+/** Joins a domain, or fails to: `joinStatus` tells. */
+export type JoinDomain = (
+  options: Omit<NativeO2dlmOptions, 'cluster'>,
+  batch: Int32Array,
+  onEvents: (count: number) => void,
+  onClosed: () => void,
+) => NativeO2dlmConnection;
+
+/** The operations of simulated node `node`, which joins domains by `join`. */
+export function createOperations(join: JoinDomain, node: number): StackOperations {
   return {
     // eslint-disable-next-line @typescript-eslint/require-await -- the contract is a promise's
     async connect(connection) {
       checkDomainName(connection.name);
       const locks = new NativeLocks(connection, wrappers);
       const { promise: closed, resolve } = withResolvers();
-      const native = new NativeO2dlmConnection(
-        { cluster, domain: connection.name, node, ...connection.version },
+      const native = join(
+        { domain: connection.name, node, ...connection.version },
         locks.batch,
         locks.dispatch,
         resolve,

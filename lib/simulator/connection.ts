@@ -1,0 +1,151 @@
+/**
+ * A simulated node's connection to a group, in the place of a native one: it carries requests to the
+ * simulation, and writes what comes back to status blocks and batches as native code does.
+ */
+import {
+  EVENT_WORDS,
+  EventKind,
+  STATUS_BLOCK,
+  type NativeO2dlmConnection,
+  type NativeOccurrence,
+} from '../native.js';
+import { blockBytes } from '../stackglue/lksb.js';
+import type { World } from './world.js';
+
+/** An event that a connection hears of. */
+export type ConnectionEvent = Extract<NativeOccurrence, readonly [0, ...unknown[]]>;
+
+/** A lock of a connection. */
+interface SimulatedLock {
+  readonly number: number;
+  readonly bytes: Uint8Array;
+}
+
+/** How a connection reaches whom it serves. */
+export interface ConnectionEnds {
+  readonly batch: Int32Array;
+  readonly onEvents: (count: number) => void;
+  readonly onClosed: () => void;
+}
+
+/** One connection; invariant: an index names one lock at a time, from `lock` to its final event. */
+export class SimulatedConnection implements NativeO2dlmConnection {
+  readonly joinStatus: number;
+  readonly version: readonly [number, number];
+  /** The simulation's number of it. */
+  readonly number: number;
+  readonly #world: World;
+  readonly #ends: ConnectionEnds;
+  readonly #lvbLength: number;
+  readonly #locks: (SimulatedLock | undefined)[] = [];
+  readonly #free: number[] = [];
+  readonly #indexes = new Map<number, number>();
+  #isClosed = false;
+
+  constructor(
+    world: World,
+    node: number,
+    group: string,
+    version: { major: number; minor: number },
+    ends: ConnectionEnds,
+  ) {
+    this.#world = world;
+    this.#ends = ends;
+    this.#lvbLength = world.profile === 'o2dlm' ? 64 : 32;
+    const [status, number, major, minor] = world.join(node, group, version.major, version.minor);
+    this.joinStatus = status;
+    this.number = number;
+    this.version = [major, minor];
+    if (status !== 0) this.#close();
+  }
+
+  lock(block: number, mode: number, flags: number, name: string | Uint8Array): number {
+    const number = this.#world.lock(this.number, mode, flags, name);
+    if (number < 0) {
+      this.#writeRefusal(blockBytes(block), number);
+      return number;
+    }
+    const index = this.#free.pop() ?? this.#locks.length;
+    this.#locks[index] = { number, bytes: blockBytes(block) };
+    this.#indexes.set(number, index);
+    return index;
+  }
+
+  convert(index: number, mode: number, flags: number): number {
+    const lock = this.#locks[index];
+    if (lock === undefined) return this.#world.convert(this.number, 0, mode, flags, undefined);
+    const { number, bytes } = lock;
+    const status = this.#world.convert(this.number, number, mode, flags, this.#lvb(bytes));
+    if (status < 0) this.#writeRefusal(bytes, status);
+    return status;
+  }
+
+  unlock(index: number, flags: number): number {
+    const lock = this.#locks[index];
+    if (lock === undefined) return this.#world.unlock(this.number, 0, flags, undefined);
+    return this.#world.unlock(this.number, lock.number, flags, this.#lvb(lock.bytes));
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#world.leave(this.number);
+    this.#close();
+  }
+
+  /** Nothing of a simulation keeps the event loop alive. */
+  ref(): void {
+    return undefined;
+  }
+
+  unref(): void {
+    return undefined;
+  }
+
+  /** An event of the simulation arrives. */
+  deliver(event: ConnectionEvent): void {
+    if (this.#isClosed) return;
+    const [, , simulatedKind, number, value, flags, final, lvb] = event;
+    // `Event::Kind` of native/simulator/engine.h, in the order of EventKind.
+    const kind = simulatedKind + 1;
+    const { batch, onEvents } = this.#ends;
+    if (kind === EventKind.nodeDown) {
+      batch.set([kind, 0, value, 0]);
+      onEvents(1);
+      return;
+    }
+    const index = this.#indexes.get(number);
+    const lock = index === undefined ? undefined : this.#locks[index];
+    if (index === undefined || lock === undefined) return;
+    const { bytes } = lock;
+    if (kind === EventKind.completion) {
+      const words = new DataView(bytes.buffer, bytes.byteOffset);
+      words.setInt32(STATUS_BLOCK.status, value, true);
+      words.setUint32(STATUS_BLOCK.flags, flags, true);
+      words.setUint32(STATUS_BLOCK.lockId, number, true);
+      if (lvb !== undefined) bytes.set(lvb, STATUS_BLOCK.lvb);
+    }
+    if (final) {
+      this.#locks[index] = undefined;
+      this.#indexes.delete(number);
+    }
+    batch.set([kind, index, value, final ? 1 : 0].slice(0, EVENT_WORDS));
+    onEvents(1);
+    // Only now, as native code does: JavaScript has been told of its end.
+    if (final) this.#free.push(index);
+  }
+
+  #lvb(bytes: Uint8Array): Uint8Array {
+    return bytes.slice(STATUS_BLOCK.lvb, STATUS_BLOCK.lvb + this.#lvbLength);
+  }
+
+  /** dlmlock() leaves its status in the lksb too. */
+  #writeRefusal(bytes: Uint8Array, refusal: number): void {
+    if (this.#world.profile !== 'o2dlm') return;
+    new DataView(bytes.buffer, bytes.byteOffset).setInt32(STATUS_BLOCK.status, -refusal, true);
+  }
+
+  #close(): void {
+    this.#isClosed = true;
+    queueMicrotask(this.#ends.onClosed);
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * `stackglue/simulator`: a cluster in one process and in virtual time, for tests of programs that lock.
+ * A seed decides all that chance decides; README.md beside this file has the rest.
+ */
+export { attachSimulation } from './attach.js';
+export type { ChaosOptions } from './chaos.js';
+export { SimulationError } from './errors.js';
+export { explore, replay, type ExploreOptions } from './explore.js';
+export { History, type Profile } from './history.js';
+export { SimulatedNode, type NodeProgram, type NodeState, type ProgramMethods } from './node.js';
+export type { NodeContext } from './node-life.js';
+export {
+  Simulation,
+  type NodeOptions,
+  type RunOptions,
+  type SimulationOptions,
+} from './simulation.js';

@@ -1,0 +1,133 @@
+/** A simulated node as the test has it: what happens to it, and what is asked of its program. */
+import { getSystemErrorName } from 'node:util';
+
+import { checkString, invalidType } from '../errors.js';
+import { SIMULATION_NODE_STATES, type NativeSimulation } from '../native.js';
+import type { StackPlugin } from '../stackglue/plugin.js';
+import { simulationRefusal } from './errors.js';
+import type { NodeContext } from './node-life.js';
+
+/** What a program lets the test call, by name. Arguments and results are cloned to and from workers. */
+export type ProgramMethods = Readonly<Record<string, (...args: never[]) => unknown>>;
+
+/**
+ * What runs on a node: called each time that it boots, with that life's context. What it returns (or
+ * resolves to) is what `node.call` calls.
+ */
+export type NodeProgram = (
+  node: NodeContext,
+  // eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- most have nothing to call
+) => ProgramMethods | void | Promise<ProgramMethods | void>;
+
+/** Where a node's programs run: in this thread, or in a worker. One for all its lives. */
+export interface NodeHost {
+  /** The context of its life; undefined where it is in another thread, or it is down. */
+  readonly context: NodeContext | undefined;
+  /** The node boots. */
+  start(): void;
+  /** The node is down. */
+  end(): void;
+  call(name: string, args: unknown[]): Promise<unknown>;
+}
+
+/** `running`, `paused` (its process stands still), `cutOff` (from all others), or `down`. */
+export type NodeState = (typeof SIMULATION_NODE_STATES)[number];
+
+/** A node of a simulation. It has booted when it is made. */
+export class SimulatedNode {
+  readonly number: number;
+  readonly #native: () => NativeSimulation;
+  readonly #host: NodeHost;
+
+  /** Made by `simulation.node()`. */
+  constructor(number: number, native: () => NativeSimulation, host: NodeHost) {
+    this.number = number;
+    this.#native = native;
+    this.#host = host;
+  }
+
+  get state(): NodeState {
+    return SIMULATION_NODE_STATES[this.#native().state(this.number)] ?? 'unknown';
+  }
+
+  /**
+   * What this life's programs have: clock, chance and plugin. Throws `ERR_DLM_SIMULATION_NODE` while
+   * the node is down, and for one in a worker thread, whose program has it there.
+   */
+  get context(): NodeContext {
+    const { context } = this.#host;
+    if (context !== undefined) return context;
+    throw simulationRefusal(
+      'ERR_DLM_SIMULATION_NODE',
+      `Node ${this.number} has no context in this thread: it is ${this.state}, or in a worker`,
+    );
+  }
+
+  /** `context.plugin`: to be registered in the glue of the service under test. */
+  get plugin(): StackPlugin {
+    return this.context.plugin;
+  }
+
+  /**
+   * A power cut: nothing of the node goes on. The others find it dead after `detectMs`. Calls that its
+   * program has not answered reject with `ERR_DLM_SIMULATION_NODE`.
+   */
+  kill(): void {
+    this.#native().control('kill', this.number);
+    if (this.state === 'down') this.#host.end();
+  }
+
+  /**
+   * Cuts the node off from all others. What is sent waits. After `detectMs` the node is fenced: it is
+   * down then, and dead for the others.
+   */
+  partition(): void {
+    this.#native().control('partition', this.number);
+  }
+
+  /** Ends a partition, if the node still lives. */
+  heal(): void {
+    this.#native().control('heal', this.number);
+  }
+
+  /** Its process stands still: it hears nothing and no timer goes off. Nobody finds it dead. */
+  pause(): void {
+    this.#native().control('pause', this.number);
+  }
+
+  resume(): void {
+    this.#native().control('resume', this.number);
+  }
+
+  /**
+   * The node boots again: a new life, with a new context, plugin and program; the last life's glue is
+   * of no use any more. If the others have not found the last life dead, they do now. Throws
+   * `ERR_DLM_SIMULATION_NODE` when it is not down.
+   */
+  start(): void {
+    const status = this.#native().control('start', this.number);
+    if (status !== 0) {
+      throw simulationRefusal(
+        'ERR_DLM_SIMULATION_NODE',
+        `Node ${this.number} is ${this.state} and cannot boot (${getSystemErrorName(status)})`,
+      );
+    }
+    this.#host.start();
+  }
+
+  /**
+   * Calls what the node's program has under this name, as soon as the node's turn comes. Rejects with
+   * what it throws, or `ERR_DLM_SIMULATION_NODE` when the node dies first or has no such thing.
+   */
+  async call(name: string, ...args: unknown[]): Promise<unknown> {
+    checkString('name', name);
+    return this.#host.call(name, args);
+  }
+}
+
+/** Throws unless `value` is a node. */
+export function checkNode(argument: string, value: unknown): asserts value is SimulatedNode {
+  if (!(value instanceof SimulatedNode)) {
+    throw invalidType(argument, 'a node of a simulation', value);
+  }
+}

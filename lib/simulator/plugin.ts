@@ -1,0 +1,69 @@
+/** The cluster stack of one life of a simulated node: the stacks' own operations, on a simulation. */
+import { constants } from 'node:os';
+
+import { DlmError } from '../errors.js';
+import type { StackOperations, StackPlugin } from '../stackglue/plugin.js';
+import { createOperations as createO2cbOperations } from '../stacks/o2cb/operations.js';
+import type { LockspaceSource } from '../stacks/user/link.js';
+import { createOperations as createUserOperations } from '../stacks/user/operations.js';
+import { SimulatedConnection } from './connection.js';
+import { SimulatedUserConnection } from './user-connection.js';
+import type { World } from './world.js';
+
+/** What a plugin tells the life that it belongs to. */
+export interface PluginOwner {
+  hasEnded(): boolean;
+  add(connection: SimulatedConnection): void;
+  /** A handler threw. */
+  fail(error: unknown): void;
+}
+
+/** The plugin of node `node`: `o2cb` or, with the rules of fs/dlm, `user`. */
+export function createSimulatedPlugin(world: World, node: number, owner: PluginOwner): StackPlugin {
+  const isO2dlm = world.profile === 'o2dlm';
+  const operations = isO2dlm
+    ? o2cbOperations(world, node, owner)
+    : userOperations(world, node, owner);
+  return Object.freeze({
+    name: isO2dlm ? 'o2cb' : 'user',
+    scope: 'process' as const,
+    operations: {
+      ...operations,
+      async connect(connection) {
+        if (owner.hasEnded()) throw nodeDown(node, connection.name);
+        connection.onHandlerError = (error) => owner.fail(error);
+        await operations.connect(connection);
+      },
+    },
+  } satisfies StackPlugin);
+}
+
+function o2cbOperations(world: World, node: number, owner: PluginOwner): StackOperations {
+  return createO2cbOperations((options, batch, onEvents, onClosed) => {
+    const ends = { batch, onEvents, onClosed };
+    const connection = new SimulatedConnection(world, node, options.domain, options, ends);
+    if (connection.joinStatus === 0) owner.add(connection);
+    return connection;
+  }, node);
+}
+
+function userOperations(world: World, node: number, owner: PluginOwner): StackOperations {
+  const source: LockspaceSource = {
+    open: (name, batch, onEvents, onState) => {
+      const connection = new SimulatedUserConnection(world, node, name, batch, onEvents, onState);
+      if (connection.joinStatus === 0) owner.add(connection);
+      return connection;
+    },
+    needsKeeper: false,
+  };
+  // Its end is there at once, and no other time would be the simulation's.
+  return createUserOperations(source, { connectTimeoutMs: 0, disconnectTimeoutMs: 0 });
+}
+
+function nodeDown(node: number, group: string): DlmError {
+  return new DlmError('ERR_DLM_CONNECT', `Node ${node} is down`, {
+    op: 'connect',
+    resource: group,
+    errno: constants.errno.EPERM,
+  });
+}

@@ -1,0 +1,449 @@
+/**
+ * A cluster in this process, in virtual time: a seed decides the order of everything that can come in
+ * different orders, and how long it takes. See README.md.
+ *
+ * Invariant: one thing happens at a time. What it starts in a program has run as far as it can before
+ * the next happens.
+ */
+import type { MessagePort } from 'node:worker_threads';
+
+import {
+  checkFunction,
+  checkInteger,
+  checkObject,
+  checkString,
+  invalidType,
+  outOfRange,
+} from '../errors.js';
+import {
+  NativeSimulation,
+  SimulationOccurrence,
+  type NativeOccurrence,
+  type NativeSimulation as Native,
+} from '../native.js';
+import { planChaos, type ChaosOptions } from './chaos.js';
+import { SimulationError, simulationRefusal } from './errors.js';
+import { History, type Profile } from './history.js';
+import { LocalHost, type DrivenHost } from './hosts.js';
+import { SimulatedNode, type NodeProgram } from './node.js';
+import { checkedPair, Clock, TIME_MAX_MS } from './node-life.js';
+import { checkPort, RemoteHost } from './remote-host.js';
+import { drained, type World } from './world.js';
+
+/** How a cluster is simulated. */
+export interface SimulationOptions {
+  /** An integer from 0: the same one makes the same choices. 1 by default. */
+  readonly seed?: number;
+  /**
+   * The rules of the lock manager, and with them the stack: `o2dlm` (the default) is stack `o2cb`, and
+   * `fsdlm` stack `user`, which serves every other label.
+   */
+  readonly profile?: Profile;
+  /** How long a message takes, at random between these, microseconds; [50, 1000] by default. */
+  readonly delayUs?: readonly [min: number, max: number];
+  /** After how long a silent node is found dead, milliseconds; 2000 by default. */
+  readonly detectMs?: number;
+  /**
+   * A history, or its text: its choices are made again, whatever has become of the generator that made
+   * them, and all that happens must be as it says. It says all other options too.
+   */
+  readonly replay?: History | string;
+}
+
+/** What a node of a simulation runs, and where. */
+export interface NodeOptions {
+  /** Called at each boot, in this thread. */
+  readonly program?: NodeProgram;
+  /** The port at whose other end a worker thread calls `attachSimulation`. */
+  readonly port?: MessagePort;
+}
+
+/** How long a simulation may go on. */
+export interface RunOptions {
+  /** The most steps; 1,000,000 by default. More reject with `ERR_DLM_SIMULATION_LIMIT`. */
+  readonly maxSteps?: number;
+}
+
+const SEED_MAX = Number.MAX_SAFE_INTEGER;
+/** Numbers that both engines have: o2dlm has 0 to 254, fs/dlm any that is positive. */
+const NODE_MAX = 254;
+const MAX_STEPS = 1_000_000;
+const DELAY_MAX_US = 60_000_000;
+
+/** A simulated cluster. One thread makes it and steps it; its nodes may live in others. */
+export class Simulation {
+  readonly profile: Profile;
+  readonly seed: number;
+  readonly #native: Native;
+  readonly #world: World;
+  readonly #clock: Clock;
+  readonly #follows: boolean;
+  readonly #nodes = new Map<number, SimulatedNode>();
+  readonly #hosts = new Map<number, DrivenHost>();
+  /** The node of each connection. */
+  readonly #owners = new Map<number, number>();
+  #isStepping = false;
+  #isClosed = false;
+  #failure: { readonly cause: unknown } | undefined;
+
+  constructor(options: SimulationOptions = {}) {
+    checkObject('options', options);
+    const { seed, profile, delayUs, detectMs, replay } = checkedOptions(options);
+    this.profile = profile;
+    this.seed = seed;
+    this.#follows = replay !== '';
+    this.#native = new NativeSimulation({
+      isFsdlm: profile === 'fsdlm',
+      seed,
+      delayMinUs: delayUs[0],
+      delayMaxUs: delayUs[1],
+      detectUs: Math.round(detectMs * 1000),
+      replay,
+    });
+    this.#world = this.#createWorld();
+    this.#clock = new Clock(this.#world, 0);
+  }
+
+  /** What nodes call; which connection is whose is seen on the way. */
+  #createWorld(): World {
+    const native = this.#native;
+    const { profile } = this;
+    const owners = this.#owners;
+    return {
+      lock: (...args) => native.lock(...args),
+      convert: (...args) => native.convert(...args),
+      unlock: (...args) => native.unlock(...args),
+      startTimer: (...args) => native.startTimer(...args),
+      stopTimer: (timer) => native.stopTimer(timer),
+      choose: (bound) => native.choose(bound),
+      note: (...args) => native.note(...args),
+      get nowUs() {
+        return native.nowUs;
+      },
+      profile,
+      join(node, group, major, minor) {
+        const joined = native.join(node, group, major, minor);
+        if (joined[0] === 0) owners.set(joined[1], node);
+        return joined;
+      },
+      leave(connection) {
+        owners.delete(connection);
+        native.leave(connection);
+      },
+      fail: (error) => this.fail(error),
+    };
+  }
+
+  /** Milliseconds of virtual time since the beginning. */
+  now(): number {
+    return this.#clock.now();
+  }
+
+  /** Resolves after that many milliseconds of virtual time. */
+  sleep(ms: number): Promise<void> {
+    this.#checkOpen();
+    return this.#clock.sleep(ms);
+  }
+
+  /** Calls `callback` after that time. Returns the timer. */
+  setTimeout(callback: () => void, ms: number): number {
+    this.#checkOpen();
+    return this.#clock.setTimeout(callback, ms);
+  }
+
+  clearTimeout(timer: number): void {
+    this.#clock.clearTimeout(timer);
+  }
+
+  /** From 0 to below 1, drawn from the seed. */
+  random(): number {
+    this.#checkOpen();
+    return this.#clock.random();
+  }
+
+  /** A line in the history. */
+  note(text: string): void {
+    this.#checkOpen();
+    this.#clock.note(text);
+  }
+
+  /**
+   * The node of that number, 1 to 254. The first call makes it, with what it runs, and boots it.
+   */
+  node(number: number, options: NodeOptions = {}): SimulatedNode {
+    this.#checkOpen();
+    checkInteger('number', number, 1, NODE_MAX);
+    checkObject('options', options);
+    const { program, port } = options;
+    if (program !== undefined) checkFunction('options.program', program);
+    if (port !== undefined) checkPort('options.port', port);
+    if (program !== undefined && port !== undefined) {
+      throw invalidType('options', 'an object with either program or port', options);
+    }
+    const known = this.#nodes.get(number);
+    if (known !== undefined) {
+      if (program === undefined && port === undefined) return known;
+      throw simulationRefusal(
+        'ERR_DLM_SIMULATION_NODE',
+        `Node ${number} exists, and what it runs cannot be changed`,
+      );
+    }
+    const host =
+      port === undefined
+        ? new LocalHost(this.#world, number, program)
+        : new RemoteHost(this.#world, number, port);
+    const native = (): Native => {
+      this.#checkOpen();
+      return this.#native;
+    };
+    const node = new SimulatedNode(number, native, host);
+    this.#nodes.set(number, node);
+    this.#hosts.set(number, host);
+    node.start();
+    return node;
+  }
+
+  /** The nodes that were made, by number. */
+  get nodes(): readonly SimulatedNode[] {
+    return [...this.#nodes.values()].sort((a, b) => a.number - b.number);
+  }
+
+  /** Plans failures, drawn from the seed: which nodes, when, and for how long. */
+  chaos(options: ChaosOptions = {}): void {
+    this.#checkOpen();
+    planChaos(this, options);
+  }
+
+  /** The test finds that something is wrong: whoever runs the simulation is told. */
+  fail(error: unknown): void {
+    this.#failure ??= { cause: error };
+  }
+
+  /**
+   * Makes one thing happen: a message arrives, an AST is delivered, a timer goes off, a death is found;
+   * and waits until all that this started has run as far as it can (`drained` in world.ts). Resolves to
+   * whether anything was due. Rejects with what a handler or program threw, and with
+   * `ERR_DLM_SIMULATION_DIVERGED`.
+   */
+  async step(): Promise<boolean> {
+    return this.#exclusively(() => this.#step());
+  }
+
+  /** Calls `body` and makes steps until what it returned has settled; then that is the result. */
+  async run<T>(body: () => T | Promise<T>, options: RunOptions = {}): Promise<T> {
+    checkFunction('body', body);
+    const result = async (): Promise<T> => body();
+    return this.#runUntil(result, options);
+  }
+
+  /**
+   * Makes steps until `promise` has settled; then that is the result. When nothing is due any more it
+   * rejects with `ERR_DLM_SIMULATION_STUCK` and says who waits for what.
+   */
+  async runUntil<T>(promise: Promise<T>, options: RunOptions = {}): Promise<T> {
+    if (!(promise instanceof Promise)) throw invalidType('promise', 'a promise', promise);
+    return this.#runUntil(() => promise, options);
+  }
+
+  /** Makes steps for so many milliseconds of virtual time. */
+  async runFor(ms: number, options: RunOptions = {}): Promise<void> {
+    await this.#runUntil(() => this.sleep(ms), options);
+  }
+
+  /** Makes steps until nothing is due. */
+  async settle(options: RunOptions = {}): Promise<void> {
+    const maxSteps = checkedMaxSteps(options);
+    await this.#exclusively(async () => {
+      await drained();
+      this.#checkSound();
+      let steps = 0;
+      do {
+        this.#checkLimit(steps, maxSteps);
+        steps += 1;
+      } while (await this.#step());
+    });
+  }
+
+  /** All that has happened. */
+  get history(): History {
+    return new History(this.#native.history());
+  }
+
+  /** Who waits for which lock, and who has what stands in the way: a line each; for people. */
+  waiting(): string {
+    return this.#native.waiting();
+  }
+
+  /**
+   * Of a replay: throws `ERR_DLM_SIMULATION_DIVERGED` unless all of the history has happened, and
+   * nothing else.
+   */
+  checkReplayed(): void {
+    this.#checkSound();
+    const left = this.#native.linesLeft();
+    if (left === 0) return;
+    throw new SimulationError(
+      'ERR_DLM_SIMULATION_DIVERGED',
+      `The replay ended before its history, ${left} of whose lines did not happen`,
+      this.history,
+    );
+  }
+
+  /**
+   * The end: every node is down, and worker threads are let go. Idempotent. What is still waited for
+   * never settles, but for calls of nodes' programs, which reject.
+   */
+  close(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
+    this.#isClosed = true;
+    this.#clock.end();
+    for (const host of this.#hosts.values()) host.close();
+    return Promise.resolve();
+  }
+
+  async #runUntil<T>(start: () => Promise<T>, options: RunOptions): Promise<T> {
+    const maxSteps = checkedMaxSteps(options);
+    return this.#exclusively(async () => {
+      const promise = start();
+      const outcome = { isThere: false };
+      const settle = (): void => {
+        outcome.isThere = true;
+      };
+      promise.then(settle, settle);
+      await drained();
+      this.#checkSound();
+      for (let steps = 0; !outcome.isThere; steps += 1) {
+        this.#checkLimit(steps, maxSteps);
+        if (!(await this.#step())) throw this.#stuck();
+      }
+      return promise;
+    });
+  }
+
+  async #exclusively<T>(body: () => Promise<T>): Promise<T> {
+    this.#checkOpen();
+    if (this.#isStepping) {
+      throw simulationRefusal(
+        'ERR_DLM_SIMULATION_BUSY',
+        'The simulation is being run already, and only one may make its steps',
+      );
+    }
+    this.#isStepping = true;
+    try {
+      return await body();
+    } finally {
+      this.#isStepping = false;
+    }
+  }
+
+  async #step(): Promise<boolean> {
+    const occurrences = this.#native.step();
+    if (occurrences !== undefined && occurrences.length > 0) {
+      for (const occurrence of occurrences) await this.#dispatch(occurrence);
+      await drained();
+    }
+    this.#checkSound();
+    return occurrences !== undefined;
+  }
+
+  /** What a step brought goes to whom it concerns. */
+  #dispatch(occurrence: NativeOccurrence): Promise<void> | undefined {
+    switch (occurrence[0]) {
+      case SimulationOccurrence.event: {
+        const node = this.#owners.get(occurrence[1]);
+        return node === undefined ? undefined : this.#hosts.get(node)?.deliver(occurrence);
+      }
+      case SimulationOccurrence.timer: {
+        const [, node, timer] = occurrence;
+        if (node !== 0) return this.#hosts.get(node)?.goOff(timer);
+        this.#clock.goOff(timer);
+        return undefined;
+      }
+      case SimulationOccurrence.fenced:
+        this.#hosts.get(occurrence[1])?.end();
+        return undefined;
+    }
+  }
+
+  #stuck(): SimulationError {
+    const waiting = this.#native.waiting();
+    return new SimulationError(
+      'ERR_DLM_SIMULATION_STUCK',
+      'Nothing is due any more, and what is waited for has not come (what is not the simulation’s, ' +
+        `such as a file or a real timer, is not waited for).\n${
+          waiting === '' ? 'No lock is waited for.' : `Who waits for what:\n${waiting.trimEnd()}`
+        }`,
+      this.history,
+    );
+  }
+
+  #checkLimit(steps: number, maxSteps: number): void {
+    if (steps < maxSteps) return;
+    throw new SimulationError(
+      'ERR_DLM_SIMULATION_LIMIT',
+      `The simulation has not ended within ${maxSteps} steps`,
+      this.history,
+    );
+  }
+
+  /** That no program has failed, and no replay left its history. */
+  #checkSound(): void {
+    if (this.#follows) {
+      const divergence = this.#native.divergence();
+      if (divergence !== undefined) {
+        const [line, expected, actual] = divergence;
+        throw new SimulationError(
+          'ERR_DLM_SIMULATION_DIVERGED',
+          `The replay has left its history at line ${line}:\n  history: ${
+            expected === '' ? '(ends before)' : expected
+          }\n  replay:  ${actual}`,
+          this.history,
+        );
+      }
+    }
+    if (this.#failure !== undefined) throw this.#failure.cause;
+    // It may have been closed meanwhile.
+    this.#checkOpen();
+  }
+
+  #checkOpen(): void {
+    if (!this.#isClosed) return;
+    throw simulationRefusal('ERR_DLM_SIMULATION_CLOSED', 'The simulation is closed');
+  }
+}
+
+interface CheckedOptions {
+  seed: number;
+  profile: Profile;
+  delayUs: readonly [number, number];
+  detectMs: number;
+  /** Empty: none. */
+  replay: string;
+}
+
+function checkedOptions(options: SimulationOptions): CheckedOptions {
+  const { replay } = options;
+  if (replay !== undefined) {
+    const history = replay instanceof History ? replay : undefined;
+    if (history === undefined) checkString('options.replay', replay);
+    const followed = history ?? new History(replay as string);
+    const { seed, profile, delayUs, detectMs } = followed;
+    return { seed, profile, delayUs, detectMs, replay: followed.toString() };
+  }
+  const { seed = 1, profile = 'o2dlm', delayUs = [50, 1000], detectMs = 2000 } = options;
+  checkInteger('options.seed', seed, 0, SEED_MAX);
+  checkString('options.profile', profile);
+  if (!['o2dlm', 'fsdlm'].includes(profile)) {
+    throw outOfRange('options.profile', 'o2dlm or fsdlm', profile);
+  }
+  const delays = checkedPair('options.delayUs', delayUs, DELAY_MAX_US);
+  checkInteger('options.detectMs', detectMs, 1, TIME_MAX_MS);
+  return { seed, profile, delayUs: delays, detectMs, replay: '' };
+}
+
+function checkedMaxSteps(options: RunOptions): number {
+  checkObject('options', options);
+  const { maxSteps = MAX_STEPS } = options;
+  checkInteger('options.maxSteps', maxSteps, 1, Number.MAX_SAFE_INTEGER);
+  return maxSteps;
+}

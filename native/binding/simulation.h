@@ -1,0 +1,55 @@
+// JavaScript's hold on a simulation (lib/native.ts: NativeSimulation).
+//
+// Threads: the environment's own. Nothing is called back: what a step brings is its result.
+#ifndef STACKGLUE_NATIVE_BINDING_SIMULATION_H_
+#define STACKGLUE_NATIVE_BINDING_SIMULATION_H_
+
+#include <napi.h>
+
+#include <memory>
+#include <vector>
+
+#include "simulator/simulation.h"
+
+namespace stackglue::binding {
+
+class SimulationHandle final : public Napi::ObjectWrap<SimulationHandle> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+
+  // new (options): see lib/native.ts.
+  explicit SimulationHandle(const Napi::CallbackInfo& info);
+
+ private:
+  // lib/native.ts repeats the numbers.
+  enum class Occurrence : int32_t { kEvent = 0, kTimer = 1, kFenced = 2 };
+
+  Napi::Value Control(const Napi::CallbackInfo& info);
+  Napi::Value State(const Napi::CallbackInfo& info);
+  Napi::Value Join(const Napi::CallbackInfo& info);
+  void Leave(const Napi::CallbackInfo& info);
+  Napi::Value Lock(const Napi::CallbackInfo& info);
+  Napi::Value Convert(const Napi::CallbackInfo& info);
+  Napi::Value Unlock(const Napi::CallbackInfo& info);
+  Napi::Value StartTimer(const Napi::CallbackInfo& info);
+  void StopTimer(const Napi::CallbackInfo& info);
+  Napi::Value Choose(const Napi::CallbackInfo& info);
+  void Note(const Napi::CallbackInfo& info);
+  Napi::Value Step(const Napi::CallbackInfo& info);
+  Napi::Value NowUs(const Napi::CallbackInfo& info);
+  Napi::Value History(const Napi::CallbackInfo& info);
+  Napi::Value Waiting(const Napi::CallbackInfo& info);
+  Napi::Value Divergence(const Napi::CallbackInfo& info);
+  Napi::Value LinesLeft(const Napi::CallbackInfo& info);
+
+  Napi::Value Submit(Napi::Env env, simulator::Request* request, bool answers_number);
+  void Append(std::initializer_list<napi_value> occurrence);
+
+  std::unique_ptr<simulator::Simulation> simulation_;
+  // What the step that is being made has brought.
+  Napi::Array* occurrences_ = nullptr;
+};
+
+}  // namespace stackglue::binding
+
+#endif  // STACKGLUE_NATIVE_BINDING_SIMULATION_H_

@@ -1,0 +1,277 @@
+// The caller's side of both lock managers. See caller.h.
+#include "simulator/caller.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "o2dlm/o2dlm.h"
+
+namespace stackglue::simulator {
+namespace {
+
+using Operation = CallerLock::Operation;
+using Way = Verdict::Way;
+
+void BeginRequest(const Request& request, CallerLock* lock) {
+  lock->operation = request.kind == Request::Kind::kLock ? Operation::kLock : Operation::kConvert;
+  lock->requested = request.mode;
+  lock->flags = request.flags;
+}
+
+// fs/dlm answers in events. What it answers in the call is a matter of the request alone, and of
+// what its own node knows of the lock.
+class FsdlmCaller final : public Caller {
+ public:
+  Verdict Judge(Request* request, CallerLock* lock) const override {
+    switch (request->kind) {
+      case Request::Kind::kLock:
+        if (request->resource.size() > fsdlm::kResourceNameMax) return {Way::kAnswer, -EINVAL};
+        if (!ValidRequest(*request)) return {Way::kAnswer, -EINVAL};
+        request->flags |= fsdlm::kLkfNoDlckWt;  // as fs/ocfs2/stack_user.c has it
+        return {};
+      case Request::Kind::kConvert:
+        if (!ValidRequest(*request) || lock == nullptr) return {Way::kAnswer, -EINVAL};
+        if (lock->operation != Operation::kNone || lock->unlocking) return {Way::kAnswer, -EBUSY};
+        if ((request->flags & fsdlm::kLkfQueCvt) != 0 && request->mode <= lock->granted &&
+            !(lock->granted == fsdlm::kModePr && request->mode == fsdlm::kModeCw)) {
+          return {Way::kAnswer, -EINVAL};
+        }
+        PrepareConvert(request, lock);
+        return {};
+      case Request::Kind::kUnlock:
+        return JudgeUnlock(request, lock);
+    }
+    return {Way::kAnswer, -EINVAL};
+  }
+
+  void Begin(const Request& request, CallerLock* lock) const override {
+    if (request.kind == Request::Kind::kUnlock) {
+      if ((request.flags & fsdlm::kLkfCancel) != 0) {
+        lock->cancelling = 1;
+      } else {
+        lock->unlocking = true;
+      }
+      return;
+    }
+    BeginRequest(request, lock);
+    lock->cancelling = 0;
+    lock->had_valblk = lock->has_valblk;
+    lock->had_block = lock->has_block;
+    lock->had_ivvalblk = lock->has_ivvalblk;
+    lock->has_valblk = (request.flags & fsdlm::kLkfValBlk) != 0;
+    lock->has_block = lock->has_block || lock->has_valblk;
+    lock->has_ivvalblk = (request.flags & fsdlm::kLkfIvValBlk) != 0;
+    // Whether an orphan has a value block was decided by whoever made it.
+    if ((request.flags & fsdlm::kLkfOrphan) != 0) lock->has_block = false;
+  }
+
+  Event Refused(const Request& request, int64_t status, CallerLock* lock) const override {
+    Event event;
+    event.lock = request.lock;
+    event.value = status;
+    if (request.kind == Request::Kind::kConvert) {  // it has changed nothing
+      lock->has_valblk = lock->had_valblk;
+      lock->has_block = lock->had_block;
+      lock->has_ivvalblk = lock->had_ivvalblk;
+    }
+    if (request.kind == Request::Kind::kUnlock) event.kind = Event::Kind::kUnlock;
+    event.final = request.kind == Request::Kind::kLock;
+    return event;
+  }
+
+  bool Hear(Event* event, CallerLock* lock, std::optional<Request>* next) const override {
+    // Nobody can let go any sooner of what is being unlocked.
+    if (event->kind == Event::Kind::kBlocking) return !lock->unlock_follows;
+    if (event->kind == Event::Kind::kUnlock) {
+      lock->unlocking = false;
+      return true;
+    }
+    const bool granted = event->value == 0;
+    const bool demoted = (event->flags & fsdlm::kSbfDemoted) != 0;
+    const int mode_before = demoted ? fsdlm::kModeNl : lock->granted;
+    if (granted) {
+      lock->granted = lock->requested;
+      if ((event->flags & fsdlm::kSbfAltMode) != 0) {
+        lock->granted = (lock->flags & fsdlm::kLkfAltPr) != 0 ? fsdlm::kModePr : fsdlm::kModeCw;
+      }
+    } else if (demoted) {
+      lock->granted = fsdlm::kModeNl;
+    }
+    lock->operation = Operation::kNone;
+    lock->cancelling = 0;
+    if (lock->unlock_follows && event->value != -fsdlm::kEUnlock) {
+      lock->unlock_follows = false;
+      if (granted) {
+        Request unlock;
+        unlock.kind = Request::Kind::kUnlock;
+        unlock.connection = lock->connection;
+        unlock.lock = event->lock;
+        *next = std::move(unlock);
+        return false;
+      }
+      lock->unlocking = false;
+      event->kind = Event::Kind::kUnlock;
+      return true;
+    }
+    const bool writes = mode_before >= fsdlm::kModePw && lock->granted <= mode_before;
+    const bool reads = lock->granted >= mode_before && !writes;
+    if (granted && event->has_block && (lock->flags & fsdlm::kLkfValBlk) != 0 && reads) {
+      lock->known_block = event->block;
+    } else {
+      event->has_block = false;
+    }
+    return true;
+  }
+
+  int64_t UnreachableStatus(const Request&) const override { return 0; }
+  int64_t DeadStatus() const override { return -EPERM; }
+
+ private:
+  // native/libdlm/lockspace.cc:CheckLockFlags()
+  static bool ValidRequest(const Request& request) {
+    const bool convert = request.kind == Request::Kind::kConvert;
+    const auto has = [&request](uint32_t flags) { return (request.flags & flags) != 0; };
+    if (request.mode < fsdlm::kModeNl || request.mode > fsdlm::kModeEx) return false;
+    if (has(fsdlm::kLkfCancel | fsdlm::kLkfTimeout | fsdlm::kLkfConvert)) return false;
+    if (!convert && has(fsdlm::kLkfQueCvt | fsdlm::kLkfConvDeadlk)) return false;
+    if (has(fsdlm::kLkfConvDeadlk) && has(fsdlm::kLkfNoQueue)) return false;
+    if (has(fsdlm::kLkfAltPr) && has(fsdlm::kLkfAltCw)) return false;
+    if (convert && has(fsdlm::kLkfAltPr | fsdlm::kLkfAltCw)) return false;
+    return !has(fsdlm::kLkfExpedite) ||
+           (!convert && !has(fsdlm::kLkfNoQueue) && request.mode == fsdlm::kModeNl);
+  }
+
+  // fs/dlm takes what a conversion sends for the resource's block when the master dies, so one that
+  // does not write sends the block as the lock knows it.
+  static void PrepareConvert(Request* request, CallerLock* lock) {
+    const bool writes = lock->granted >= fsdlm::kModePw && request->mode <= lock->granted;
+    if ((request->flags & fsdlm::kLkfValBlk) != 0 && writes) lock->known_block = request->block;
+    request->block = lock->known_block;
+    request->block.resize(fsdlm::kLvbLen);
+    request->flags |= fsdlm::kLkfNoDlckWt;
+  }
+
+  static Verdict JudgeUnlock(Request* request, CallerLock* lock) {
+    const auto has = [request](uint32_t flags) { return (request->flags & flags) != 0; };
+    constexpr uint32_t kAllowed =
+        fsdlm::kLkfCancel | fsdlm::kLkfValBlk | fsdlm::kLkfIvValBlk | fsdlm::kLkfForceUnlock;
+    if ((request->flags & ~kAllowed) != 0) return {Way::kAnswer, -EINVAL};
+    const bool cancel = has(fsdlm::kLkfCancel);
+    if (cancel && has(fsdlm::kLkfForceUnlock)) return {Way::kAnswer, -EINVAL};
+    if (lock == nullptr) return {Way::kAnswer, -EINVAL};
+    if (lock->unlocking) return {Way::kAnswer, -EBUSY};
+    const bool busy = lock->operation != Operation::kNone;
+    const bool ends_by_itself = lock->operation == Operation::kLock &&
+                                (lock->flags & (fsdlm::kLkfNoQueue | fsdlm::kLkfOrphan)) != 0;
+    const bool can_cancel = busy && lock->cancelling == 0 && !ends_by_itself;
+    if (cancel) return {can_cancel ? Way::kSend : Way::kNothing, 0};
+
+    const bool write = has(fsdlm::kLkfValBlk);
+    const bool can_write = lock->granted >= fsdlm::kModePw && !has(fsdlm::kLkfIvValBlk);
+    const bool would_write = write ? lock->has_block : lock->has_valblk;
+    const bool through_null = can_write && (write != would_write || lock->has_ivvalblk);
+    if (busy && (!has(fsdlm::kLkfForceUnlock) || through_null || !can_cancel)) {
+      return {Way::kAnswer, -EBUSY};
+    }
+    if (!through_null) return {};
+    request->kind = Request::Kind::kConvert;
+    request->mode = fsdlm::kModeNl;
+    request->flags = write ? fsdlm::kLkfValBlk : 0;
+    PrepareConvert(request, lock);
+    lock->unlock_follows = lock->unlocking = true;
+    return {};
+  }
+};
+
+// o2dlm's calls wait for the master's answer. One that a master cannot refuse needs no waiting.
+class O2dlmCaller final : public Caller {
+ public:
+  Verdict Judge(Request* request, CallerLock* lock) const override {
+    const bool is_lock = request->kind == Request::Kind::kLock;
+    const bool cancels =
+        request->kind == Request::Kind::kUnlock && (request->flags & o2dlm::kLkmCancel) != 0;
+    if (!is_lock) {
+      if (lock == nullptr) return {Way::kAsk, 0};
+      // The kernel's caller would still be waiting for the answer to the one before.
+      if (lock->in_flight && !cancels) return Answer(o2dlm::Status::kDenied);
+      if (lock->unlocking) {
+        return Answer(cancels ? o2dlm::Status::kIvLockId : o2dlm::Status::kDenied);
+      }
+      if (lock->operation != Operation::kNone && !cancels) return {Way::kAsk, 0};
+      if (cancels && lock->cancelling > 0) return {Way::kAsk, 0};
+    }
+    if (request->kind == Request::Kind::kUnlock) {
+      const uint32_t known = o2dlm::kLkmCancel | o2dlm::kLkmValBlk | o2dlm::kLkmInvValBlk;
+      return {(request->flags & ~known) == 0 ? Way::kSend : Way::kAsk, 0};
+    }
+    const bool has_mode = request->mode == o2dlm::kModeNl || request->mode == o2dlm::kModePr ||
+                          request->mode == o2dlm::kModeEx;
+    const std::string& name = request->resource;
+    const bool has_name =
+        !is_lock || (!name.empty() && name.size() <= o2dlm::kLockNameMax && name != "$RECOVERY");
+    // Flags that the engine takes, but for NOQUEUE.
+    const uint32_t plain = o2dlm::kLkmValBlk | o2dlm::kLkmUnlock | o2dlm::kLkmCancel |
+                           o2dlm::kLkmInvValBlk | o2dlm::kLkmForce |
+                           (is_lock ? o2dlm::kLkmLocal : 0);
+    const bool is_plain = (request->flags & ~plain) == 0;
+    return {has_mode && has_name && is_plain ? Way::kSend : Way::kAsk, 0};
+  }
+
+  void Begin(const Request& request, CallerLock* lock) const override {
+    if (request.kind != Request::Kind::kUnlock) {
+      BeginRequest(request, lock);
+    } else if ((request.flags & o2dlm::kLkmCancel) != 0) {
+      ++lock->cancelling;
+    } else {
+      lock->unlocking = true;
+    }
+  }
+
+  Event Refused(const Request& request, int64_t status, CallerLock*) const override {
+    Event event;
+    event.lock = request.lock;
+    event.value = status;
+    if (request.kind == Request::Kind::kUnlock) event.kind = Event::Kind::kUnlock;
+    event.final = request.kind == Request::Kind::kLock;
+    return event;
+  }
+
+  bool Hear(Event* event, CallerLock* lock, std::optional<Request>*) const override {
+    if (event->kind == Event::Kind::kCompletion) {
+      if (event->value == 0) lock->granted = lock->requested;
+      lock->operation = Operation::kNone;
+    } else if (event->kind == Event::Kind::kUnlock) {
+      // A cancel that came too late has ended nothing.
+      const bool cancelled =
+          lock->cancelling > 0 && event->value == static_cast<int64_t>(o2dlm::Status::kNormal);
+      if (cancelled) lock->operation = Operation::kNone;
+      if (lock->cancelling > 0) {
+        --lock->cancelling;
+      } else {
+        lock->unlocking = false;
+      }
+    }
+    return true;
+  }
+
+  int64_t UnreachableStatus(const Request& request) const override {
+    const bool no_queue =
+        request.kind != Request::Kind::kUnlock && (request.flags & o2dlm::kLkmNoQueue) != 0;
+    return static_cast<int64_t>(no_queue ? o2dlm::Status::kNotQueued : o2dlm::Status::kNormal);
+  }
+  int64_t DeadStatus() const override { return static_cast<int64_t>(o2dlm::Status::kRejected); }
+
+ private:
+  static Verdict Answer(o2dlm::Status status) {
+    return {Way::kAnswer, static_cast<int64_t>(status)};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Caller> Caller::Create(Profile profile) {
+  if (profile == Profile::kFsdlm) return std::make_unique<FsdlmCaller>();
+  return std::make_unique<O2dlmCaller>();
+}
+
+}  // namespace stackglue::simulator

@@ -1,0 +1,73 @@
+// What a program's own node knows of a lock, and answers without asking the master: the rules of
+// the caller's side. For fsdlm they are those of native/libdlm/lockspace.h, for o2dlm those of
+// fs/ocfs2/dlm/dlmlock.c and its neighbours, whose calls wait for the master's answer.
+//
+// Threads: none of its own; one thread drives a simulation.
+//
+// Invariant: a request is only sent if the master can do nothing but accept it or answer with an
+// event; what it may refuse in the call is answered in the call.
+#ifndef STACKGLUE_NATIVE_SIMULATOR_CALLER_H_
+#define STACKGLUE_NATIVE_SIMULATOR_CALLER_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "simulator/engine.h"
+
+namespace stackglue::simulator {
+
+// A lock as its own node sees it: after the last event that was delivered.
+struct CallerLock {
+  enum class Operation : uint8_t { kNone, kLock, kConvert };
+  ConnectionId connection = 0;
+  std::string resource;
+  Operation operation = Operation::kNone;
+  int granted = -1;        // the mode that it has; -1: none yet
+  int requested = -1;      // the last one that was asked for
+  uint32_t flags = 0;      // of that request
+  bool in_flight = false;  // that request has not arrived
+  bool unlocking = false;
+  int cancelling = 0;  // cancels that have not ended
+  // fsdlm: an unlock that goes through NL, what the kernel would do with the value block at unlock,
+  // and the same before a conversion that may be refused; see native/libdlm/lockspace.h.
+  bool unlock_follows = false;
+  bool has_valblk = false, has_block = false, has_ivvalblk = false;
+  bool had_valblk = false, had_block = false, had_ivvalblk = false;
+  std::vector<uint8_t> known_block;
+};
+
+// What becomes of a request.
+struct Verdict {
+  // kAnswer: with `status`, at once. kAsk: the master is asked, and its answer waited for. kSend:
+  // it travels, and the call has returned 0. kNothing: nothing has to be done, the call returns 0.
+  enum class Way : uint8_t { kAnswer, kAsk, kSend, kNothing };
+  Way way = Way::kSend;
+  int64_t status = 0;
+};
+
+class Caller {
+ public:
+  static std::unique_ptr<Caller> Create(Profile profile);
+  virtual ~Caller() = default;
+
+  // `lock` is null when there is none of that number. May change the request to what is to be sent.
+  virtual Verdict Judge(Request* request, CallerLock* lock) const = 0;
+  // A request has been accepted, or sent.
+  virtual void Begin(const Request& request, CallerLock* lock) const = 0;
+  // A request that was sent was refused: the event that tells of it.
+  virtual Event Refused(const Request& request, int64_t status, CallerLock* lock) const = 0;
+  // An event is delivered. False: the program does not hear of it. `next` is to be sent then.
+  virtual bool Hear(Event* event, CallerLock* lock, std::optional<Request>* next) const = 0;
+  // What a request whose answer is waited for is answered with when it cannot leave its node; 0:
+  // the master would only refuse it, for what is wrong with it.
+  virtual int64_t UnreachableStatus(const Request& request) const = 0;
+  // What the calls of a dead node are answered with, and those about no lock.
+  virtual int64_t DeadStatus() const = 0;
+};
+
+}  // namespace stackglue::simulator
+
+#endif  // STACKGLUE_NATIVE_SIMULATOR_CALLER_H_
