@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
+import { keepers, keepersGone } from './guest-host.js';
 import { emulatedCluster } from './user-plugin.js';
 
 /**
@@ -18,6 +19,7 @@ export async function runHolder(program: URL, args: string[], kill: boolean): Pr
 }
 
 async function runProcess(program: URL, args: string[], kill: boolean): Promise<void> {
+  const before = keepers();
   const child = spawn(process.execPath, [program.pathname, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -26,6 +28,8 @@ async function runProcess(program: URL, args: string[], kill: boolean): Promise<
   const exit = once(child, 'exit');
   if (kill) child.kill('SIGKILL');
   await exit;
+  // Whose close of the device is the last, and makes orphans of what was held.
+  await keepersGone(before);
 }
 
 async function runWorker(program: URL, args: string[], kill: boolean): Promise<void> {
