@@ -16,14 +16,14 @@ import { PROJECT_ROOT } from './paths.js';
 export interface GuestMochaOptions {
   /** Time for each test and hook in the guest, in milliseconds. The default is 30,000. */
   testTimeoutMs?: number;
-  /** Time for all of them together, the start of Node.js included. The default is 300,000. */
+  /** Time for all of them together, the start of Node.js included. The default is 600,000. */
   runTimeoutMs?: number;
   /** More environment variables for the guest's mocha. */
   env?: Readonly<Record<string, string>>;
 }
 
 const TEST_MS = 30_000;
-const RUN_MS = 300_000;
+const RUN_MS = 600_000;
 const LISTING_MS = 120_000;
 const TAIL_LENGTH = 8000;
 
