@@ -27,14 +27,10 @@ export interface ConnectionInit {
 }
 
 /** A listener's error must neither stop the batch that it is in nor be lost. */
-function callListener(listener: () => void): void {
-  try {
-    listener();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
+function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }
 
 /**
@@ -94,13 +90,21 @@ export class ClusterConnection {
   /** For stacks: a lock or conversion completed. */
   lockAst(lksb: DlmLksb): void {
     const { astarg } = lksbState(lksb);
-    callListener(() => this.protocol.lockAst(astarg));
+    try {
+      this.protocol.lockAst(astarg);
+    } catch (error) {
+      throwLater(error);
+    }
   }
 
   /** For stacks: the lock blocks a request for `level`. */
   blockingAst(lksb: DlmLksb, level: LockMode): void {
     const { astarg } = lksbState(lksb);
-    callListener(() => this.protocol.blockingAst(astarg, level));
+    try {
+      this.protocol.blockingAst(astarg, level);
+    } catch (error) {
+      throwLater(error);
+    }
   }
 
   /**
@@ -108,17 +112,29 @@ export class ClusterConnection {
    * `dlmUnlock` was given.
    */
   unlockAst(astarg: unknown, error: number): void {
-    callListener(() => this.protocol.unlockAst(astarg, error));
+    try {
+      this.protocol.unlockAst(astarg, error);
+    } catch (thrown) {
+      throwLater(thrown);
+    }
   }
 
   /** For stacks: a node of the group has died. */
   nodeDown(nodeNumber: number): void {
-    callListener(() => this.#recoveryHandler(nodeNumber, this.recoveryData));
+    try {
+      this.#recoveryHandler(nodeNumber, this.recoveryData);
+    } catch (error) {
+      throwLater(error);
+    }
   }
 
   /** For stacks: something else happened to the group. */
   notice(notice: ClusterNotice): void {
-    callListener(() => this.#noticeHandler?.(notice, this.recoveryData));
+    try {
+      this.#noticeHandler?.(notice, this.recoveryData);
+    } catch (error) {
+      throwLater(error);
+    }
   }
 
   /**

@@ -4,17 +4,20 @@
 #include <cstring>
 #include <new>
 #include <string>
-#include <vector>
 
 #include "binding/arguments.h"
+#include "binding/fast_call.h"
 #include "binding/slabs.h"
 
 namespace stackglue::binding {
 namespace {
 
+// How many events one turn of the loop delivers before its other work has its turn.
+constexpr size_t kTurnMax = 4 * kBatchMax;
+
 // A lock that was refused in the call itself: the negated status of o2dlm.
-Napi::Value Refusal(Napi::Env env, o2dlm::Status status) {
-  return Napi::Number::New(env, -static_cast<int32_t>(status));
+napi_value Refusal(napi_env env, o2dlm::Status status) {
+  return ResultNumber(env, -static_cast<int32_t>(status));
 }
 
 uint64_t ToAstArg(uint32_t index, uint32_t generation) {
@@ -26,9 +29,6 @@ uint64_t ToAstArg(uint32_t index, uint32_t generation) {
 Napi::Function O2dlmConnection::Define(Napi::Env env) {
   return DefineClass(env, "NativeO2dlmConnection",
                      {
-                         InstanceMethod<&O2dlmConnection::Lock>("lock"),
-                         InstanceMethod<&O2dlmConnection::Convert>("convert"),
-                         InstanceMethod<&O2dlmConnection::Unlock>("unlock"),
                          InstanceMethod<&O2dlmConnection::Close>("close"),
                          InstanceMethod<&O2dlmConnection::Ref>("ref"),
                          InstanceMethod<&O2dlmConnection::Unref>("unref"),
@@ -63,6 +63,11 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info) : ObjectWrap(in
   }
   version_ = {*major, *minor};
 
+  DefineFastCall<O2dlmConnection, &O2dlmConnection::Lock>(info, this, "lock");
+  DefineFastCall<O2dlmConnection, &O2dlmConnection::Convert>(info, this, "convert");
+  DefineFastCall<O2dlmConnection, &O2dlmConnection::Unlock>(info, this, "unlock");
+  DefineFastCall<O2dlmConnection, &O2dlmConnection::More>(info, this, "more");
+  slabs_ = Slabs::Of(env);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
   if (uv_async_init(loop, &wake_, [](uv_async_t* handle) {
@@ -72,7 +77,11 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info) : ObjectWrap(in
     return;
   }
   wake_.data = this;
-  ObjectWrap::Ref();  // until the handle is closed
+  uv_idle_init(loop, &soon_);
+  soon_.data = this;
+  uv_unref(reinterpret_cast<uv_handle_t*>(&soon_));
+  open_handles_ = 2;
+  ObjectWrap::Ref();  // until the handles are closed
   events_ =
       std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(), info[2].As<Napi::Function>());
   on_closed_ = Napi::Persistent(info[3].As<Napi::Function>());
@@ -90,19 +99,21 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info) : ObjectWrap(in
 
 O2dlmConnection::~O2dlmConnection() = default;
 
-Napi::Value O2dlmConnection::Lock(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const auto block = ReadInteger<uint32_t>(info[0]);
-  const auto mode = ReadInteger<int32_t>(info[1]);
-  const auto flags = ReadInteger<uint32_t>(info[2]);
-  const auto status_block = block ? Slabs::Of(env)->Find(*block) : std::nullopt;
+napi_value O2dlmConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
+  uint32_t block = 0;
+  int32_t mode = 0;
+  uint32_t flags = 0;
   LockName name;
-  if (!status_block || !mode || !flags || (*flags & o2dlm::kLkmConvert) != 0 ||
-      !name.Read(info[3])) {
+  if (count < 4 || napi_get_value_uint32(env, arguments[0], &block) != napi_ok ||
+      napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
+      napi_get_value_uint32(env, arguments[2], &flags) != napi_ok ||
+      (flags & o2dlm::kLkmConvert) != 0 || !name.Read({env, arguments[3]})) {
     return ThrowBadArguments(env, "lock");
   }
+  const auto status_block = slabs_->Find(block);
+  if (!status_block) return ThrowBadArguments(env, "lock");
   if (!member_) return Refusal(env, o2dlm::Status::kNoLockMgr);
-  uint32_t index;
+  uint32_t index = 0;
   try {
     index = locks_.Acquire();
   } catch (const std::bad_alloc&) {
@@ -112,7 +123,7 @@ Napi::Value O2dlmConnection::Lock(const Napi::CallbackInfo& info) {
   *record = {};
   record->status_block = *status_block;
   const o2dlm::Status status =
-      member_->Lock(*mode, *flags, name.view(), ToAstArg(index, locks_.generation(index)),
+      member_->Lock(mode, flags, name.view(), ToAstArg(index, locks_.generation(index)),
                     status_block->lvb(), &record->id);
   if (status != o2dlm::Status::kNormal) {
     // dlmlock() leaves its status in the lksb too.
@@ -120,35 +131,40 @@ Napi::Value O2dlmConnection::Lock(const Napi::CallbackInfo& info) {
     locks_.Release(index);
     return Refusal(env, status);
   }
-  return Napi::Number::New(env, index);
+  return ResultNumber(env, index);
 }
 
-Napi::Value O2dlmConnection::Convert(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const auto index = ReadInteger<uint32_t>(info[0]);
-  const auto mode = ReadInteger<int32_t>(info[1]);
-  const auto flags = ReadInteger<uint32_t>(info[2]);
-  if (!index || !mode || !flags) return ThrowBadArguments(env, "convert");
-  LockRecord* record = locks_.Find(*index);
+napi_value O2dlmConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
+  uint32_t index = 0;
+  int32_t mode = 0;
+  uint32_t flags = 0;
+  if (count < 3 || napi_get_value_uint32(env, arguments[0], &index) != napi_ok ||
+      napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
+      napi_get_value_uint32(env, arguments[2], &flags) != napi_ok) {
+    return ThrowBadArguments(env, "convert");
+  }
+  LockRecord* record = locks_.Find(index);
   if (!member_ || record == nullptr) return Refusal(env, o2dlm::Status::kBadArgs);
   o2dlm::LockId id = record->id;
   const o2dlm::Status status =
-      member_->Lock(*mode, *flags | o2dlm::kLkmConvert, {},
-                    ToAstArg(*index, locks_.generation(*index)), record->status_block.lvb(), &id);
+      member_->Lock(mode, flags | o2dlm::kLkmConvert, {}, ToAstArg(index, locks_.generation(index)),
+                    record->status_block.lvb(), &id);
   if (status != o2dlm::Status::kNormal) {
     record->status_block.set_status(static_cast<int32_t>(status));
   }
   return Refusal(env, status);
 }
 
-Napi::Value O2dlmConnection::Unlock(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const auto index = ReadInteger<uint32_t>(info[0]);
-  const auto flags = ReadInteger<uint32_t>(info[1]);
-  if (!index || !flags) return ThrowBadArguments(env, "unlock");
-  LockRecord* record = locks_.Find(*index);
+napi_value O2dlmConnection::Unlock(napi_env env, size_t count, const napi_value* arguments) {
+  uint32_t index = 0;
+  uint32_t flags = 0;
+  if (count < 2 || napi_get_value_uint32(env, arguments[0], &index) != napi_ok ||
+      napi_get_value_uint32(env, arguments[1], &flags) != napi_ok) {
+    return ThrowBadArguments(env, "unlock");
+  }
+  LockRecord* record = locks_.Find(index);
   if (!member_ || record == nullptr) return Refusal(env, o2dlm::Status::kBadArgs);
-  return Refusal(env, member_->Unlock(record->id, *flags, record->status_block.lvb()));
+  return Refusal(env, member_->Unlock(record->id, flags, record->status_block.lvb()));
 }
 
 void O2dlmConnection::Close(const Napi::CallbackInfo&) { BeginClose(); }
@@ -173,29 +189,72 @@ Napi::Value O2dlmConnection::Version(const Napi::CallbackInfo& info) {
   return version;
 }
 
+void O2dlmConnection::OnEventsPending() noexcept {
+  if (std::this_thread::get_id() != thread_) {
+    uv_async_send(&wake_);
+  } else if (!is_draining_ && !closing_) {
+    // No event is delivered before the call that caused it has returned to the loop.
+    uv_idle_start(&soon_,
+                  [](uv_idle_t* handle) { static_cast<O2dlmConnection*>(handle->data)->Drain(); });
+  }
+}
+
 void O2dlmConnection::Drain() {
   if (closing_) return;
+  uv_idle_stop(&soon_);
+  delivered_ = 0;
+  is_draining_ = true;
+  // Not only once: what the handlers asked for is mostly granted already.
+  while (const size_t count = Collect()) {
+    events_->Deliver(batch_.data(), count);
+    ReleaseEnded();
+  }
+  is_draining_ = false;
+  // What may be left takes its place behind the loop's other work.
+  if (delivered_ >= kTurnMax) OnEventsPending();
+}
+
+// Asked by JavaScript when it has handled a batch: copies the next batch to where the last one was
+// and returns its size; 0: no more for now.
+napi_value O2dlmConnection::More(napi_env env, size_t, const napi_value*) {
+  size_t count = 0;
+  if (is_draining_) {
+    ReleaseEnded();
+    count = Collect();
+    if (count > 0) events_->Copy(batch_.data(), count);
+  }
+  return ResultNumber(env, static_cast<int64_t>(count));
+}
+
+size_t O2dlmConnection::Collect() {
+  if (closing_ || delivered_ >= kTurnMax) return 0;
   ++batch_number_;
   size_t count = 0;
-  std::vector<uint32_t> ended;
   while (count < kBatchMax) {
-    if (!has_held_ && member_->TakeEvents(&held_, 1) == 0) break;
-    has_held_ = true;
-    const auto index = static_cast<uint32_t>(held_.astarg);
-    LockRecord* record = locks_.Find(index, static_cast<uint32_t>(held_.astarg >> 32));
+    if (next_ == taken_count_) {
+      next_ = 0;
+      taken_count_ = member_->TakeEvents(taken_.data(), kTakeMax);
+      if (taken_count_ == 0) break;
+    }
+    const o2dlm::Event& event = taken_[next_];
+    const auto index = static_cast<uint32_t>(event.astarg);
+    LockRecord* record = locks_.Find(index, static_cast<uint32_t>(event.astarg >> 32));
     if (record != nullptr && record->completed_in_batch == batch_number_ &&
-        held_.kind == o2dlm::Event::Kind::kLockAst) {
+        event.kind == o2dlm::Event::Kind::kLockAst) {
       break;  // its status block already tells of a completion that JavaScript has not seen
     }
-    has_held_ = false;
-    if (!HandleEvent(held_, &batch_[count])) continue;
-    if (held_.final) ended.push_back(index);
+    ++next_;
+    if (!HandleEvent(event, &batch_[count])) continue;
+    if (event.final) ended_[ended_count_++] = index;
     ++count;
   }
-  // One batch a turn: what is left takes its place behind the loop's other work.
-  if (count == kBatchMax || has_held_) uv_async_send(&wake_);
-  if (count > 0) events_->Deliver(batch_.data(), count);
-  for (const uint32_t index : ended) locks_.Release(index);
+  delivered_ += count;
+  return count;
+}
+
+void O2dlmConnection::ReleaseEnded() {
+  for (size_t i = 0; i < ended_count_; ++i) locks_.Release(ended_[i]);
+  ended_count_ = 0;
 }
 
 bool O2dlmConnection::HandleEvent(const o2dlm::Event& event, EventRecord* record) {
@@ -237,11 +296,16 @@ void O2dlmConnection::BeginClose() {
   closing_ = true;
   member_.reset();  // after this the engine wakes nobody
   cluster_.reset();
-  uv_close(reinterpret_cast<uv_handle_t*>(&wake_),
-           [](uv_handle_t* handle) { static_cast<O2dlmConnection*>(handle->data)->OnClosed(); });
+  for (auto* handle :
+       {reinterpret_cast<uv_handle_t*>(&wake_), reinterpret_cast<uv_handle_t*>(&soon_)}) {
+    uv_close(handle, [](uv_handle_t* closed) {
+      static_cast<O2dlmConnection*>(closed->data)->OnHandleClosed();
+    });
+  }
 }
 
-void O2dlmConnection::OnClosed() {
+void O2dlmConnection::OnHandleClosed() {
+  if (--open_handles_ > 0) return;
   if (!tearing_down_) {
     const Napi::Env env = Env();
     const Napi::HandleScope scope(env);

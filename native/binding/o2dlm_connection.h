@@ -9,9 +9,11 @@
 
 #include <array>
 #include <memory>
+#include <thread>
 
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
+#include "binding/slabs.h"
 #include "o2dlm/o2dlm.h"
 #include "util/slot_table.h"
 #include "util/status_block.h"
@@ -36,20 +38,24 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
     uint64_t completed_in_batch = 0;
   };
 
-  Napi::Value Lock(const Napi::CallbackInfo& info);
-  Napi::Value Convert(const Napi::CallbackInfo& info);
-  Napi::Value Unlock(const Napi::CallbackInfo& info);
+  napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
+  napi_value More(napi_env env, size_t count, const napi_value* arguments);
   void Close(const Napi::CallbackInfo& info);
   void Ref(const Napi::CallbackInfo& info);
   void Unref(const Napi::CallbackInfo& info);
   Napi::Value JoinStatus(const Napi::CallbackInfo& info);
   Napi::Value Version(const Napi::CallbackInfo& info);
 
-  void OnEventsPending() noexcept override { uv_async_send(&wake_); }
+  void OnEventsPending() noexcept override;
   void Drain();
+  // The next batch; 0: there is none, or this turn of the loop has done enough.
+  size_t Collect();
   bool HandleEvent(const o2dlm::Event& event, EventRecord* record);
+  void ReleaseEnded();
   void BeginClose();
-  void OnClosed();
+  void OnHandleClosed();
 
   std::shared_ptr<o2dlm::Cluster> cluster_;
   std::unique_ptr<o2dlm::Member> member_;
@@ -59,16 +65,29 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   Napi::FunctionReference on_closed_;
   std::unique_ptr<Napi::AsyncContext> closed_context_;
   std::unique_ptr<CleanupHook> cleanup_hook_;
-  uv_async_t wake_{};
+  const std::thread::id thread_ = std::this_thread::get_id();
+  uv_async_t wake_{};  // by other threads; what keeps the loop alive
+  uv_idle_t soon_{};   // by our own, which is cheaper; active while there is something to drain
+  int open_handles_ = 0;
   bool closing_ = false;
   bool tearing_down_ = false;
 
+  // The most events that are taken from the engine at once.
+  static constexpr size_t kTakeMax = 16;
+
+  const Slabs* slabs_ = nullptr;
   SlotTable<LockRecord> locks_;
+  // Of the turn of the loop that Drain() is in.
+  bool is_draining_ = false;
+  size_t delivered_ = 0;
   uint64_t batch_number_ = 0;
   std::array<EventRecord, kBatchMax> batch_;
-  // An event that would have been its lock's second completion in a batch waits here.
-  o2dlm::Event held_;
-  bool has_held_ = false;
+  std::array<uint32_t, kBatchMax> ended_;  // to be released when the batch has been handled
+  size_t ended_count_ = 0;
+  // From taken_[next_] on: events that are on their way to a batch.
+  std::array<o2dlm::Event, kTakeMax> taken_;
+  size_t next_ = 0;
+  size_t taken_count_ = 0;
 };
 
 }  // namespace stackglue::binding

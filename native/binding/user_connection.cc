@@ -250,7 +250,12 @@ void UserConnection::OnState() {
         StartPoll<&UserConnection::Drain>(&watch_poll_, lockspace_->watch_fd());
         ReportState("open", lockspace_->this_node(), 0, {});
       }
-      DeliverNotices();
+      if (is_held_ || lockspace_->is_unclear()) {
+        Drain();
+        if (finishing_) return;
+      } else {
+        DeliverNotices();
+      }
       break;
     case Lockspace::State::kClosing:
       notices_.clear();
@@ -305,10 +310,15 @@ void UserConnection::StartPoll(Poll* poll, int fd) {
   poll->is_open = true;
   ++open_handles_;
   poll->handle.data = this;
+  ResumePoll<OnReadable>(poll);
+  SetReferenced(referenced_);
+}
+
+template <void (UserConnection::*OnReadable)()>
+void UserConnection::ResumePoll(Poll* poll) {
   uv_poll_start(&poll->handle, UV_READABLE, [](uv_poll_t* handle, int, int) {
     (static_cast<UserConnection*>(handle->data)->*OnReadable)();
   });
-  SetReferenced(referenced_);
 }
 
 void UserConnection::StopPoll(Poll* poll) {
@@ -321,10 +331,16 @@ void UserConnection::StopPoll(Poll* poll) {
 
 void UserConnection::Drain() {
   if (finishing_) return;
-  size_t count = lockspace_->Collect(batch_.data(), &notices_);
-  delivered_ = 0;
-  rounds_ = 0;
-  while (!silent_) {
+  if (is_held_) {
+    lockspace_->CollectNotices(&notices_);
+  } else {
+    collected_ = lockspace_->Collect(batch_.data(), &notices_);
+    delivered_ = 0;
+    rounds_ = 0;
+  }
+  while (!silent_ && !HoldBack()) {
+    // What More() has found, but not handed on because of the notices that come first.
+    const size_t count = std::exchange(collected_, 0);
     // A node's death before the grants that its recovery made.
     if (!notices_.empty()) {
       DeliverNotices();
@@ -338,10 +354,24 @@ void UserConnection::Drain() {
     is_delivering_ = false;
     lockspace_->ReleaseEnded();
     lockspace_->EndBatch();
-    // What More() has found, but not handed on because of the notices that come first.
-    count = std::exchange(collected_, 0);
   }
   if (silent_) OnState();
+}
+
+// While it is not clear whether a node has failed: what has been collected stays where it is, and
+// the device is not looked at. The keeper's answer or the timer ends it.
+bool UserConnection::HoldBack() {
+  const bool hold = lockspace_->is_unclear();
+  if (hold == is_held_) return hold;
+  is_held_ = hold;
+  if (!device_poll_.is_open) return hold;
+  if (hold) {
+    uv_poll_stop(&device_poll_.handle);
+    ArmTimer();
+  } else {
+    ResumePoll<&UserConnection::Drain>(&device_poll_);
+  }
+  return hold;
 }
 
 // Asked by JavaScript when it has handled a batch: what the handlers asked for is often granted at

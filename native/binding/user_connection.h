@@ -68,6 +68,7 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   void OnState();
   void Drain();
   void DeliverNotices();
+  bool HoldBack();
   void BeginClose(int deadline_ms);
   void Finish();
   void OnHandleClosed();
@@ -77,6 +78,8 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
 
   template <void (UserConnection::*OnReadable)()>
   void StartPoll(Poll* poll, int fd);
+  template <void (UserConnection::*OnReadable)()>
+  void ResumePoll(Poll* poll);
   void StopPoll(Poll* poll);
   template <typename Handle>
   void CloseHandle(Handle* handle);
@@ -111,6 +114,7 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   size_t delivered_ = 0;
   int rounds_ = 0;
   size_t collected_ = 0;
+  bool is_held_ = false;
   std::array<EventRecord, kBatchMax> batch_;
   std::vector<libdlm::Notice> notices_;
 };

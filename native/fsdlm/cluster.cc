@@ -10,8 +10,6 @@
 namespace stackglue::fsdlm {
 namespace {
 
-constexpr size_t kWakeBatch = 8;
-
 struct Registry {
   std::mutex mutex;
   std::map<std::string, std::weak_ptr<ClusterImpl>, std::less<>> clusters;  // guarded by mutex
@@ -145,28 +143,6 @@ int ClusterImpl::KillNode(int node) {
 const Lockspace* ClusterImpl::FindLockspace(std::string_view name) const {
   const auto at = lockspaces_.find(name);
   return at == lockspaces_.end() ? nullptr : at->second.get();
-}
-
-void ClusterImpl::UnlockAndWake() noexcept {
-  if (to_wake_.empty()) {
-    mutex_.unlock();
-    return;
-  }
-  bool more = true;
-  while (more) {
-    // Copies, because a member may go away as soon as the mutex is free.
-    std::array<std::shared_ptr<Notifier>, kWakeBatch> batch;
-    size_t count = 0;
-    while (count < kWakeBatch && !to_wake_.empty()) {
-      MemberImpl* member = to_wake_.front();
-      member->ListNode::Unlink();
-      batch[count++] = member->notifier();
-    }
-    more = !to_wake_.empty();
-    mutex_.unlock();
-    for (size_t i = 0; i < count; ++i) batch[i]->Notify();
-    if (more) mutex_.lock();
-  }
 }
 
 }  // namespace stackglue::fsdlm

@@ -28,7 +28,7 @@ class ClusterImpl final : public Cluster {
   class Section {
    public:
     explicit Section(ClusterImpl* cluster) : cluster_(cluster) { cluster_->mutex_.lock(); }
-    ~Section() { cluster_->UnlockAndWake(); }
+    ~Section() { UnlockAndWake(&cluster_->to_wake_, &cluster_->mutex_); }
     Section(const Section&) = delete;
     Section& operator=(const Section&) = delete;
 
@@ -59,8 +59,6 @@ class ClusterImpl final : public Cluster {
 
  private:
   using LockspaceMap = std::map<std::string, std::unique_ptr<Lockspace>, std::less<>>;
-
-  void UnlockAndWake() noexcept;
 
   const std::string name_;
   Clock* const clock_;

@@ -24,6 +24,8 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "keeper/node_names.h"
 #include "keeper/opener.h"
@@ -71,7 +73,7 @@ void Tell(const KeeperReport& report, int fd = -1) {
 class Keeper {
  public:
   explicit Keeper(const KeeperRequest& request)
-      : submits_(request.submits != 0), opener_(request, is_over_) {
+      : submits_(request.submits != 0), name_(request.name), opener_(request, is_over_) {
     if (!submits_) return;
     void* memory = mmap(nullptr, sizeof(SubmitArea), PROT_READ | PROT_WRITE, MAP_SHARED,
                         libdlm::kKeeperArea, 0);
@@ -141,8 +143,10 @@ class Keeper {
   void Watch() {
     Sentry sentry;
     for (;;) {
-      pollfd fds[] = {
-          {names_fd_, POLLIN, 0}, {sentry.quorum_fd(), POLLIN, 0}, {sentry.daemon_fd(), POLLIN, 0}};
+      pollfd fds[] = {{names_fd_, POLLIN, 0},
+                      {sentry.quorum_fd(), POLLIN, 0},
+                      {sentry.daemon_fd(), POLLIN, 0},
+                      {gone_fd_, POLLIN, 0}};
       if (poll(fds, std::size(fds), -1) < 0) continue;
       uint64_t count = 0;
       if (fds[0].revents != 0 && read(names_fd_, &count, sizeof count) > 0) TellNames();
@@ -153,6 +157,7 @@ class Keeper {
         report.kind = KeeperReportKind::kDaemonGone;
         Tell(report);
       }
+      if (fds[3].revents != 0 && read(gone_fd_, &count, sizeof count) > 0) TellGone();
     }
   }
 
@@ -164,6 +169,11 @@ class Keeper {
     if (size != sizeof request) return false;
     if (request.kind == KeeperRequestKind::kClose) return false;
     if (request.kind == KeeperRequestKind::kNames) Raise(names_fd_);
+    if (request.kind == KeeperRequestKind::kWhyGone) {
+      const std::lock_guard lock(gone_mutex_);
+      gone_.emplace_back(request.node, request.since_s);
+      Raise(gone_fd_);
+    }
     return true;
   }
 
@@ -187,6 +197,21 @@ class Keeper {
     Tell(report);
   }
 
+  void TellGone() {
+    std::vector<std::pair<int, int64_t>> asked;
+    {
+      const std::lock_guard lock(gone_mutex_);
+      asked.swap(gone_);
+    }
+    for (const auto& [node, since_s] : asked) {
+      KeeperReport report{};
+      report.kind = KeeperReportKind::kGone;
+      report.code = node;
+      report.error = Sentry::HasFailed(name_.c_str(), node, since_s) ? 1 : 0;
+      Tell(report);
+    }
+  }
+
   void TellNames() {
     for (const auto& [node, name] : ReadNodeNames()) {
       KeeperReport report{};
@@ -198,10 +223,14 @@ class Keeper {
   }
 
   const bool submits_;
+  const std::string name_;
   std::atomic<bool> is_over_{false};
   const int over_fd_ = eventfd(0, EFD_CLOEXEC);
   const int worker_fd_ = eventfd(0, EFD_CLOEXEC);
   const int names_fd_ = eventfd(0, EFD_CLOEXEC);
+  const int gone_fd_ = eventfd(0, EFD_CLOEXEC);
+  std::mutex gone_mutex_;
+  std::vector<std::pair<int, int64_t>> gone_;  // what the service has asked, and since when
   Opener opener_;
   OpenResult result_;  // the worker's until it has ended
   SubmitArea* area_ = nullptr;

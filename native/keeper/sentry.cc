@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <string>
 
 #include "keeper/library.h"
 
@@ -15,6 +16,8 @@ constexpr unsigned kCsTrackCurrent = 1;
 constexpr unsigned kCsTrackChanges = 2;
 constexpr int kCsDispatchAll = 2;
 constexpr uint32_t kQuorumFree = 0;
+
+constexpr char kDlmControl[] = "libdlmcontrol.so.3";
 
 using QuorumNotification = void (*)(uint64_t handle, uint32_t quorate, uint64_t ring_seq,
                                     uint32_t view_list_entries, uint32_t* view_list);
@@ -75,12 +78,33 @@ void Sentry::StartQuorum() {
 }
 
 void Sentry::StartDaemon() {
-  void* object = dlopen("libdlmcontrol.so.3", RTLD_NOW | RTLD_LOCAL);
+  void* object = dlopen(kDlmControl, RTLD_NOW | RTLD_LOCAL);
   int (*dlmc_fs_connect)() = nullptr;
   if (object == nullptr || !Resolve(object, "dlmc_fs_connect", &dlmc_fs_connect)) return;
   // Nothing is said on this connection: it is there to be closed by the daemon's end.
   daemon_fd_ = dlmc_fs_connect();
   if (daemon_fd_ < 0) daemon_fd_ = -1;
+}
+
+bool Sentry::HasFailed(const char* lockspace, int node, int64_t since_s) {
+  // struct dlmc_node of <libdlmcontrol.h>
+  struct NodeInfo {
+    int nodeid;
+    uint32_t flags;
+    uint32_t added_seq;
+    uint32_t removed_seq;
+    int fail_reason;
+    uint64_t fail_walltime;
+    uint64_t fail_monotime;
+  };
+  void* object = dlopen(kDlmControl, RTLD_NOW | RTLD_LOCAL);
+  int (*dlmc_node_info)(char*, int, NodeInfo*) = nullptr;
+  if (object == nullptr || !Resolve(object, "dlmc_node_info", &dlmc_node_info)) return false;
+  std::string name = lockspace;
+  NodeInfo info{};
+  if (dlmc_node_info(name.data(), node, &info) != 0) return false;
+  // What a node failed of stays there when it has come back.
+  return info.fail_reason != 0 && info.fail_monotime >= static_cast<uint64_t>(since_s);
 }
 
 std::optional<bool> Sentry::TakeQuorum() {

@@ -26,6 +26,10 @@ class Sentry {
   // Whether the cluster has a quorum, if that is known and has changed since the last call.
   std::optional<bool> TakeQuorum();
 
+  // Whether dlm_controld says that a node that was a member of the lockspace at `since_s`
+  // (CLOCK_MONOTONIC, as it uses itself) has failed since; false also where it says nothing.
+  static bool HasFailed(const char* lockspace, int node, int64_t since_s);
+
   // For when daemon_fd() is readable: the daemon has gone. It is not watched any more.
   void ForgetDaemon();
 

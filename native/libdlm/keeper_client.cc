@@ -111,12 +111,25 @@ KeeperClient::Received KeeperClient::Receive(KeeperReport* report, int* device_f
 }
 
 void KeeperClient::Send(KeeperRequestKind kind) {
-  if (socket_ < 0 || has_ended_) return;
   KeeperRequest request;
   std::memset(&request, 0, sizeof request);
   request.kind = kind;
   // A keeper that does not listen has ended, which Receive() tells.
-  send(socket_, &request, sizeof request, MSG_NOSIGNAL);
+  SendRequest(request);
+}
+
+bool KeeperClient::AskWhyGone(int node, int64_t since_s) {
+  KeeperRequest request;
+  std::memset(&request, 0, sizeof request);
+  request.kind = KeeperRequestKind::kWhyGone;
+  request.node = node;
+  request.since_s = since_s;
+  return SendRequest(request);
+}
+
+bool KeeperClient::SendRequest(const KeeperRequest& request) {
+  if (socket_ < 0 || has_ended_) return false;
+  return send(socket_, &request, sizeof request, MSG_NOSIGNAL) == sizeof request;
 }
 
 void KeeperClient::Reap() {

@@ -35,11 +35,14 @@ class KeeperClient {
   Received Receive(KeeperReport* report, int* device_fd);
 
   void Send(KeeperRequestKind kind);
+  // kWhyGone. False: there is no keeper that could answer.
+  bool AskWhyGone(int node, int64_t since_s);
 
   // Where the keeper's program is.
   static std::string Path();
 
  private:
+  bool SendRequest(const KeeperRequest& request);
   void Reap();
 
   int socket_ = -1;

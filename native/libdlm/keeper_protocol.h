@@ -23,14 +23,17 @@ inline constexpr int kKeeperSignal = 4;
 inline constexpr int kKeeperArea = 5;
 
 enum class KeeperRequestKind : uint32_t {
-  kOpen,   // once, first
-  kClose,  // give up the lockspace and end, as the socket's end would have it, but say when it is
-           // done
-  kNames,  // tell the nodes' names (again)
+  kOpen,     // once, first
+  kClose,    // give up the lockspace and end, as the socket's end would have it, but say when it is
+             // done
+  kNames,    // tell the nodes' names (again)
+  kWhyGone,  // tell whether `node`, which was a member at `since_s`, has failed or has left
 };
 
 struct KeeperRequest {
   KeeperRequestKind kind;
+  int32_t node;
+  int64_t since_s;  // CLOCK_MONOTONIC
   // The rest is kOpen's.
   uint32_t create;           // create the lockspace where this process may, else only open it
   uint32_t lockspace_flags;  // DLM_LSFL_*
@@ -47,6 +50,7 @@ enum class KeeperReportKind : uint32_t {
   kName,    // `code` is a node's number, `text` its name
   kQuorum,  // `code` is 1 while the cluster has a quorum
   kDaemonGone,
+  kGone,  // `code` is a node's number; `error` 1: it has failed, 0: it has left, or nobody knows
 };
 
 struct KeeperVersions {

@@ -97,6 +97,9 @@ void Lockspace::HandleKeeper(std::vector<Notice>* notices) {
       case KeeperReportKind::kDaemonGone:
         notices->push_back({NoticeKind::kDaemonGone});
         break;
+      case KeeperReportKind::kGone:
+        Settle(report.code, report.error != 0, notices);
+        break;
     }
   }
 }
@@ -139,6 +142,7 @@ void Lockspace::HandleKeeperEnd(std::vector<Notice>* notices) {
       break;
     case State::kOpen:
       if (is_lost_) break;
+      watch_.SettleByComms(notices);
       notices->push_back({NoticeKind::kKeeperGone});
       // Nobody makes the calls any more.
       if (submission_ == Submission::kKeeper) Lose();
@@ -178,6 +182,26 @@ void Lockspace::HandleTime(std::vector<Notice>* notices) {
   if (submitter_is_busy_) Kick();
   if (state_ != State::kOpen && state_ != State::kClosing) return;
   const size_t first = notices->size();
+  watch_.Look(notices);
+  HandleNotices(notices, first);
+}
+
+void Lockspace::CollectNotices(std::vector<Notice>* notices) {
+  if (is_lost_ || (state_ != State::kOpen && state_ != State::kClosing)) return;
+  const size_t first = notices->size();
+  watch_.Take(notices);
+  for (const auto& [node, since_s] : watch_.TakeUnclear()) {
+    // Who leaves loses all members so, and does not care.
+    const bool is_asked = state_ == State::kOpen && keeper_.AskWhyGone(node, since_s);
+    if (!is_asked) watch_.SettleByComms(notices);
+  }
+  HandleNotices(notices, first);
+}
+
+void Lockspace::Settle(int node, bool has_failed, std::vector<Notice>* notices) {
+  if (is_lost_ || (state_ != State::kOpen && state_ != State::kClosing)) return;
+  const size_t first = notices->size();
+  watch_.Settle(node, has_failed, notices);
   watch_.Look(notices);
   HandleNotices(notices, first);
 }
@@ -407,9 +431,7 @@ size_t Lockspace::Collect(EventRecord* events, std::vector<Notice>* notices) {
     was_awaited_ = false;
   }
   // After the results, never before: see lockspace_watch.h.
-  const size_t first = notices->size();
-  watch_.Take(notices);
-  HandleNotices(notices, first);
+  CollectNotices(notices);
   return count;
 }
 

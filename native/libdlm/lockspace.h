@@ -113,6 +113,11 @@ class Lockspace final : private LockBook::Carrier {
   // are given has happened before the events. After delivery call ReleaseEnded(). Returns how many,
   // 0 when nothing is ready.
   size_t Collect(EventRecord* events, std::vector<Notice>* notices);
+
+  // It is not known yet whether a node that has gone has failed, so no notice, and nothing that
+  // Collect() has gathered, may be delivered yet; nor is it to be called. Only CollectNotices() is.
+  bool is_unclear() const { return state_ == State::kOpen && watch_.is_unclear(); }
+  void CollectNotices(std::vector<Notice>* notices);
   void ReleaseEnded() { book_.ReleaseEnded(); }
 
   // Whether results are due that may well be there already, or will be in a moment, so that
@@ -138,6 +143,7 @@ class Lockspace final : private LockBook::Carrier {
   void Lose();
   void SetPaused(bool paused);
   void EndSubmission();
+  void Settle(int node, bool has_failed, std::vector<Notice>* notices);
   void HandleKeeperEnd(std::vector<Notice>* notices);
 
   void Put(const Order& order) override;

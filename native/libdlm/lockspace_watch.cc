@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <sstream>
 #include <string_view>
 
@@ -27,6 +28,14 @@ constexpr unsigned long kRecoveryDone = 0x40;
 
 // Five seconds: recovery is a matter of milliseconds, once it may begin.
 constexpr int kTenseLooks = 500;
+// Five seconds, for an answer that takes dlm_controld a few milliseconds.
+constexpr int kUnclearLooks = 500;
+
+int64_t NowInSeconds() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec;
+}
 
 // A node number, or 0 when the name is none.
 int ParseNode(std::string_view name) {
@@ -95,7 +104,7 @@ int LockspaceWatch::Open(const std::string& lockspace) {
   if (status_fd_ < 0) return errno;
   // Watched first, listed second: a change in between is seen twice rather than missed, and the
   // second sight of it changes nothing.
-  const int error = ForEachNode(nodes.c_str(), [this](int node) { members_.insert(node); });
+  const int error = ForEachNode(nodes.c_str(), [this](int node) { AddMember(node); });
   this_node_ = FindThisNode();
   std::vector<Notice> stopped;
   Look(&stopped);  // nobody has to be told of what was so from the start
@@ -134,7 +143,9 @@ void LockspaceWatch::Take(std::vector<Notice>* notices) {
       } else if (event.wd == nodes_watch_) {
         HandleMember(ParseNode(name), event.mask, notices);
       } else if (event.wd == comms_watch_) {
-        if (const int node = ParseNode(name); members_.count(node) != 0) disconnected_.insert(node);
+        const int node = ParseNode(name);
+        Settle(node, true, notices);
+        if (members_.count(node) != 0) disconnected_.insert(node);
       }
     }
   }
@@ -156,27 +167,52 @@ void LockspaceWatch::ListMembers(std::vector<Notice>* notices) {
   for (const int node : listed) HandleMember(node, IN_CREATE, notices);
 }
 
+void LockspaceWatch::AddMember(int node) {
+  if (members_.insert(node).second) since_s_[node] = NowInSeconds();
+}
+
 void LockspaceWatch::HandleMember(int node, uint32_t mask, std::vector<Notice>* notices) {
   if ((mask & (IN_DELETE_SELF | IN_IGNORED)) != 0 ||
       ((mask & IN_DELETE) != 0 && node == this_node_)) {
     is_released_ = true;
     held_.clear();
+    unclear_.clear();
+    to_ask_.clear();
     notices->push_back({NoticeKind::kReleased});
     return;
   }
   if (node == 0) return;
   if ((mask & IN_CREATE) != 0) {
-    if (!members_.insert(node).second) return;
+    if (members_.count(node) != 0) return;
+    AddMember(node);
     disconnected_.erase(node);
     held_.push_back({NoticeKind::kNodeJoined, node});
   } else if (members_.erase(node) != 0) {
+    unclear_.insert(node);
     if (disconnected_.erase(node) != 0 || !HasComms(node)) {
-      std::erase_if(held_, [node](const Notice& held) { return held.node == node; });
-      notices->push_back({NoticeKind::kNodeFailed, node});
+      Settle(node, true, notices);
     } else {
-      held_.push_back({NoticeKind::kNodeLeft, node});
+      to_ask_.push_back({node, since_s_[node]});
+      unclear_looks_ = kUnclearLooks;
     }
   }
+}
+
+void LockspaceWatch::Settle(int node, bool has_failed, std::vector<Notice>* notices) {
+  if (unclear_.erase(node) == 0) return;
+  if (!has_failed) {
+    held_.push_back({NoticeKind::kNodeLeft, node});
+    return;
+  }
+  // It is not news any more that it had joined, unless it has come back already.
+  if (members_.count(node) == 0) {
+    std::erase_if(held_, [node](const Notice& held) { return held.node == node; });
+  }
+  notices->push_back({NoticeKind::kNodeFailed, node});
+}
+
+void LockspaceWatch::SettleByComms(std::vector<Notice>* notices) {
+  for (const int node : std::set<int>(unclear_)) Settle(node, !HasComms(node), notices);
 }
 
 // A stop, a start, or something that looks like one: inotify makes one event of two writes that
@@ -212,12 +248,14 @@ std::optional<bool> LockspaceWatch::IsRunning() const {
 void LockspaceWatch::Look(std::vector<Notice>* notices) {
   if (tense_looks_ > 0) --tense_looks_;
   if (is_released_) return;
+  if (is_unclear() && --unclear_looks_ <= 0) SettleByComms(notices);
   const auto is_running = IsRunning();
   if (!is_running) return;  // the watch on its members tells
   if (!*is_running) {
     if (!is_stopped_) Stop(notices);
     return;
   }
+  if (is_unclear()) return;
   tense_looks_ = 0;
   notices->insert(notices->end(), held_.begin(), held_.end());
   held_.clear();

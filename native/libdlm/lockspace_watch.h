@@ -5,10 +5,13 @@
 // configfs before it restarts the lockspace, so a change that is read from the watch after a result
 // was read from the lockspace's device includes every departure whose recovery led to that result.
 //
-// A departure is a failure when the node's comms directory went too, and an orderly leave
-// otherwise: the same test that the kernel applies before it calls recover_slot
-// (fs/dlm/member.c:dlm_lsop_recover_slot). Orderly leaves are told once the lockspace is started
-// again, because a lockspace that this node itself leaves loses its members in the same way.
+// A departure is a failure when the node's comms directory has gone as well, which is the test that
+// the kernel applies before it calls recover_slot (fs/dlm/member.c:dlm_lsop_recover_slot). It does
+// not always go first: when a node's dlm_controld alone has died, two daemons race for it. So where
+// it is still there the departure is *unclear*, and somebody has to ask dlm_controld; until then
+// nothing that may come of the recovery can be told. Orderly leaves are told once the lockspace is
+// started again, because a lockspace that this node itself leaves loses its members in the same
+// way.
 //
 // The lockspace is stopped and started by a write to its `control` in sysfs, which inotify tells of
 // when it has been done; `recover_status` tells how far the recovery has come. The kernel stops it
@@ -20,9 +23,11 @@
 #define STACKGLUE_NATIVE_LIBDLM_LOCKSPACE_WATCH_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace stackglue::libdlm {
@@ -68,8 +73,8 @@ class LockspaceWatch {
   static constexpr int kCalmMs = 500;
   static constexpr int kTenseMs = 10;
 
-  // The lockspace was told to stop or to start and does not run yet.
-  bool is_tense() const { return tense_looks_ > 0; }
+  // The lockspace was told to stop or to start and does not run yet; or a departure is unclear.
+  bool is_tense() const { return tense_looks_ > 0 || is_unclear(); }
   bool is_stopped() const { return is_stopped_; }
 
   // This node's number in the cluster: the comms entry whose `local` is 1. 0 when there is none.
@@ -77,10 +82,23 @@ class LockspaceWatch {
 
   const std::set<int>& members() const { return members_; }
 
+  struct Departure {
+    int node;
+    int64_t since_s;  // a member at this time, by CLOCK_MONOTONIC
+  };
+  // Departures since the last call that are unclear: what they were is to be found out and told to
+  // Settle(). After five seconds of Look() they are taken for orderly leaves.
+  std::vector<Departure> TakeUnclear() { return std::exchange(to_ask_, {}); }
+  bool is_unclear() const { return !unclear_.empty(); }
+  void Settle(int node, bool has_failed, std::vector<Notice>* notices);
+  // For when nobody can be asked.
+  void SettleByComms(std::vector<Notice>* notices);
+
   // A node's addresses as configfs has them, such as "10.0.0.1"; empty when there are none.
   static std::vector<std::string> AddressesOf(int node);
 
  private:
+  void AddMember(int node);
   void HandleMember(int node, uint32_t mask, std::vector<Notice>* notices);
   void HandleControl(std::vector<Notice>* notices);
   void Stop(std::vector<Notice>* notices);
@@ -95,8 +113,12 @@ class LockspaceWatch {
   int this_node_ = 0;
   std::string nodes_path_;
   std::set<int> members_;
+  std::map<int, int64_t> since_s_;  // by member
   // Members whose comms directory has gone since they joined.
   std::set<int> disconnected_;
+  std::set<int> unclear_;
+  std::vector<Departure> to_ask_;
+  int unclear_looks_ = 0;
   // Told when the lockspace is started again.
   std::vector<Notice> held_;
   bool is_stopped_ = false;

@@ -12,7 +12,6 @@ namespace {
 
 // O2NM_MAX_NAME_LEN of cluster/ocfs2_nodemanager.h: a domain's name is shorter.
 constexpr size_t kDomainNameLimit = 64;
-constexpr size_t kWakeBatch = 8;
 
 struct Registry {
   std::mutex mutex;
@@ -149,28 +148,6 @@ int ClusterImpl::KillNode(int node) {
 const Domain* ClusterImpl::FindDomain(std::string_view name) const {
   const auto at = domains_.find(name);
   return at == domains_.end() ? nullptr : at->second.get();
-}
-
-void ClusterImpl::UnlockAndWake() noexcept {
-  if (to_wake_.empty()) {
-    mutex_.unlock();
-    return;
-  }
-  bool more = true;
-  while (more) {
-    // Copies, because a member may go away as soon as the mutex is free.
-    std::array<std::shared_ptr<Notifier>, kWakeBatch> batch;
-    size_t count = 0;
-    while (count < kWakeBatch && !to_wake_.empty()) {
-      MemberImpl* member = to_wake_.front();
-      member->Unlink();
-      batch[count++] = member->notifier();
-    }
-    more = !to_wake_.empty();
-    mutex_.unlock();
-    for (size_t i = 0; i < count; ++i) batch[i]->Notify();
-    if (more) mutex_.lock();
-  }
 }
 
 }  // namespace stackglue::o2dlm

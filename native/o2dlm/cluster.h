@@ -28,7 +28,7 @@ class ClusterImpl final : public Cluster {
   class Section {
    public:
     explicit Section(ClusterImpl* cluster) : cluster_(cluster) { cluster_->mutex_.lock(); }
-    ~Section() { cluster_->UnlockAndWake(); }
+    ~Section() { UnlockAndWake(&cluster_->to_wake_, &cluster_->mutex_); }
     Section(const Section&) = delete;
     Section& operator=(const Section&) = delete;
 
@@ -54,8 +54,6 @@ class ClusterImpl final : public Cluster {
 
  private:
   using DomainMap = std::map<std::string, std::unique_ptr<Domain>, std::less<>>;
-
-  void UnlockAndWake() noexcept;
 
   const std::string name_;
   std::mutex mutex_;

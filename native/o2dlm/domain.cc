@@ -101,7 +101,8 @@ void Domain::RecoverFrom(int dead_node, List<EventNode>* notices,
 
 Status Domain::CreateLock(MemberImpl* member, int mode, uint32_t flags, std::string_view name,
                           uint64_t astarg, LockId* id) {
-  Resource* resource = resources_.Find(name);
+  const uint64_t hash = ResourceTraits::Hash(name);
+  Resource* resource = resources_.Find(name, hash);
   const bool is_new = resource == nullptr;
   if (is_new) resource = new (std::nothrow) Resource(name, member->node());
   if (resource == nullptr) return Status::kSysErr;
@@ -110,7 +111,7 @@ Status Domain::CreateLock(MemberImpl* member, int mode, uint32_t flags, std::str
     if (is_new) delete resource;
     return Status::kSysErr;
   }
-  if (is_new) resources_.Insert(resource);
+  if (is_new) resources_.Insert(resource, hash);
   resource->Attach(lock);
   member->locks()->Insert(lock);
   lock->get_lvb = (flags & kLkmValBlk) != 0 && mode >= kModePr;

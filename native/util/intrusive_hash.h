@@ -37,24 +37,28 @@ class HashTable {
 
   size_t size() const { return size_; }
 
-  T* Find(Key key) const {
-    for (T* at = *BucketOf(key); at != nullptr; at = at->hash_next) {
+  T* Find(Key key) const { return Find(key, Traits::Hash(key)); }
+
+  // The caller has made sure that the key is not there yet.
+  void Insert(T* element) { Insert(element, Traits::Hash(Traits::KeyOf(*element))); }
+
+  // The same for a caller that has the key's hash already.
+  T* Find(Key key, uint64_t hash) const {
+    for (T* at = *BucketOf(hash); at != nullptr; at = at->hash_next) {
       if (Traits::KeyOf(*at) == key) return at;
     }
     return nullptr;
   }
-
-  // The caller has made sure that the key is not there yet.
-  void Insert(T* element) {
+  void Insert(T* element, uint64_t hash) {
     if (size_ * 2 >= bucket_count_ * 3) Grow();
-    T** bucket = BucketOf(Traits::KeyOf(*element));
+    T** bucket = BucketOf(hash);
     element->hash_next = *bucket;
     *bucket = element;
     ++size_;
   }
 
   void Remove(T* element) {
-    T** at = BucketOf(Traits::KeyOf(*element));
+    T** at = BucketOf(Traits::Hash(Traits::KeyOf(*element)));
     while (*at != element) at = &(*at)->hash_next;
     *at = element->hash_next;
     element->hash_next = nullptr;
@@ -82,8 +86,8 @@ class HashTable {
     return segment == 0 ? segments_[0] : segments_[segment] + (index - std::bit_floor(index));
   }
 
-  T** BucketOf(Key key) const {
-    const size_t index = static_cast<size_t>(Traits::Hash(key)) & mask_;
+  T** BucketOf(uint64_t hash) const {
+    const size_t index = static_cast<size_t>(hash) & mask_;
     return Bucket(index < bucket_count_ ? index : index & (mask_ >> 1));
   }
 

@@ -74,6 +74,13 @@ class List {
   bool empty() const { return !head_.linked(); }
   T* front() { return empty() ? nullptr : static_cast<T*>(head_.next_); }
 
+  // Takes the first element off the list, or returns null.
+  T* PopFront() {
+    T* first = front();
+    if (first != nullptr) head_.next_->Unlink();
+    return first;
+  }
+
   // Puts `node` last; it may be on another List before.
   void PushBack(T* node) {
     ListNode* link = node;

@@ -9,9 +9,11 @@
 #ifndef STACKGLUE_NATIVE_UTIL_NOTIFIER_H_
 #define STACKGLUE_NATIVE_UTIL_NOTIFIER_H_
 
+#include <memory>
 #include <mutex>
 
 #include "util/event_sink.h"
+#include "util/intrusive_list.h"
 
 namespace stackglue {
 
@@ -36,6 +38,22 @@ class Notifier {
   std::mutex mutex_;
   EventSink* sink_;  // guarded by mutex_
 };
+
+// Lets the engine's mutex go and wakes the members of the list, one after the other. The mutex is
+// free while it wakes; the list was seen empty when it returns.
+template <class Member>
+void UnlockAndWake(List<Member>* to_wake, std::mutex* mutex) noexcept {
+  while (Member* member = to_wake->PopFront()) {
+    // A copy, because the member may go away as soon as the mutex is free.
+    const std::shared_ptr<Notifier> notifier = member->notifier();
+    const bool more = !to_wake->empty();
+    mutex->unlock();
+    notifier->Notify();
+    if (!more) return;
+    mutex->lock();
+  }
+  mutex->unlock();
+}
 
 }  // namespace stackglue
 

@@ -4,13 +4,14 @@
  */
 import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { availableParallelism, cpus, release } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { step, type Progress } from '../vm/index.js';
 import { PROJECT_ROOT } from '../vm/paths.js';
-import { formatTable, makeRow, median, type Machine, type Row } from './result.js';
+import { thisMachine } from './host.js';
+import { formatTable, makeRow, median, type Row } from './result.js';
 
 export interface HandOverOptions {
   /** Comparisons whose names do not match are left out. */
@@ -218,19 +219,6 @@ async function takeTurns(
 }
 
 const rate = ({ requests, seconds }: Turn): number => requests / seconds;
-
-function thisMachine(processors: number): Machine {
-  const all = cpus();
-  return {
-    cpu: all[0]?.model.trim() ?? 'unknown',
-    cores: all.length,
-    accelerator: 'none',
-    kernel: release(),
-    vcpus: processors,
-    nodes: 0,
-    node: process.version,
-  };
-}
 
 /** The rows as tables in Markdown: for each number of processors and device, a line for each way. */
 export function formatHandOver(rows: readonly HandOverRow[]): string {

@@ -1,15 +1,17 @@
-/** `npm run bench`: measures stack `user` against libdlm in C and prints a table. */
+/** `npm run bench`: measures both stacks against what they are compared with, and prints tables. */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 import { printingProgress, whyNotHere } from '../vm/index.js';
 import { FEW_LOCKS, needsClusters, runBenchmarks } from './benchmarks.js';
 import { MODES, type Mode } from './contestant.js';
+import { runEmbedded } from './embedded.js';
 import { formatHandOver, runHandOver, type HandOverRow } from './handover.js';
 import { formatRows, type Row } from './result.js';
 
 const USAGE = `Measures locks of stack "user" against a C program on libdlm, in virtual machines,
-and ways of handing requests over to the thread that makes the calls, on the host ("hand-over").
+ways of handing requests over to the thread that makes the calls, on the host ("hand-over"), and
+the engines and stack "o2cb" against libraries for one process, on the host ("embedded").
 
   npm run bench -- [options]
       --only <regex>       only benchmarks whose names match, for example "remote" or "depth 64$"
@@ -81,6 +83,7 @@ async function main(): Promise<void> {
   const rows: Row[] = [];
   const progress = printingProgress((line) => console.error(line));
   await runHandOver({ ...chosen, progress, report: (row) => handOver.push(row) });
+  await runEmbedded({ ...chosen, progress, report: (row) => rows.push(row) });
   if (inClusters) {
     await runBenchmarks({ ...chosen, progress, report: (row) => rows.push(row) });
   }

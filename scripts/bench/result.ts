@@ -30,6 +30,10 @@ export interface Row {
   readonly references: readonly number[];
   /** Of the medians. */
   readonly ratio: number;
+  /** The ratio of each round, where each has both. */
+  readonly ratios?: readonly number[];
+  /** The same for each second of processor time, where it was taken: it leaves out who else ran. */
+  readonly cpu?: { readonly rate: number; readonly reference: number; readonly ratio: number };
   readonly target?: Target | undefined;
   readonly machine: Machine;
 }
@@ -42,13 +46,32 @@ export function median(values: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
+type Measured = Pick<Row, 'name' | 'unit' | 'rates' | 'references' | 'target' | 'machine'> & {
+  /** For each second of processor time. */
+  readonly cpuRates?: readonly number[];
+  readonly cpuReferences?: readonly number[];
+};
+
+const compare = (
+  rates: readonly number[],
+  references: readonly number[],
+): { rate: number; reference: number; ratio: number } => {
+  const rate = median(rates);
+  const reference = median(references);
+  return { rate, reference, ratio: rate / reference };
+};
+
 /** A row from what was measured. */
-export function makeRow(
-  row: Pick<Row, 'name' | 'unit' | 'rates' | 'references' | 'target' | 'machine'>,
-): Row {
-  const rate = median(row.rates);
-  const reference = median(row.references);
-  return { ...row, rate, reference, ratio: rate / reference };
+export function makeRow({ cpuRates, cpuReferences, ...row }: Measured): Row {
+  const { rates, references } = row;
+  return {
+    ...row,
+    ...compare(rates, references),
+    ...(rates.length === references.length && {
+      ratios: rates.map((rate, round) => rate / (references[round] ?? NaN)),
+    }),
+    ...(cpuRates && cpuReferences && { cpu: compare(cpuRates, cpuReferences) }),
+  };
 }
 
 /** Whether the row's target is met; undefined when it has none. */
@@ -58,6 +81,7 @@ export function isMet({ ratio, target }: Row): boolean | undefined {
 }
 
 function describeMachine({ cpu, cores, accelerator, kernel, vcpus, nodes, node }: Machine): string {
+  if (nodes === 0) return `This host: ${cores} × ${cpu}, Linux ${kernel}, Node.js ${node}`;
   const guests = `${nodes} ${nodes === 1 ? 'node' : 'nodes'} with ${vcpus} vCPU`;
   return `${guests}, Linux ${kernel}, ${accelerator}, Node.js ${node}; host: ${cores} × ${cpu}`;
 }
@@ -76,7 +100,7 @@ function describeTarget(row: Row): string {
   return `${sign} ${isMet(row) === true ? 'met' : 'MISSED'}`;
 }
 
-const HEADINGS = ['', 'median (spread)', 'compared with', 'unit', 'ratio', 'target'];
+const HEADINGS = ['', 'median (spread)', 'compared with', 'unit', 'ratio', 'by CPU time', 'target'];
 
 function cells(row: Row): string[] {
   return [
@@ -85,6 +109,7 @@ function cells(row: Row): string[] {
     withSpread(row.reference, row.references),
     row.unit,
     row.ratio.toFixed(2),
+    row.cpu?.ratio.toFixed(2) ?? '',
     describeTarget(row),
   ];
 }
@@ -95,7 +120,7 @@ export function formatRows(rows: readonly Row[]): string {
   return machines
     .map((machine) => {
       const its = rows.filter((row) => describeMachine(row.machine) === machine);
-      const isText = (column: number): boolean => [0, 3, 5].includes(column);
+      const isText = (column: number): boolean => [0, 3, 6].includes(column);
       return `${machine}\n\n${formatTable([HEADINGS, ...its.map(cells)], isText)}`;
     })
     .join('\n');

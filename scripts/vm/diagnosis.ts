@@ -8,10 +8,12 @@ const ASK_MS = 20_000;
 /** Lockspaces, who waits in the kernel and where, who keeps a lockspace, and the kernel's last words. */
 const QUESTIONS = [
   'for f in /sys/kernel/dlm/*/recover_status; do [ -e $f ] && echo $f $(cat $f); done',
-  'ls /sys/kernel/config/dlm/cluster/spaces /dev/misc 2>/dev/null | tr "\\n" " "; echo',
+  'ls /sys/kernel/config/dlm/cluster/comms /sys/kernel/config/dlm/cluster/spaces/* /dev/misc 2>/dev/null | tr "\\n" " "; echo',
   'ps -o pid,stat,args | grep -v "\\[" | tail -30',
   'for p in /proc/[0-9]*; do grep -q "^State:.D" $p/status && echo $p $(cat $p/comm) && cat $p/stack; done',
   'dmesg | tail -25',
+  '[ -n "$(pidof dlm_controld)" ] && dlm_tool ls -n && dlm_tool dump | tail -60',
+  'true',
 ].join('; ');
 
 /** Never rejects, and takes 20 seconds at most: a node may be beyond answering. */

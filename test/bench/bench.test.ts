@@ -44,6 +44,39 @@ describe('the benchmark of the hand-over', function () {
   });
 });
 
+describe('the benchmark of what runs inside one process', function () {
+  let folder: string;
+  before(() => (folder = mkdtempSync(join(tmpdir(), 'stackglue-bench-'))));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('compares the engine and the glue with a library, and sizes with the smallest', async function () {
+    this.timeout(180_000);
+    const json = join(folder, 'rows.json');
+    const little = ['--rounds', '1', '--seconds', '0.06', '--json', json];
+    const only = 'depth 64, o2.*async-lock$|o2dlm engine, (EX|memory).*: 1,000$';
+    await bench(...little, '--only', `^embedded, .*(${only})`);
+    const rows = JSON.parse(readFileSync(json, 'utf8')) as Row[];
+    expect(rows.map(({ name }) => name)).to.deep.equal([
+      'embedded, lock+unlock, depth 64, o2dlm engine in C++ and async-lock',
+      'embedded, lock+unlock, depth 64, o2cb through the glue and async-lock',
+      'embedded, lock+unlock, depth 64, o2cb through the glue, new status blocks and async-lock',
+      'embedded, o2dlm engine, EX waiters on one resource drained: 1,000',
+      'embedded, o2dlm engine, memory of an idle lock among so many: 1,000',
+    ]);
+    for (const row of rows) {
+      expect(row.rate).to.be.above(0);
+      expect(row.reference).to.be.above(0);
+      expect(row.ratio).to.equal(row.rate / row.reference);
+      expect(row.machine).to.include({ nodes: 0, node: process.version });
+      if (row.unit === '1/s') {
+        expect(row.ratios).to.have.lengthOf(2);
+        expect(row.cpu?.rate).to.be.above(0);
+      }
+    }
+    expect(rows.at(-1)?.ratio, 'a lock takes less than 256 bytes').to.be.below(1);
+  });
+});
+
 describe('the benchmarks', function () {
   let folder: string;
   before(async function () {

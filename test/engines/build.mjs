@@ -100,7 +100,11 @@ async function sources(dir, end) {
 const engineSources = async (names) =>
   (await Promise.all(names.map((name) => sources(join(nativeDir, name), '.cc')))).flat();
 
-const includesOf = (suite) => [`-I${nativeDir}`, `-I${join(nativeDir, suite)}`];
+const includesOf = (suite) => [
+  `-I${nativeDir}`,
+  `-I${join(nativeDir, suite)}`,
+  `-I${join(root, 'test')}`,
+];
 
 /** Compiles and links programs: `{ path, compiler, flags, files }`. Rejects with the compiler's output. */
 async function make(programs) {

@@ -6,11 +6,15 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 
 import {
+  createEmulatedUserPlugin,
   createO2cbPlugin,
   createUserPlugin,
   DLM_LKF,
   DlmError,
   DlmLksb,
+  dlmDeadlockCancel,
+  dlmPurge,
+  killEmulatedUserNode,
   killO2cbNode,
   StackGlue,
   type ClusterConnection,
@@ -227,6 +231,22 @@ const FUNCTIONS: Record<string, { args: fc.Arbitrary<Argument>[]; call: Call }> 
     args: [objectOf({ library: text, create: flag, mode: numbers })],
     call: (_scene, options) => createUserPlugin(options),
   },
+  createEmulatedUserPlugin: {
+    args: [objectOf({ node: numbers, cluster: text, create: flag, exclusive: flag })],
+    call: (_scene, options) => createEmulatedUserPlugin(options),
+  },
+  killEmulatedUserNode: {
+    args: [numbers, text],
+    call: (_scene, number, cluster) => killEmulatedUserNode(number, cluster),
+  },
+  dlmPurge: {
+    args: [connections, numbers, numbers],
+    call: (_scene, connection, nodeId, pid) => dlmPurge(connection, nodeId, pid),
+  },
+  dlmDeadlockCancel: {
+    args: [connections, lksbs],
+    call: (_scene, connection, lksb) => dlmDeadlockCancel(connection, lksb),
+  },
   killO2cbNode: {
     args: [numbers, text],
     call: (_scene, number, cluster) => killO2cbNode(number, cluster),
@@ -245,72 +265,85 @@ function isTyped(error: unknown): boolean {
   );
 }
 
-describe('any input', function () {
-  afterEach(disconnectTestNodes);
+/** Whose operations the emulated stack `user` has of its own. */
+const USER_FUNCTIONS = new Set([
+  'dlmLock',
+  'dlmUnlock',
+  'dlmLvb',
+  'dlmDumpLksb',
+  'dlmPurge',
+  'dlmDeadlockCancel',
+]);
 
-  async function createScene(): Promise<Scene> {
-    const node = new TestNode();
-    const other = new TestNode();
-    const connection = await node.connect();
-    const foreign = await other.connect();
-    return {
-      node,
-      glue: node.glue,
-      plugin: node.plugin,
-      connection,
-      foreign,
-      held: await node.lock(connection, 'held'),
-      unused: new DlmLksb(),
-      theirs: await other.lock(foreign, 'held'),
-    };
-  }
+for (const stackName of ['o2cb', 'pcmk'] as const) {
+  describe(`any input on ${stackName}`, function () {
+    afterEach(disconnectTestNodes);
 
-  /** The scene as the caller sees it. */
-  function lookAt({ glue, connection, foreign, held }: Scene): unknown {
-    const { clusterStack, loadedClusterPlugins, activeClusterPlugin, maxLockingProtocol } = glue;
-    return {
-      glue: { clusterStack, loadedClusterPlugins, activeClusterPlugin, maxLockingProtocol },
-      states: [connection.state, foreign.state],
-      status: glue.dlmLockStatus(held),
-      block: [...glue.dlmLvb(held)],
-    };
-  }
+    async function createScene(): Promise<Scene> {
+      const node = new TestNode(0, freshCluster(), stackName);
+      const other = new TestNode(0, freshCluster(), stackName);
+      const connection = await node.connect();
+      const foreign = await other.connect();
+      return {
+        node,
+        glue: node.glue,
+        plugin: node.plugin,
+        connection,
+        foreign,
+        held: await node.lock(connection, 'held'),
+        unused: new DlmLksb(),
+        theirs: await other.lock(foreign, 'held'),
+      };
+    }
 
-  /** A lock is taken and given up, on a connection of its own. */
-  async function roundTrip(): Promise<void> {
-    const node = new TestNode(0, freshCluster());
-    const connection = await node.connect();
-    await node.unlock(connection, await node.lock(connection, 'probe'));
-    await node.glue.clusterDisconnect(connection);
-  }
+    /** The scene as the caller sees it. */
+    function lookAt({ glue, connection, foreign, held }: Scene): unknown {
+      const { clusterStack, loadedClusterPlugins, activeClusterPlugin, maxLockingProtocol } = glue;
+      return {
+        glue: { clusterStack, loadedClusterPlugins, activeClusterPlugin, maxLockingProtocol },
+        states: [connection.state, foreign.state],
+        status: glue.dlmLockStatus(held),
+        block: [...glue.dlmLvb(held)],
+      };
+    }
 
-  for (const [name, { args, call }] of Object.entries(FUNCTIONS)) {
-    it(`${name} takes it or says why not`, () =>
-      fc.assert(
-        fc.asyncProperty(fc.tuple(...args), async (given) => {
-          const scene = await createScene();
-          const before = lookAt(scene);
-          try {
-            const result = await call(scene, ...(given.map((value) => value(scene)) as never[]));
-            if (name === 'dlmLock' || name === 'dlmUnlock' || name === 'plock') {
-              expect(result).to.satisfy((value: unknown) => Number.isInteger(value));
-              expect(result).to.be.at.most(0);
+    /** A lock is taken and given up, on a connection of its own. */
+    async function roundTrip(): Promise<void> {
+      const node = new TestNode(0, freshCluster(), stackName);
+      const connection = await node.connect();
+      await node.unlock(connection, await node.lock(connection, 'probe'));
+      await node.glue.clusterDisconnect(connection);
+    }
+
+    for (const [name, { args, call }] of Object.entries(FUNCTIONS)) {
+      if (stackName === 'pcmk' && !USER_FUNCTIONS.has(name)) continue;
+      it(`${name} takes it or says why not`, () =>
+        fc.assert(
+          fc.asyncProperty(fc.tuple(...args), async (given) => {
+            const scene = await createScene();
+            const before = lookAt(scene);
+            try {
+              const result = await call(scene, ...(given.map((value) => value(scene)) as never[]));
+              if (name === 'dlmLock' || name === 'dlmUnlock' || name === 'plock') {
+                expect(result).to.satisfy((value: unknown) => Number.isInteger(value));
+                expect(result).to.be.at.most(0);
+              }
+              if (name.startsWith('clusterConnect')) {
+                await scene.glue.clusterDisconnect(result as ClusterConnection);
+              }
+            } catch (error) {
+              expect(error).to.satisfy(isTyped, (error as Error).stack);
+              expect(lookAt(scene)).to.deep.equal(before);
+              await scene.node.unlock(
+                scene.connection,
+                await scene.node.lock(scene.connection, 'probe'),
+              );
             }
-            if (name.startsWith('clusterConnect')) {
-              await scene.glue.clusterDisconnect(result as ClusterConnection);
-            }
-          } catch (error) {
-            expect(error).to.satisfy(isTyped, (error as Error).stack);
-            expect(lookAt(scene)).to.deep.equal(before);
-            await scene.node.unlock(
-              scene.connection,
-              await scene.node.lock(scene.connection, 'probe'),
-            );
-          }
-          await disconnectTestNodes();
-          await roundTrip();
-        }),
-        { seed, numRuns: RUNS },
-      ));
-  }
-});
+            await disconnectTestNodes();
+            await roundTrip();
+          }),
+          { seed, numRuns: RUNS },
+        ));
+    }
+  });
+}

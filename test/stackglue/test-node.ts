@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 
 import {
+  createEmulatedUserPlugin,
   createO2cbPlugin,
   DLM_LOCK,
   DlmError,
@@ -62,15 +63,24 @@ export class TestNode {
   readonly #unclaimed: Call[] = [];
   readonly #waiters = new Set<Waiter>();
 
-  constructor(node = 0, cluster = freshCluster()) {
-    this.plugin = createO2cbPlugin({ node, cluster });
+  constructor(
+    node = 0,
+    cluster = freshCluster(),
+    /** Of the emulated stack `user` nodes are numbered from 1. */
+    readonly stackName: 'o2cb' | 'pcmk' = 'o2cb',
+  ) {
+    this.plugin =
+      stackName === 'o2cb'
+        ? createO2cbPlugin({ node, cluster })
+        : createEmulatedUserPlugin({ node: node + 1, cluster });
     this.glue.register(this.plugin);
+    this.glue.clusterStack = stackName;
     this.glue.setLockingProtocol(this.protocol);
   }
 
   async connect(group = 'group', recoveryData?: unknown): Promise<ClusterConnection> {
     const connection = await this.glue.clusterConnect({
-      stackName: 'o2cb',
+      stackName: this.stackName,
       group,
       recoveryHandler: (node, at) => this.#record({ kind: 'nodeDown', at, node }),
       recoveryData,

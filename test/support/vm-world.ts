@@ -8,6 +8,7 @@ import {
   type NodeEvent,
   type Reply,
 } from '../../lib/conformance/index.js';
+import { diagnose } from '../../scripts/vm/diagnosis.js';
 import {
   Cluster,
   printingProgress,
@@ -27,6 +28,9 @@ const BOOT_TIMEOUT_MS = 300_000;
 
 /** How long a test waits for an event: virtual machines on a busy host are slow. */
 const EVENT_DEADLINE_MS = 30_000;
+
+/** For so many failed tests of a cluster its nodes are asked what they have to say about it. */
+const EXPLAINED_FAILURES = 2;
 
 /** Skips the suite, and says why, where virtual machines can't run; in CI that is a failure. */
 export async function requireVms(context: Mocha.Context): Promise<void> {
@@ -68,6 +72,15 @@ export function useCluster(options: ClusterOptions): () => Cluster {
     this.timeout(BOOT_TIMEOUT_MS);
     await requireVms(this);
     cluster = await Cluster.boot({ progress, ...options });
+  });
+  let explained = 0;
+  afterEach(async function () {
+    if (this.currentTest?.state !== 'failed' || explained === EXPLAINED_FAILURES) return;
+    this.timeout(BOOT_TIMEOUT_MS);
+    explained += 1;
+    for (const node of cluster?.nodes ?? []) {
+      if (node.isUp) console.log(`--- node ${node.id} says:\n${await diagnose(node)}`);
+    }
   });
   after(async function () {
     this.timeout(BOOT_TIMEOUT_MS);
@@ -125,14 +138,21 @@ interface Report {
   id?: number;
 }
 
+/** How an agent is started: another program than the usual one, or more environment variables. */
+interface AgentOptions {
+  program?: string;
+  environment?: Readonly<Record<string, string>>;
+}
+
 /** Starts the agent on a node of a cluster and resolves when it takes commands. */
 export function startAgent(
   cluster: Cluster,
   id: number,
-  program = 'dist/test/support/node-agent-main.js',
+  { program = 'dist/test/support/node-agent-main.js', environment = {} }: AgentOptions = {},
 ): Promise<NodeDriver> {
   const node = cluster.node(id);
-  const child = node.spawn(`exec node ${program}`);
+  const assignments = Object.entries(environment).map(([name, value]) => `${name}='${value}'`);
+  const child = node.spawn([...assignments, `exec node ${program}`].join(' '));
   const pending = new Map<number, (reply: Reply) => void>();
   let lastId = 0;
   const request = (command: Command): Promise<Reply> =>

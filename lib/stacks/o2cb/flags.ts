@@ -27,13 +27,21 @@ const LKM: Record<Flag, number> = {
   LOCAL: 0x00000080,
 };
 
-const PAIRS = (Object.keys(LKM) as Flag[])
-  .filter((flag) => LKM[flag] !== 0)
-  .map((flag) => [DLM_LKF[flag], LKM[flag]] as const);
+const PAIRS = (Object.keys(LKM) as Flag[]).map((flag) => [DLM_LKF[flag], LKM[flag]] as const);
+
+/** What the flags become, seven bits at a time: every lock and unlock asks. */
+const TABLES = [0, 7, 14].map((shift) =>
+  Int32Array.from({ length: 128 }, (_, bits) =>
+    PAIRS.reduce((mapped, [from, to]) => ((bits << shift) & from ? mapped | to : mapped), 0),
+  ),
+) as [Int32Array, Int32Array, Int32Array];
+const [LOW, MIDDLE, HIGH] = TABLES;
 
 /** The `LKM_*` flags for `DLM_LKF_*` flags. */
 export function flagsToO2dlm(flags: number): number {
-  let mapped = 0;
-  for (const [kernelFlag, o2dlmFlag] of PAIRS) if ((flags & kernelFlag) !== 0) mapped |= o2dlmFlag;
-  return mapped;
+  return (
+    (LOW[flags & 0x7f] ?? 0) |
+    (MIDDLE[(flags >> 7) & 0x7f] ?? 0) |
+    (HIGH[(flags >> 14) & 0x7f] ?? 0)
+  );
 }

@@ -91,6 +91,7 @@ export function createOperations(cluster: string, node: number): StackOperations
         locks.dispatch,
         resolve,
       );
+      locks.native = native;
       if (native.joinStatus !== 0) throw joinError(connection, native.joinStatus);
       const [major, minor] = native.version;
       connection.version = { major, minor };

@@ -60,7 +60,9 @@ export function strayBytes(kernel: Kernel): void {
 
     before(async () => {
       cluster = getCluster();
-      painted = await startAgent(cluster, 1, 'dist/test/guest/painted-agent-main.js');
+      painted = await startAgent(cluster, 1, {
+        program: 'dist/test/guest/painted-agent-main.js',
+      });
       other = await startAgent(cluster, 2);
       await other.connect('pcmk', 'stray');
       await painted.connect('pcmk', 'stray');

@@ -1,0 +1,178 @@
+/**
+ * What embedded.ts measures of JavaScript: takes names and gives them back, on stack `o2cb` through the
+ * glue or by what people use inside one process.
+ *
+ *   node dist/scripts/bench/embedded-program.js <subject>
+ *
+ * Reads lines "<work> <depth> <seconds>" and answers each with a line of JSON. It also runs on other
+ * lines of Node.js than the addon was built for, so the glue is only loaded by those who need it.
+ */
+import { createInterface } from 'node:readline';
+
+/** What embedded.ts is told of a turn. `cpuSeconds`: of all threads of the process. */
+export interface Turn {
+  readonly operations: number;
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+}
+
+/** How many names there are, and how many wait for one name where they have the same. */
+export const NAMES = 10_000;
+export const WAITERS = 100;
+
+/** Operations between two looks at the clock. */
+const STRETCH = 2_000;
+
+/**
+ * Takes the name of this index and gives it back at once, then calls `finished` with it. It is not asked
+ * for an index again before that.
+ */
+type Cycle = (index: number) => void;
+type Subject = (names: readonly string[], finished: (index: number) => void) => Cycle;
+
+/** By promises: `acquire` calls `work` while it has the name, and resolves when it has no more. */
+function promised(
+  prepare: (names: readonly string[]) => (index: number, work: () => void) => Promise<unknown>,
+): Subject {
+  return (names, finished) => {
+    const acquire = prepare(names);
+    const work = (): void => {
+      // Nothing: the lock is what is measured.
+    };
+    return (index) => {
+      void acquire(index, work).then(() => finished(index));
+    };
+  };
+}
+
+interface LockManager {
+  request(name: string, work: () => void): Promise<unknown>;
+}
+
+/** `fresh`: with a new lock status block each time, rather than one that is used again. */
+async function glue(fresh: boolean): Promise<Subject> {
+  const { StackGlue, createO2cbPlugin, DlmLksb, DLM_LOCK } = await import('../../lib/index.js');
+  interface Cell {
+    readonly index: number;
+    readonly name: string;
+    lksb: InstanceType<typeof DlmLksb>;
+  }
+  const stack = new StackGlue();
+  stack.register(createO2cbPlugin());
+  let finish: (index: number) => void;
+  const check = (what: string, status: number): void => {
+    if (status !== 0) throw new Error(`${what}: ${status}`);
+  };
+  stack.setLockingProtocol({
+    maxVersion: { major: 1, minor: 0 },
+    lockAst(cell) {
+      const { lksb } = cell as Cell;
+      check('lock AST', stack.dlmLockStatus(lksb));
+      check('unlock', stack.dlmUnlock(connection, lksb, 0));
+    },
+    blockingAst() {
+      // The lock is given back anyway.
+    },
+    unlockAst(cell, error) {
+      check('unlock AST', error);
+      finish((cell as Cell).index);
+    },
+  });
+  const connection = await stack.clusterConnect({
+    stackName: 'o2cb',
+    group: 'bench',
+    recoveryHandler() {
+      // Nobody dies.
+    },
+  });
+  connection.unref();
+  return (names, finished) => {
+    finish = finished;
+    const cells = names.map((name, index): Cell => ({ index, name, lksb: new DlmLksb() }));
+    return (index) => {
+      const cell = cells[index];
+      if (cell === undefined) throw new Error(`no name ${index}`);
+      if (fresh) cell.lksb = new DlmLksb();
+      check('lock', stack.dlmLock(connection, DLM_LOCK.EX, cell.lksb, 0, cell.name, cell));
+    };
+  };
+}
+
+const SUBJECTS = {
+  glue: () => glue(false),
+  'glue-fresh': () => glue(true),
+  'async-lock': async () => {
+    const { default: AsyncLock } = await import('async-lock');
+    return promised((names) => {
+      const locks = new AsyncLock();
+      return (index, work) => locks.acquire(names[index] ?? '', work);
+    });
+  },
+  'async-mutex': async () => {
+    const { Mutex } = await import('async-mutex');
+    return promised((names) => {
+      const byName = new Map(names.map((name) => [name, new Mutex()]));
+      const mutexes = names.map((name) => byName.get(name) ?? new Mutex());
+      return (index, work) => (mutexes[index] ?? new Mutex()).runExclusive(work);
+    });
+  },
+  'navigator.locks': async () => {
+    const { locks } = (globalThis as unknown as { navigator: { locks: LockManager } }).navigator;
+    return Promise.resolve(
+      promised((names) => (index, work) => locks.request(names[index] ?? '', work)),
+    );
+  },
+} satisfies Record<string, () => Promise<Subject>>;
+
+/** Whom this program can be. */
+export type SubjectName = keyof typeof SUBJECTS;
+
+/** `depth` cycles at a time until the time is over; the last ones are waited for. */
+function measure(subject: Subject, names: readonly string[], depth: number, seconds: number) {
+  return new Promise<Turn>((resolve) => {
+    let underWay = 0;
+    let operations = 0;
+    let next = 0;
+    let isOver = false;
+    const take = (): void => {
+      underWay++;
+      const index = next;
+      next = next + 1 === names.length ? 0 : next + 1;
+      cycle(index);
+    };
+    const cycle = subject(names, () => {
+      underWay--;
+      if (++operations % STRETCH === 0 && performance.now() - started >= seconds * 1000)
+        isOver = true;
+      if (!isOver) take();
+      else if (underWay === 0) resolve(turn());
+    });
+    const turn = (): Turn => {
+      const { user, system } = process.cpuUsage(cpu);
+      return {
+        operations,
+        seconds: (performance.now() - started) / 1000,
+        cpuSeconds: (user + system) / 1e6,
+      };
+    };
+    const cpu = process.cpuUsage();
+    const started = performance.now();
+    for (let i = 0; i < depth; i++) take();
+  });
+}
+
+async function main(name: string): Promise<void> {
+  if (!Object.hasOwn(SUBJECTS, name)) throw new Error(`unknown subject "${name}"`);
+  const subject = await SUBJECTS[name as SubjectName]();
+  const names = {
+    lock: Array.from({ length: NAMES }, (_, i) => `benchmark-resource-${i}`),
+    contended: Array.from({ length: WAITERS }, () => 'benchmark-resource'),
+  };
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [work = '', depth, seconds] = line.split(' ');
+    const its = names[work as keyof typeof names];
+    console.log(JSON.stringify(await measure(subject, its, Number(depth), Number(seconds))));
+  }
+}
+
+await main(process.argv[2] ?? '');

@@ -1,0 +1,321 @@
+/**
+ * The benchmarks of what runs inside one process: both engines in C++, and stack `o2cb` through the glue
+ * against async-lock, async-mutex and navigator.locks. They need no virtual machines. README.md says
+ * what is compared with what.
+ */
+import { execFile, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+
+import { step, type Progress } from '../vm/index.js';
+import { PROJECT_ROOT } from '../vm/paths.js';
+import type { SubjectName, Turn } from './embedded-program.js';
+import { thisMachine } from './host.js';
+import { makeRow, type Row, type Target } from './result.js';
+
+export interface EmbeddedOptions {
+  /** Rows whose names do not match are left out. */
+  readonly only: RegExp;
+  /** As for the other benchmarks; here turns are more and shorter. */
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly progress: Progress;
+  readonly report: (row: Row) => void;
+}
+
+const run = promisify(execFile);
+
+const MORE_ROUNDS = 2;
+const SHORTER = 6;
+
+/** The Node.js that has `navigator.locks`; npm's package of that version brings the program. */
+const NODE_24 = '24.21.0';
+
+const ENGINES = ['o2dlm', 'fsdlm'] as const;
+type Engine = (typeof ENGINES)[number];
+
+type Work = 'lock' | 'contended';
+type Who = SubjectName | Engine;
+
+const LABELS: Record<Who, string> = {
+  glue: 'o2cb through the glue',
+  'glue-fresh': 'o2cb through the glue, new status blocks',
+  'async-lock': 'async-lock',
+  'async-mutex': 'async-mutex',
+  'navigator.locks': `navigator.locks of Node.js ${NODE_24}`,
+  o2dlm: 'o2dlm engine in C++',
+  fsdlm: 'fsdlm engine in C++',
+};
+
+interface Comparison {
+  readonly work: Work;
+  readonly depth: number;
+  readonly ours: Who;
+  readonly theirs: Who;
+  readonly target?: Target;
+}
+
+const DEPTHS = [1, 64, 1000] as const;
+const WAITERS = 100;
+
+const COMPARISONS: readonly Comparison[] = [
+  ...DEPTHS.flatMap((depth): Comparison[] => {
+    const at = { work: 'lock', depth } as const;
+    return [
+      { ...at, ours: 'o2dlm', theirs: 'async-lock', target: { atLeast: 4 } },
+      { ...at, ours: 'fsdlm', theirs: 'async-lock' },
+      { ...at, ours: 'glue', theirs: 'async-lock', target: { atLeast: 1 } },
+      { ...at, ours: 'glue', theirs: 'async-mutex', target: { atLeast: 3 } },
+      { ...at, ours: 'glue', theirs: 'navigator.locks', target: { atLeast: 10 } },
+      { ...at, ours: 'glue-fresh', theirs: 'async-lock' },
+    ];
+  }),
+  {
+    work: 'contended',
+    depth: WAITERS,
+    ours: 'glue',
+    theirs: 'async-mutex',
+    target: { atLeast: 3 },
+  },
+  { work: 'contended', depth: WAITERS, ours: 'glue', theirs: 'async-lock' },
+  { work: 'contended', depth: WAITERS, ours: 'glue', theirs: 'navigator.locks' },
+];
+
+const count = (value: number): string => value.toLocaleString('en-US');
+
+function comparisonName({ work, depth, ours, theirs }: Comparison): string {
+  const what = work === 'lock' ? `lock+unlock, depth ${depth}` : `${depth} waiters on one name`;
+  return `embedded, ${what}, ${LABELS[ours]} and ${LABELS[theirs]}`;
+}
+
+/** A curve: what an engine does at sizes over three decades, each compared with the smallest. */
+interface Curve {
+  readonly name: string;
+  /** A word of test/engines/bench.h. */
+  readonly what: string;
+  readonly sizes: readonly number[];
+  /** At the largest size. */
+  readonly target?: Target;
+}
+
+const RESOURCES = [1_000, 10_000, 100_000, 1_000_000];
+const LOCKS = [10, 100, 1_000, 10_000];
+/** Neither grows, but a large table does not fit into the processor's caches. */
+const FLAT: Target = { atLeast: 0.5 };
+
+const CURVES: readonly Curve[] = [
+  { name: 'lock+unlock among held resources', what: 'among', sizes: RESOURCES },
+  { name: 'EX waiters on one resource drained', what: 'drain-ex', sizes: LOCKS, target: FLAT },
+  { name: 'PR waiters on one resource drained', what: 'drain-pr', sizes: LOCKS, target: FLAT },
+  {
+    name: 'conversions on one resource drained',
+    what: 'drain-conversions',
+    sizes: LOCKS,
+    target: FLAT,
+  },
+  { name: 'waiters on one resource cancelled', what: 'cancel', sizes: LOCKS, target: FLAT },
+];
+
+const MEMORY = 'memory of an idle lock among so many';
+const BYTES_PER_LOCK = 256;
+
+const curveName = (engine: Engine, name: string, size: number): string =>
+  `embedded, ${engine} engine, ${name}: ${count(size)}`;
+
+/** Runs what was chosen. */
+export async function runEmbedded(options: EmbeddedOptions): Promise<void> {
+  await runComparisons(options);
+  for (const engine of ENGINES) await runCurves(engine, options);
+}
+
+async function runComparisons(options: EmbeddedOptions): Promise<void> {
+  const { only, progress, report } = options;
+  const chosen = COMPARISONS.filter((each) => only.test(comparisonName(each)));
+  if (chosen.length === 0) return;
+  const subjects = new Map<Who, Subject>();
+  for (const who of new Set(chosen.flatMap(({ ours, theirs }) => [ours, theirs]))) {
+    subjects.set(who, await startSubject(who, progress));
+  }
+  for (const { work, depth } of uniqueWorks(chosen)) {
+    const its = chosen.filter((each) => each.work === work && each.depth === depth);
+    const names = [...new Set(its.flatMap(({ ours, theirs }) => [ours, theirs]))];
+    const measures = names.map((who) => (seconds: number) => {
+      const subject = subjects.get(who);
+      if (subject === undefined) throw new Error(`${who} does not run`);
+      return subject.measure(work, depth, seconds);
+    });
+    const turns = await step(progress, `embedded, ${work}, depth ${depth}`, () =>
+      takeTurns(measures, options),
+    );
+    const turnsOf = (who: Who): readonly Turn[] => turns[names.indexOf(who)] ?? [];
+    for (const each of its) {
+      report(rowOf(comparisonName(each), turnsOf(each.ours), turnsOf(each.theirs), each.target));
+    }
+  }
+  for (const subject of subjects.values()) await subject.end();
+}
+
+function uniqueWorks(chosen: readonly Comparison[]): Comparison[] {
+  return chosen.filter(
+    (each, at) =>
+      chosen.findIndex(({ work, depth }) => work === each.work && depth === each.depth) === at,
+  );
+}
+
+async function runCurves(engine: Engine, options: EmbeddedOptions): Promise<void> {
+  const { only, progress, report } = options;
+  for (const { name, what, sizes, target } of CURVES) {
+    const [smallest = 0] = sizes;
+    const chosen = sizes.filter((size) => only.test(curveName(engine, name, size)));
+    if (chosen.length === 0) continue;
+    const measured = [smallest, ...chosen.filter((size) => size !== smallest)];
+    const program = await buildEngine(engine);
+    const measures = measured.map(
+      (size) => (seconds: number) => askEngine<Turn>(program, what, size, seconds),
+    );
+    const turns = await step(progress, `embedded, ${engine} engine, ${name}`, () =>
+      takeTurns(measures, options),
+    );
+    for (const size of chosen) {
+      const its = turns[measured.indexOf(size)] ?? [];
+      const goal = size === sizes.at(-1) ? target : undefined;
+      report(rowOf(curveName(engine, name, size), its, turns[0] ?? [], goal));
+    }
+  }
+  for (const size of RESOURCES) {
+    const name = curveName(engine, MEMORY, size);
+    if (!only.test(name)) continue;
+    const program = await buildEngine(engine);
+    const { bytes } = await askEngine<{ bytes: number }>(program, 'memory', size, 0);
+    report(
+      makeRow({
+        name,
+        unit: 'byte/lock',
+        rates: [bytes],
+        references: [BYTES_PER_LOCK],
+        target: { atMost: 1 },
+        machine: thisMachine(1),
+      }),
+    );
+  }
+}
+
+/** The turns of each. Each has one that does not count. */
+async function takeTurns(
+  measures: readonly ((seconds: number) => Promise<Turn>)[],
+  { rounds, seconds }: EmbeddedOptions,
+): Promise<Turn[][]> {
+  const turns = measures.map((): Turn[] => []);
+  for (let round = 0; round <= rounds * MORE_ROUNDS; round++) {
+    for (const [index, measure] of measures.entries()) {
+      const turn = await measure(seconds / SHORTER);
+      if (round > 0) turns[index]?.push(turn);
+    }
+  }
+  return turns;
+}
+
+function rowOf(
+  name: string,
+  ours: readonly Turn[],
+  theirs: readonly Turn[],
+  target: Target | undefined,
+): Row {
+  const rate = ({ operations, seconds }: Turn): number => operations / seconds;
+  const cpuRate = ({ operations, cpuSeconds }: Turn): number => operations / cpuSeconds;
+  return makeRow({
+    name,
+    unit: '1/s',
+    rates: ours.map(rate),
+    references: theirs.map(rate),
+    cpuRates: ours.map(cpuRate),
+    cpuReferences: theirs.map(cpuRate),
+    target,
+    machine: thisMachine(availableParallelism()),
+  });
+}
+
+/** Somebody who can be measured. */
+interface Subject {
+  measure(work: Work, depth: number, seconds: number): Promise<Turn>;
+  end(): Promise<void>;
+}
+
+const isEngine = (who: Who): who is Engine => (ENGINES as readonly string[]).includes(who);
+
+async function startSubject(who: Who, progress: Progress): Promise<Subject> {
+  if (isEngine(who)) {
+    const program = await buildEngine(who);
+    return {
+      measure: (_, depth, seconds) => askEngine<Turn>(program, 'depth', depth, seconds),
+      end: () => Promise.resolve(),
+    };
+  }
+  return new Program(who === 'navigator.locks' ? await node24(progress) : process.execPath, who);
+}
+
+/** embedded-program.ts, running. */
+class Program implements Subject {
+  readonly #process: ChildProcessWithoutNullStreams;
+  readonly #lines: AsyncIterator<string>;
+  readonly #exit: Promise<number | null>;
+  #said = '';
+
+  constructor(node: string, who: SubjectName) {
+    const program = join(PROJECT_ROOT, 'dist/scripts/bench/embedded-program.js');
+    this.#process = spawn(node, [program, who], { cwd: PROJECT_ROOT });
+    this.#process.stderr.setEncoding('utf8').on('data', (text: string) => (this.#said += text));
+    this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
+    this.#exit = new Promise((resolve) => this.#process.on('close', resolve));
+  }
+
+  async measure(work: Work, depth: number, seconds: number): Promise<Turn> {
+    this.#process.stdin.write(`${work} ${depth} ${seconds}\n`);
+    const next = await this.#lines.next();
+    if (next.done === true) throw new Error(`embedded-program ended: ${this.#said}`);
+    return JSON.parse(next.value) as Turn;
+  }
+
+  async end(): Promise<void> {
+    this.#process.stdin.end();
+    const code = await this.#exit;
+    if (code !== 0) throw new Error(`embedded-program ended with ${String(code)}: ${this.#said}`);
+  }
+}
+
+/** The program of an engine's <engine>_bench.cc, once it is built. */
+async function buildEngine(engine: Engine): Promise<string> {
+  const builder = pathToFileURL(join(PROJECT_ROOT, 'test/engines/build.mjs')).href;
+  const { buildBenches } = (await import(builder)) as { buildBenches: () => Promise<string[]> };
+  const program = (await buildBenches()).find((path) => path.endsWith(`/${engine}_bench`));
+  if (program === undefined) throw new Error(`no benchmark of engine ${engine}`);
+  return program;
+}
+
+async function askEngine<Answer>(
+  program: string,
+  what: string,
+  size: number,
+  seconds: number,
+): Promise<Answer> {
+  const { stdout } = await run(program, [what, String(size), String(seconds)]);
+  return JSON.parse(stdout) as Answer;
+}
+
+/** Node.js 24, from npm; in the cache, so that installing the project does not take it along. */
+async function node24(progress: Progress): Promise<string> {
+  const folder = join(PROJECT_ROOT, '.cache', `node-${NODE_24}`);
+  const name = `node-linux-${process.arch}`;
+  const program = join(folder, 'node_modules', name, 'bin/node');
+  if (!existsSync(program)) {
+    const what = ['--no-save', '--ignore-scripts', '--no-audit', '--no-fund', `${name}@${NODE_24}`];
+    await step(progress, `installing Node.js ${NODE_24}`, () =>
+      run('npm', ['install', '--prefix', folder, ...what]),
+    );
+  }
+  return program;
+}

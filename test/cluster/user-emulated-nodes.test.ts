@@ -1,0 +1,161 @@
+/** The nodes of an emulated cluster of stack `user`: what they are told of each other, and their death. */
+import { expect } from 'chai';
+import { constants } from 'node:os';
+
+import {
+  createEmulatedUserPlugin,
+  DLM_LOCK,
+  DlmLksb,
+  dlmPurge,
+  killEmulatedUserNode,
+  StackGlue,
+  type ClusterConnection,
+} from '../../lib/index.js';
+
+const { ENOTCONN } = constants.errno;
+const GROUP = 'nodes';
+
+/** A node, and all that it was told. */
+class Node {
+  readonly glue = new StackGlue();
+  connection!: ClusterConnection;
+  readonly log: string[] = [];
+  #heard: () => void = () => undefined;
+
+  constructor(node: number, cluster: string) {
+    this.glue.register(createEmulatedUserPlugin({ node, cluster }));
+    this.glue.clusterStack = 'pcmk';
+    this.glue.setLockingProtocol({
+      maxVersion: { major: 1, minor: 0 },
+      lockAst: () => this.#hear('granted'),
+      blockingAst: () => this.#hear('blocking'),
+      unlockAst: () => this.#hear('unlocked'),
+    });
+  }
+
+  #hear(what: string): void {
+    this.log.push(what);
+    this.#heard();
+  }
+
+  async connect(): Promise<this> {
+    this.connection = await this.glue.clusterConnect({
+      stackName: 'pcmk',
+      group: GROUP,
+      recoveryHandler: (node) => this.#hear(`died ${node}`),
+      noticeHandler: (notice) =>
+        this.#hear('node' in notice ? `${notice.kind} ${notice.node}` : notice.kind),
+    });
+    return this;
+  }
+
+  /** Resolves once it has been told that many things. */
+  async told(count: number): Promise<string[]> {
+    while (this.log.length < count) {
+      await new Promise<void>((resolve) => (this.#heard = resolve));
+    }
+    return this.log.splice(0);
+  }
+
+  ask(lksb: DlmLksb): number {
+    return this.glue.dlmLock(this.connection, DLM_LOCK.EX, lksb, 0, 'r');
+  }
+
+  members(): number[] {
+    return this.glue.clusterMembers(this.connection).map(({ node }) => node);
+  }
+
+  disconnect(): Promise<void> {
+    return this.glue.clusterDisconnect(this.connection);
+  }
+}
+
+async function failureOf(work: Promise<unknown>): Promise<unknown> {
+  return work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+}
+
+describe('nodes of the emulated stack user', () => {
+  let tests = 0;
+  let cluster: string;
+  let a: Node, b: Node;
+
+  beforeEach(async () => {
+    tests += 1;
+    cluster = `nodes-${process.pid}-${tests}`;
+    b = await new Node(2, cluster).connect();
+    a = await new Node(1, cluster).connect();
+    expect(await b.told(1)).to.deep.equal(['memberJoined 1']);
+  });
+  afterEach(async () => {
+    for (const node of [a, b]) await node.disconnect();
+  });
+
+  it('are all on this machine, which the scope says', () => {
+    expect(a.connection.scope).to.equal('process');
+    expect(a.glue.clusterThisNode(a.connection)).to.equal(1);
+  });
+
+  it('know each other, by number', () => {
+    expect(a.glue.clusterMembers(a.connection)).to.deep.equal([
+      { node: 1, name: undefined, addresses: [] },
+      { node: 2, name: undefined, addresses: [] },
+    ]);
+  });
+
+  it('are told of one that leaves, before the grant that it leads to', async () => {
+    expect(a.ask(new DlmLksb())).to.equal(0);
+    expect(await a.told(1)).to.deep.equal(['granted']);
+    expect(b.ask(new DlmLksb())).to.equal(0);
+    expect(await a.told(1)).to.deep.equal(['blocking']);
+    await a.disconnect();
+    expect(await b.told(2)).to.deep.equal(['memberLeft 1', 'granted']);
+    expect(b.members()).to.deep.equal([2]);
+    a = await new Node(1, cluster).connect();
+    expect(await b.told(1)).to.deep.equal(['memberJoined 1']);
+  });
+
+  it('are told of one that dies by the recovery handler alone, before the grant', async () => {
+    expect(a.ask(new DlmLksb())).to.equal(0);
+    expect(await a.told(1)).to.deep.equal(['granted']);
+    expect(b.ask(new DlmLksb())).to.equal(0);
+    expect(await a.told(1)).to.deep.equal(['blocking']);
+    killEmulatedUserNode(1, cluster);
+    expect(await b.told(2)).to.deep.equal(['died 1', 'granted']);
+    expect(b.members()).to.deep.equal([2]);
+  });
+
+  it('are refused everything when they are dead, and hear nothing', async () => {
+    const [held, other] = [new DlmLksb(), new DlmLksb()];
+    expect(a.ask(held)).to.equal(0);
+    expect(await a.told(1)).to.deep.equal(['granted']);
+    expect(a.ask(other)).to.equal(0);
+    const purged = failureOf(dlmPurge(a.connection, 0, 0));
+    killEmulatedUserNode(1, cluster);
+    expect(await purged).to.include({ code: 'ERR_DLM_DISCONNECTED', errno: ENOTCONN });
+    expect(a.ask(new DlmLksb())).to.equal(-ENOTCONN);
+    expect(a.glue.dlmUnlock(a.connection, held, 0)).to.equal(-ENOTCONN);
+    expect(await failureOf(dlmPurge(a.connection, 0, 0))).to.include({
+      code: 'ERR_DLM_DISCONNECTED',
+    });
+    expect(await b.told(1)).to.deep.equal(['died 1']);
+    expect(a.log).to.deep.equal([]);
+  });
+
+  it('fail to connect when they die meanwhile', async () => {
+    const third = new Node(3, cluster);
+    const connecting = failureOf(third.connect());
+    // It joins before it waits for anything but promises.
+    for (let turn = 0; turn < 100 && !b.members().includes(3); turn += 1) {
+      await Promise.resolve();
+    }
+    killEmulatedUserNode(3, cluster);
+    expect(await connecting).to.include({ errno: ENOTCONN });
+    expect(await b.told(2)).to.deep.equal(['memberJoined 3', 'died 3']);
+    // It can be started again.
+    await third.connect();
+    await third.disconnect();
+  });
+});
