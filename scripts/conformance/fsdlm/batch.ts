@@ -41,6 +41,8 @@ export interface StepSource {
   readonly death: Death | undefined;
   /** The next step of a sequence, or undefined when it is over. */
   next(run: number, step: number): Step | undefined;
+  /** Whether the processes hear of what a step's first command led to before they give the second. */
+  pauses?(run: number, step: number): boolean;
   /** Told of each event after the step that led to it. */
   see?(run: number, lock: number, event: WireEvent): void;
   /** Told of the death. */
@@ -82,21 +84,23 @@ export async function runBatch(
       keep(await world.kill(node), (run) => (at(histories, run).afterDeath ??= new Map()));
     }
     const groups: Placed[][] = [];
+    const later: Placed[] = [];
     let isOver = true;
     for (let run = 0; run < source.runs; run++) {
       const commands = source.next(run, step);
       if (commands === undefined) continue;
       isOver = false;
-      groups.push(
-        commands
-          .filter(({ node }) => !dead.has(node))
-          .map((command) => ({ node: command.node, command: toWire(world.names, run, command) })),
-      );
+      const placed = commands
+        .filter(({ node }) => !dead.has(node))
+        .map((command) => ({ node: command.node, command: toWire(world.names, run, command) }));
+      if (source.pauses?.(run, step) === true) later.push(...placed.splice(1));
+      groups.push(placed);
     }
     for (const history of histories) history.steps.push(new Map());
     if (isOver && (source.death === undefined || dead.size > 0)) break;
-    const told = await world.step(shuffle(groups).flat());
-    keep(told, (run) => at(at(histories, run).steps, step));
+    const ofRun = (run: number): Map<number, WireEvent[]> => at(at(histories, run).steps, step);
+    keep(await world.step(shuffle(groups).flat()), ofRun);
+    if (later.length > 0) keep(await world.step(later), ofRun);
   }
   return { histories, notices: notices.sort() };
 }
@@ -107,5 +111,6 @@ export function programSource(programs: readonly Program[], death: Death | undef
     runs: programs.length,
     death,
     next: (run, step) => programs[run]?.steps[step],
+    pauses: (run, step) => programs[run]?.paused?.has(step) === true,
   };
 }

@@ -4,13 +4,9 @@ import { at, programSource, runBatch, type BatchResult } from './batch.js';
 import { EngineWorld } from './engine-world.js';
 import { Generator } from './generator.js';
 import type { KernelLab } from './kernel-world.js';
-import {
-  firstDifference,
-  linesByResource,
-  masterOrders,
-  orders,
-  type CallbackRules,
-} from './outcomes.js';
+import { firstDifference, linesByResource, masterOrders, orders } from './outcomes.js';
+import type { CallbackRules } from './callbacks.js';
+import { withCrossings } from './crossings.js';
 import { NODES, projectOnto, type Death, type Program, type Step } from './program.js';
 import { Tracker } from './tracker.js';
 
@@ -124,8 +120,10 @@ export async function judge(
     );
     await world.close();
     variants.forEach(({ of, program }, run) => {
-      const lines = linesByResource(program, at(result.histories, run), rules);
-      at(allowed, of).push(lines.get(at(open, of).resource) ?? []);
+      for (const history of withCrossings(program, at(result.histories, run))) {
+        const lines = linesByResource(program, history, rules);
+        at(allowed, of).push(lines.get(at(open, of).resource) ?? []);
+      }
     });
   }
   return open.flatMap(({ program, resource, kernel: lines }, of) => {

@@ -12,7 +12,7 @@ const MODES = Object.values(DLM_LOCK);
 
 /** Steps in which two nodes race for a resource: how many of them, and how many for one resource. */
 const RACE_SHARE = 0.2;
-export const RACES_PER_RESOURCE = 4;
+const RACES_PER_RESOURCE = 3;
 
 /** Flags by how often they are set. */
 type Odds = readonly (readonly [flag: number, probability: number])[];

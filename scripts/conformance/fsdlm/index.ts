@@ -2,7 +2,7 @@
 import type { Outcome, ProfileOptions } from '../profile.js';
 import { BATCH, generate, judge, runOnKernel } from './differential.js';
 import { KernelLab } from './kernel-world.js';
-import type { CallbackRules } from './outcomes.js';
+import type { CallbackRules } from './callbacks.js';
 import { printDisagreement } from './print.js';
 
 /** The sequences of a run whose numbers are those of one batch. */

@@ -2,26 +2,33 @@
  * What the kernel may do where it is free to choose: README.md, "Choices". Each choice names the
  * function of the kernel that leaves it open.
  */
-import { DLM_LOCK } from '../../../lib/index.js';
 import type { WireEvent } from './agent.js';
 import type { History } from './batch.js';
+import { callbackCovers, type CallbackRules } from './callbacks.js';
 import { NODES, resourcesOfLocks, type Death, type Program, type Step } from './program.js';
-
-/** How a kernel adds callbacks: README.md, "Two kernels". */
-export type CallbackRules = '6.1' | '6.12';
 
 /**
  * The part of a program that is about one resource, in all orders of its racing commands. Two commands
  * of two nodes reach the master over two connections, or one of them by none
- * (fs/dlm/lock.c:send_common(), lowcomms.c): either may be the first.
+ * (fs/dlm/lock.c:send_common(), lowcomms.c): either may be the first. And the processes may have read
+ * what the first led to when the second is served, or not: what is unread has later blocking ASTs
+ * added to it or not (fs/dlm/ast.c:dlm_add_lkb_callback()), and keeps a lock that has ended, and so its
+ * resource and the value block (user.c:device_read(), lock.c:toss_rsb()).
  */
 export function orders(program: Program): Program[] {
-  let all: Step[][] = [[]];
-  for (const step of program.steps) {
-    const variants: Step[] = step.length < 2 ? [step] : [step, [...step].reverse()];
-    all = all.flatMap((before) => variants.map((variant) => [...before, variant]));
-  }
-  return all.map((steps) => ({ ...program, steps }));
+  let all: { steps: Step[]; paused: number[] }[] = [{ steps: [], paused: [] }];
+  program.steps.forEach((step, index) => {
+    all = all.flatMap(({ steps, paused }) => {
+      const go = (variant: Step, pauses: boolean): { steps: Step[]; paused: number[] } => ({
+        steps: [...steps, variant],
+        paused: pauses ? [...paused, index] : paused,
+      });
+      if (step.length < 2) return [go(step, false)];
+      const back = [...step].reverse();
+      return [go(step, false), go(back, false), go(step, true), go(back, true)];
+    });
+  });
+  return all.map(({ steps, paused }) => ({ ...program, steps, paused: new Set(paused) }));
 }
 
 /**
@@ -32,11 +39,6 @@ export function orders(program: Program): Program[] {
 export function masterOrders(death: Death | undefined): number[][] {
   const identity = Array.from({ length: NODES }, (_, index) => index + 1);
   return death === undefined ? [identity] : [identity, [...identity].reverse()];
-}
-
-/** fs/dlm/ast.c: a blocking AST is not added right behind one that says as much. */
-function covers(previous: number, level: number): boolean {
-  return previous === level || (previous > level && previous > DLM_LOCK.PR);
 }
 
 /**
@@ -55,7 +57,8 @@ function skipCovered(
       const rest = events.filter((event) => {
         if (event[1] === 'r') return true;
         const before = last.get(lock);
-        if (event[1] === 'b' && before?.[1] === 'b' && covers(before[2], event[2])) return false;
+        if (event[1] === 'b' && before?.[1] === 'b' && callbackCovers(before[2], event[2]))
+          return false;
         last.set(lock, event);
         return true;
       });

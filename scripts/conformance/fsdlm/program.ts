@@ -55,6 +55,8 @@ export interface Program {
   readonly name: string;
   readonly steps: readonly Step[];
   readonly death?: Death;
+  /** Steps whose commands are given one after the other, each behind a fence of its own. */
+  readonly paused?: ReadonlySet<number>;
 }
 
 /** What a lock was told. `r` is what a call returned, if not 0. */
