@@ -12,7 +12,7 @@
 import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
 import type { WireEvent } from './agent.js';
 import { at, type History } from './batch.js';
-import { callbackCovers } from './callbacks.js';
+import { callbackCovers, type CallbackRules } from './callbacks.js';
 import { resourcesOfLocks, type Command, type Program } from './program.js';
 import { Tracker } from './tracker.js';
 
@@ -29,7 +29,10 @@ function isDown(from: number, to: number): boolean {
   return to < from && !(from === PR && to === CW);
 }
 
-/** Blocking ASTs of which each is not added right behind one that covers it, if that is unread. */
+/**
+ * Without the blocking ASTs that are right behind one that covers them: they are not added if that is
+ * unread, which is up to each process (fs/dlm/ast.c:dlm_add_lkb_callback()).
+ */
 function coalesced(events: readonly WireEvent[]): WireEvent[] {
   return events.filter((event, index) => {
     const before = events[index - 1];
@@ -53,12 +56,34 @@ function alternatives(
   const completion = events[cast];
   if (completion === undefined || cast === 0) return [];
   const late = events.slice(0, cast).filter(([, , level]) => !goesWith(level, command.mode));
-  const moved = [completion, ...late, ...events.slice(cast + 1)];
-  return [moved, coalesced(moved)];
+  return [[completion, ...late, ...events.slice(cast + 1)]];
+}
+
+/**
+ * A grant that is unread when its lock is unlocked: 6.1, and the engine, hand over the lock's copy of the
+ * value block as it is when it is read (user.c:device_read()), and that is what the unlock brought; 6.12
+ * as it was at the grant (dlm_user_add_ast()), which is something that was written before, or nothing.
+ */
+function valuesAtGrant(events: readonly WireEvent[], written: readonly string[]): WireEvent[][] {
+  const cast = events.findIndex(([, kind, status]) => kind === 'c' && status === 0);
+  const end = events.findIndex(([, kind]) => kind === 'u');
+  const completion = events[cast];
+  if (completion === undefined || end < cast) return [];
+  const [lock, kind, value, flags = 0] = completion;
+  return written.map((lvb) => events.with(cast, [lock, kind, value, flags, lvb]));
+}
+
+/** What commands before a step, and in it, may have written. */
+function writtenBefore(program: Program, step: number): string[] {
+  const commands = program.steps.slice(0, step + 1).flat();
+  const values = commands.flatMap((each) =>
+    each.do !== 'lock' && each.lvb !== undefined ? [each.lvb] : [],
+  );
+  return [...new Set(values)];
 }
 
 /** The history, and what else it may have been. */
-export function withCrossings(program: Program, history: History): History[] {
+export function withCrossings(program: Program, history: History, rules: CallbackRules): History[] {
   const tracker = new Tracker();
   const of = resourcesOfLocks(program);
   const masters = new Map<number, number>();
@@ -72,20 +97,28 @@ export function withCrossings(program: Program, history: History): History[] {
       masters.clear();
     }
     const told = at(history.steps, index);
-    for (const command of step) {
-      const resource = of.get(command.lock) ?? -1;
-      const { mode } = tracker.locks.find(({ lock }) => lock === command.lock) ?? {};
-      const isMaster = masters.get(resource) === command.node;
-      if (step.length < 2 || isMaster) continue;
-      const others = alternatives(command, mode, told.get(command.lock) ?? []);
-      all = all.flatMap((before) => [
-        before,
-        ...others.map((events) => {
+    for (const [lock, events] of step.length < 2 ? [] : told) {
+      const ways = [events];
+      const command = step.find((each) => each.lock === lock);
+      const isMaster = command && masters.get(of.get(lock) ?? -1) === command.node;
+      if (command !== undefined && isMaster !== true) {
+        const { mode } = tracker.locks.find((each) => each.lock === lock) ?? {};
+        ways.push(...alternatives(command, mode, events));
+      }
+      if (rules === '6.12' && command?.do === 'unlock') {
+        ways.push(...valuesAtGrant(events, writtenBefore(program, index)));
+      }
+      ways.push(
+        ...ways.flatMap((way) => (coalesced(way).length < way.length ? [coalesced(way)] : [])),
+      );
+      if (ways.length === 1) continue;
+      all = all.flatMap((before) =>
+        ways.map((way) => {
           const steps = [...before.steps];
-          steps[index] = new Map([...at(steps, index), [command.lock, events]]);
+          steps[index] = new Map([...at(steps, index), [lock, way]]);
           return { ...before, steps };
         }),
-      ]);
+      );
     }
     for (const command of step) {
       tracker.give(command);

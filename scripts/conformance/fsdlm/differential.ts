@@ -43,7 +43,7 @@ export async function generate(
   const death = deathOf(seed, batch, commands);
   const sequences = numbers.map((number) => {
     const tracker = new Tracker();
-    const generator = new Generator(new Random(mix(seed, number, 1)), tracker);
+    const generator = new Generator(new Random(mix(seed, number, 1)), tracker, death !== undefined);
     return { number, tracker, generator, steps: [] as Step[], count: 0 };
   });
   const world = await EngineWorld.open();
@@ -120,7 +120,7 @@ export async function judge(
     );
     await world.close();
     variants.forEach(({ of, program }, run) => {
-      for (const history of withCrossings(program, at(result.histories, run))) {
+      for (const history of withCrossings(program, at(result.histories, run), rules)) {
         const lines = linesByResource(program, history, rules);
         at(allowed, of).push(lines.get(at(open, of).resource) ?? []);
       }

@@ -69,20 +69,27 @@ const UNLOCK_ODDS: Odds = [
 export class Generator {
   readonly #random: Random;
   readonly #tracker: Tracker;
-  readonly #resources: number;
   readonly #busy: number;
   readonly #alive = new Set(Array.from({ length: NODES }, (_, index) => index + 1));
   /** Resources that have had a lock: their master is decided. */
   readonly #used = new Set<number>();
   readonly #races = new Map<number, number>();
+  /** The resource that each of a few places stands for. */
+  readonly #places: number[];
+  #names: number;
+  /** Which node masters a resource will make a difference. */
+  #mastersMatter: boolean;
   #locks = 0;
   #writes = 0;
 
-  constructor(random: Random, tracker: Tracker) {
+  /** `hasDeath`: `die` will be called. */
+  constructor(random: Random, tracker: Tracker, hasDeath: boolean) {
     this.#random = random;
     this.#tracker = tracker;
     // Few resources make much contention on each.
-    this.#resources = 1 + Math.min(random.below(RESOURCES_MAX), random.below(RESOURCES_MAX));
+    this.#names = 1 + Math.min(random.below(RESOURCES_MAX), random.below(RESOURCES_MAX));
+    this.#places = Array.from({ length: this.#names }, (_, place) => place);
+    this.#mastersMatter = hasDeath;
     // How many locks a resource has before most commands are unlocks.
     this.#busy = 3 + random.below(5);
   }
@@ -90,6 +97,7 @@ export class Generator {
   die(node: number): void {
     this.#alive.delete(node);
     this.#tracker.forget(node);
+    this.#mastersMatter = false;
     // fs/dlm/recoverd.c:ls_recover() forgets resources without locks, and their masters with them.
     for (const resource of this.#used) {
       if (this.#tracker.on(resource).length === 0) this.#used.delete(resource);
@@ -98,13 +106,17 @@ export class Generator {
 
   step(): Step {
     const random = this.#random;
-    const resource = random.below(this.#resources);
+    const resource = this.#resource();
     const node = random.pick([...this.#alive]);
     const races = this.#races.get(resource) ?? 0;
     // The first lockers of a name do not race: who becomes its master would be as open as how long
     // the loser asks in vain (fs/dlm/lock.c:receive_request_reply(), -ENOTBLK and -EBADR).
+    const staysUsed = !this.#mastersMatter || this.#tracker.on(resource).length > 1;
     const isRace =
-      this.#used.has(resource) && races < RACES_PER_RESOURCE && random.chance(RACE_SHARE);
+      this.#used.has(resource) &&
+      staysUsed &&
+      races < RACES_PER_RESOURCE &&
+      random.chance(RACE_SHARE);
     const commands = [this.#command(node, resource)];
     if (isRace) {
       const other = random.pick([...this.#alive].filter((each) => each !== node));
@@ -114,6 +126,19 @@ export class Generator {
     for (const command of commands) this.#tracker.give(command);
     this.#used.add(resource);
     return commands;
+  }
+
+  /**
+   * Before a death no name is used again that has been given up: the kernel remembers its master (the
+   * tossed rsb), the engine does not.
+   */
+  #resource(): number {
+    const place = this.#random.below(this.#places.length);
+    const resource = this.#places[place] ?? 0;
+    const isGivenUp = this.#used.has(resource) && this.#tracker.on(resource).length === 0;
+    if (!this.#mastersMatter || !isGivenUp) return resource;
+    this.#places[place] = this.#names;
+    return this.#names++;
   }
 
   #command(node: number, resource: number): Command {

@@ -4,6 +4,10 @@ import { BATCH, generate, judge, runOnKernel } from './differential.js';
 import { KernelLab } from './kernel-world.js';
 import type { CallbackRules } from './callbacks.js';
 import { printDisagreement } from './print.js';
+import { shrink } from './shrink.js';
+
+/** So many of a batch's disagreements are made smaller before they are printed. */
+const SHRUNK_MAX = 3;
 
 /** The sequences of a run whose numbers are those of one batch. */
 function batchesOf(first: number, count: number): number[][] {
@@ -45,7 +49,11 @@ export async function runFsdlm(options: ProfileOptions): Promise<Outcome> {
       const bad = new Set(found.map(({ program }) => program.name));
       agreed += programs.length - bad.size;
       given += programs.reduce((sum, { steps }) => sum + steps.flat().length, 0);
-      disagreements.push(...found.map(printDisagreement));
+      for (const disagreement of found.slice(0, SHRUNK_MAX)) {
+        say(`shrinking sequence ${disagreement.program.name}`);
+        disagreements.push(printDisagreement(await shrink(lab, disagreement, rules)));
+      }
+      disagreements.push(...found.slice(SHRUNK_MAX).map(printDisagreement));
       const seconds = [t1 - t0, t2 - t1, t3 - t2].map((ms) => (ms / 1000).toFixed(1));
       say(
         `${agreed} agree, ${disagreements.length} disagreements` +

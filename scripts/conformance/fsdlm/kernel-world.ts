@@ -104,7 +104,7 @@ export class KernelLab {
     const cluster = await Cluster.boot({ nodes: NODES, membership: 'host', kernel, progress });
     const lab = new KernelLab(cluster);
     try {
-      for (let node = 1; node <= NODES; node++) await lab.#prepare(node);
+      await Promise.all(cluster.nodes.map(({ id }) => lab.#prepare(id)));
       return lab;
     } catch (error) {
       await cluster.close();
@@ -123,10 +123,10 @@ export class KernelLab {
 
   /** Connects all nodes. Those that were killed are booted again. */
   async open(): Promise<KernelWorld> {
-    for (let node = 1; node <= NODES; node++) {
-      if (this.#guests.has(node)) continue;
-      await this.#cluster.restart(node);
-      await this.#prepare(node);
+    for (const { id } of this.#cluster.nodes) {
+      if (this.#guests.has(id)) continue;
+      await this.#cluster.restart(id);
+      await this.#prepare(id);
     }
     this.#batches += 1;
     for (const guest of this.#guests.values()) await guest.ask({ open: LOCKSPACE });
