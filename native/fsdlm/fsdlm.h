@@ -77,8 +77,8 @@ inline constexpr size_t kLvbLen = 32;
 inline constexpr size_t kResourceNameMax = 64;
 // DLM_LOCKSPACE_LEN, bytes.
 inline constexpr size_t kLockspaceNameMax = 64;
-// How long a resource without locks stays invalid, if it was (toss_secs; the kernel looks every five
-// seconds, so it may be that much longer there).
+// How long a resource without locks stays invalid, if it was (toss_secs; the kernel looks every
+// five seconds, so it may be that much longer there).
 inline constexpr uint64_t kTossMs = 10'000;
 
 using ValueBlock = std::array<uint8_t, kLvbLen>;
