@@ -32,6 +32,7 @@ const TASKS = {
     vm: true,
     packages: { '/usr/include/libdlm.h': 'libdlm-dev' },
   },
+  conformance: { run: ['dist/scripts/conformance/main.js'], vm: true },
   test: {
     run: ['node_modules/mocha/bin/mocha.js'],
     vm: true,

@@ -77,8 +77,8 @@ inline constexpr size_t kLvbLen = 32;
 inline constexpr size_t kResourceNameMax = 64;
 // DLM_LOCKSPACE_LEN, bytes.
 inline constexpr size_t kLockspaceNameMax = 64;
-// How long a resource without locks keeps its value block (toss_secs; the kernel looks every five
-// seconds, so it may be that much longer there).
+// How long a resource without locks stays invalid, if it was (toss_secs; the kernel looks every
+// five seconds, so it may be that much longer there).
 inline constexpr uint64_t kTossMs = 10'000;
 
 using ValueBlock = std::array<uint8_t, kLvbLen>;
@@ -179,7 +179,8 @@ class Member {
 
   // dlm_unlock(): unlock, or cancel with kLkfCancel. An `astarg` of 0 leaves the lock's. `lvb` as
   // in Lock(). Returns 0, also for a cancel that came too late and has no event, or
-  //   -EINVAL  another flag than CANCEL, VALBLK, IVVALBLK, FORCEUNLOCK; CANCEL and FORCEUNLOCK
+  //   -EINVAL  another flag than CANCEL, VALBLK, IVVALBLK, FORCEUNLOCK; CANCEL and FORCEUNLOCK;
+  //            one of these two where the lock's last request, or a cancel since, had it
   //   -ENOENT  the lock is not, or no longer, this member's
   //   -EPERM   the member is dead
   [[nodiscard]] virtual int Unlock(LockId id, uint32_t flags, uint64_t astarg,

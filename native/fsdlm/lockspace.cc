@@ -212,7 +212,7 @@ Resource* Lockspace::FindResource(std::string_view name) {
 void Lockspace::DetachLock(Lock* lock) {
   Resource* resource = lock->resource;
   if (!resource->Detach(lock)) return;
-  if (resource->worth_keeping()) {
+  if (resource->Toss()) {
     ResourceBlock* block = resource->block();
     block->tossed = resource;
     block->tossed_at_ms = cluster_->NowMs();
@@ -342,6 +342,8 @@ int Lockspace::Unlock(MemberImpl* member, LockId id, uint32_t flags, uint64_t as
   if ((flags & ~kAllowed) != 0) return -EINVAL;
   if (cancel && (flags & kLkfForceUnlock) != 0) return -EINVAL;
   if (lock->queue == Lock::Queue::kNone) return -ENOENT;
+  // validate_unlock_args(): whatever it was that had the flag before.
+  if ((lock->exflags & flags & (kLkfCancel | kLkfForceUnlock)) != 0) return -EINVAL;
   // There is nothing to cancel: no error, and no event.
   if (cancel && lock->queue == Lock::Queue::kGranted) return 0;
   if (!lock->ReserveCast()) return -ENOMEM;

@@ -51,6 +51,13 @@ bool Resource::Detach(Lock* lock) {
   return --attached_ == 0;
 }
 
+bool Resource::Toss() {
+  if (!not_valid_ || block_ == nullptr) return false;
+  block_->bytes = {};
+  block_->exists = false;
+  return true;
+}
+
 // --- Queues -------------------------------------------------------------------------------------
 
 const Ring<QueueLink>* Resource::RingOf(Lock::Queue queue) const {

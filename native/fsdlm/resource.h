@@ -85,8 +85,9 @@ class Resource {
   bool block_valid() const { return !not_valid_; }
   const ResourceBlock* block() const { return block_.get(); }
   ResourceBlock* block() { return block_.get(); }
-  // Whether anything would be lost if it were forgotten.
-  bool worth_keeping() const { return block_ != nullptr; }
+  // Nothing uses it any more: its block goes (fs/dlm/lock.c:toss_rsb(), 6.12: deactivate_rsb()).
+  // Whether something is left that would be lost if it were forgotten: that the block is invalid.
+  [[nodiscard]] bool Toss();
 
   // Calls `visit(Lock&)` for each lock of a queue, the head first.
   template <class F>

@@ -544,10 +544,13 @@ class Run {
     if (id == 0) return;
     Known& known = locks_.at(id);
     Plain plain(ViewOf(known.resource));
-    Expect(slots_[known.slot].member->Unlock(id, kLkfCancel, 0, nullptr) == 0, "cancel works");
     LockView* lock = FindIn(plain.converting, id);
     if (lock == nullptr) lock = FindIn(plain.waiting, id);
-    if (lock != nullptr) {
+    const LockView* any = lock != nullptr ? lock : FindIn(plain.granted, id);
+    const bool again = any != nullptr && (any->exflags & kLkfCancel) != 0;
+    Expect(slots_[known.slot].member->Unlock(id, kLkfCancel, 0, nullptr) == (again ? -EINVAL : 0),
+           "a cancel is answered by the rules");
+    if (lock != nullptr && !again) {
       lock->exflags |= kLkfCancel;
       lock->sb_flags = 0;
       plain.Cancel(id);

@@ -16,6 +16,29 @@ TEST_CASE("unlock: flags that the kernel refuses are refused") {
   CHECK(a.Take() == "unlocked 1 end");
 }
 
+TEST_CASE("unlock: FORCEUNLOCK is refused where the last request had it") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  const uint64_t lock = a.Hold(kPr);
+  a.Convert(lock, kEx, kLkfForceUnlock);
+  CHECK(a.Unlock(lock, kLkfForceUnlock) == -EINVAL);
+  CHECK(a.Unlock(lock) == 0);
+  CHECK(a.Take() == "granted 1, unlocked 1 end");
+}
+
+TEST_CASE("cancel: refused where the last operation was cancelled, whatever it would do") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  Peer b(cluster, 2);
+  a.Hold(kPr);
+  const uint64_t lock = b.Hold(kPr);
+  b.Convert(lock, kEx);
+  CHECK(b.Cancel(lock) == 0);
+  CHECK(b.Cancel(lock) == -EINVAL);
+  b.Convert(lock, kEx);
+  CHECK(b.Cancel(lock) == 0);
+}
+
 TEST_CASE("unlock: a lock that waits or converts is ended as well") {
   auto cluster = Cluster::Create();
   Peer a(cluster, 1);

@@ -139,33 +139,46 @@ TEST_CASE("value block: the end of a process that holds EX makes it invalid") {
   CHECK(b.TakeWithBlocks() == "granted 1 invalid block 7");
 }
 
-TEST_CASE("value block: kept for ten seconds without a lock") {
-  ManualClock clock;
-  auto cluster = Cluster::Create(&clock);
-  Peer a(cluster, 1);
-  const auto write = [&] {
-    const uint64_t lock = a.Hold(kEx, "r", kLkfValBlk);
-    a.Unlock(lock, kLkfValBlk, Block(7));
-    a.Take();
-  };
-  write();
-  clock.now_ms += kTossMs - 1;
-  a.Unlock(a.Lock(kPr, "r", kLkfValBlk));
-  CHECK(a.TakeWithBlocks() == "granted 2 block 7, unlocked 2 end");
-  clock.now_ms += kTossMs;
-  a.Lock(kPr, "r", kLkfValBlk);
-  CHECK(a.TakeWithBlocks() == "granted 3 block 0");
-}
-
-TEST_CASE("value block: forgotten without a lock when a node joins") {
-  ManualClock clock;
-  auto cluster = Cluster::Create(&clock);
+TEST_CASE("value block: gone with the last lock") {
+  auto cluster = Cluster::Create();
   Peer a(cluster, 1);
   a.Unlock(a.Hold(kEx, "r", kLkfValBlk), kLkfValBlk, Block(7));
   a.Take();
-  Peer b(cluster, 2);
   a.Lock(kPr, "r", kLkfValBlk);
   CHECK(a.TakeWithBlocks() == "granted 2 block 0");
+}
+
+// Whether the block of "r" is invalid: a conversion that neither reads nor writes tells.
+std::string TakeValidity(Peer* peer) {
+  peer->Convert(peer->Hold(kPr, "r"), kNl);
+  return peer->Take();
+}
+
+TEST_CASE("value block: invalid for ten seconds without a lock") {
+  ManualClock clock;
+  auto cluster = Cluster::Create(&clock);
+  Peer a(cluster, 1);
+  const auto spoil = [&] {
+    a.Unlock(a.Hold(kEx), kLkfIvValBlk);
+    a.Take();
+  };
+  spoil();
+  clock.now_ms += kTossMs - 1;
+  const uint64_t lock = a.Hold(kPr);
+  a.Convert(lock, kNl);
+  a.Unlock(lock);
+  CHECK(a.Take() == "granted 2 invalid, unlocked 2 end");
+  clock.now_ms += kTossMs;
+  CHECK(TakeValidity(&a) == "granted 3");
+}
+
+TEST_CASE("value block: no longer invalid without a lock when a node joins") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  a.Unlock(a.Hold(kEx), kLkfIvValBlk);
+  a.Take();
+  Peer b(cluster, 2);
+  CHECK(TakeValidity(&a) == "granted 2");
 }
 
 }  // namespace

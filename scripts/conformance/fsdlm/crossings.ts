@@ -1,0 +1,133 @@
+/**
+ * Messages that cross on their way, which the engine does not have: its calls are answered when they
+ * return.
+ *
+ * A node that is not the master does not wait for the answer to a conversion down: the process has its
+ * completion at once (fs/dlm/lock.c:send_convert(), down_conversion()). What a racing request had the
+ * master tell that lock, before the conversion reached it, then comes behind the completion; and is
+ * dropped if it is compatible with the new mode (fs/dlm/ast.c:dlm_rem_lkb_callback(), 6.12:
+ * dlm_may_skip_callback()). An unlock that has to write or not to write the value block begins with
+ * such a conversion (native/libdlm/lock_book.h), and nothing is told to a lock that is being unlocked.
+ */
+import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
+import type { WireEvent } from './agent.js';
+import { at, type History } from './batch.js';
+import { callbackCovers, type CallbackRules } from './callbacks.js';
+import { resourcesOfLocks, type Command, type Program } from './program.js';
+import { Tracker } from './tracker.js';
+
+/** Bit m of row a: mode m goes with mode a (`__dlm_compat_matrix`). */
+const GOES_WITH = [0b111111, 0b011111, 0b000111, 0b001011, 0b000011, 0b000001];
+
+function goesWith(a: number, b: number): boolean {
+  return ((at(GOES_WITH, a) >> b) & 1) !== 0;
+}
+
+/** Neither up nor between CW and PR. */
+function isDown(from: number, to: number): boolean {
+  const { CW, PR } = DLM_LOCK;
+  return to < from && !(from === PR && to === CW);
+}
+
+/**
+ * Without the blocking ASTs that are right behind one that covers them: they are not added if that is
+ * unread, which is up to each process (fs/dlm/ast.c:dlm_add_lkb_callback()).
+ */
+function coalesced(events: readonly WireEvent[]): WireEvent[] {
+  return events.filter((event, index) => {
+    const before = events[index - 1];
+    return !(event[1] === 'b' && before?.[1] === 'b' && callbackCovers(before[2], event[2]));
+  });
+}
+
+/** What else a lock may have been told in a step in which it was given this command. */
+function alternatives(
+  command: Command,
+  mode: number | undefined,
+  events: readonly WireEvent[],
+): WireEvent[][] {
+  if (mode === undefined || (command.flags & DLM_LKF.CANCEL) !== 0) return [];
+  if (command.do === 'unlock') {
+    const rest = events.filter(([, kind]) => kind !== 'b');
+    return mode >= DLM_LOCK.PW && rest.length < events.length ? [rest] : [];
+  }
+  if (command.do !== 'convert' || !isDown(mode, command.mode)) return [];
+  const cast = events.findIndex(([, kind, status]) => kind === 'c' && status === 0);
+  const completion = events[cast];
+  if (completion === undefined || cast === 0) return [];
+  const late = events.slice(0, cast).filter(([, , level]) => !goesWith(level, command.mode));
+  return [[completion, ...late, ...events.slice(cast + 1)]];
+}
+
+/**
+ * A grant that is unread when its lock is unlocked: 6.1, and the engine, hand over the lock's copy of the
+ * value block as it is when it is read (user.c:device_read()), and that is what the unlock brought; 6.12
+ * as it was at the grant (dlm_user_add_ast()), which is something that was written before, or nothing.
+ */
+function valuesAtGrant(events: readonly WireEvent[], written: readonly string[]): WireEvent[][] {
+  const cast = events.findIndex(([, kind, status]) => kind === 'c' && status === 0);
+  const end = events.findIndex(([, kind]) => kind === 'u');
+  const completion = events[cast];
+  if (completion === undefined || end < cast) return [];
+  const [lock, kind, value, flags = 0] = completion;
+  return written.map((lvb) => events.with(cast, [lock, kind, value, flags, lvb]));
+}
+
+/** What commands before a step, and in it, may have written. */
+function writtenBefore(program: Program, step: number): string[] {
+  const commands = program.steps.slice(0, step + 1).flat();
+  const values = commands.flatMap((each) =>
+    each.do !== 'lock' && each.lvb !== undefined ? [each.lvb] : [],
+  );
+  return [...new Set(values)];
+}
+
+/** The history, and what else it may have been. */
+export function withCrossings(program: Program, history: History, rules: CallbackRules): History[] {
+  const tracker = new Tracker();
+  const of = resourcesOfLocks(program);
+  const masters = new Map<number, number>();
+  let all: History[] = [history];
+  program.steps.forEach((step, index) => {
+    if (program.death?.step === index) {
+      for (const [lock, events] of history.afterDeath ?? []) {
+        for (const event of events) tracker.see(lock, event);
+      }
+      tracker.forget(program.death.node);
+      masters.clear();
+    }
+    const told = at(history.steps, index);
+    for (const [lock, events] of step.length < 2 ? [] : told) {
+      const ways = [events];
+      const command = step.find((each) => each.lock === lock);
+      const isMaster = command && masters.get(of.get(lock) ?? -1) === command.node;
+      if (command !== undefined && isMaster !== true) {
+        const { mode } = tracker.locks.find((each) => each.lock === lock) ?? {};
+        ways.push(...alternatives(command, mode, events));
+      }
+      if (rules === '6.12' && command?.do === 'unlock') {
+        ways.push(...valuesAtGrant(events, writtenBefore(program, index)));
+      }
+      ways.push(
+        ...ways.flatMap((way) => (coalesced(way).length < way.length ? [coalesced(way)] : [])),
+      );
+      if (ways.length === 1) continue;
+      all = all.flatMap((before) =>
+        ways.map((way) => {
+          const steps = [...before.steps];
+          steps[index] = new Map([...at(steps, index), [lock, way]]);
+          return { ...before, steps };
+        }),
+      );
+    }
+    for (const command of step) {
+      tracker.give(command);
+      // Before a death it is whoever asked first; after one it is not known here.
+      if (command.do === 'lock' && (program.death?.step ?? Infinity) > index) {
+        if (!masters.has(command.resource)) masters.set(command.resource, command.node);
+      }
+    }
+    for (const [lock, events] of told) for (const event of events) tracker.see(lock, event);
+  });
+  return all;
+}

@@ -1,0 +1,67 @@
+/** Profile `fsdlm`: the engine against the kernel's DLM, both through stack `user`. */
+import type { Outcome, ProfileOptions } from '../profile.js';
+import { BATCH, generate, judge, runOnKernel } from './differential.js';
+import { KernelLab } from './kernel-world.js';
+import type { CallbackRules } from './callbacks.js';
+import { printDisagreement } from './print.js';
+import { shrink } from './shrink.js';
+
+/** So many of a batch's disagreements are made smaller before they are printed. */
+const SHRUNK_MAX = 3;
+
+/** The sequences of a run whose numbers are those of one batch. */
+function batchesOf(first: number, count: number): number[][] {
+  const batches: number[][] = [];
+  for (let number = first; number < first + count;) {
+    const end = Math.min(first + count, (Math.floor(number / BATCH) + 1) * BATCH);
+    batches.push(Array.from({ length: end - number }, (_, index) => number + index));
+    number = end;
+  }
+  return batches;
+}
+
+const rulesOf = (kernel: string): CallbackRules => (kernel.includes('6.12') ? '6.12' : '6.1');
+
+/** Runs sequences on one kernel. */
+export async function runFsdlm(options: ProfileOptions): Promise<Outcome> {
+  const { kernel, seed, sequences, commands, say, progress, first = 0 } = options;
+  const rules = rulesOf(kernel);
+  const lab = await KernelLab.boot(kernel, progress);
+  const started = performance.now();
+  let agreed = 0;
+  let given = 0;
+  const disagreements: string[] = [];
+  try {
+    for (const numbers of batchesOf(first, sequences)) {
+      const batch = Math.floor((numbers[0] ?? 0) / BATCH);
+      const t0 = performance.now();
+      const { programs, result } = await generate(seed, numbers, commands, batch);
+      const t1 = performance.now();
+      const onKernel = await runOnKernel(lab, programs);
+      const t2 = performance.now();
+      const found = await judge(programs, onKernel, rules, result);
+      const t3 = performance.now();
+      if (onKernel.notices.join() !== result.notices.join()) {
+        disagreements.push(
+          `notices: kernel ${onKernel.notices.join()}, engine ${result.notices.join()}`,
+        );
+      }
+      const bad = new Set(found.map(({ program }) => program.name));
+      agreed += programs.length - bad.size;
+      given += programs.reduce((sum, { steps }) => sum + steps.flat().length, 0);
+      for (const disagreement of found.slice(0, SHRUNK_MAX)) {
+        say(`shrinking sequence ${disagreement.program.name}`);
+        disagreements.push(printDisagreement(await shrink(lab, disagreement, rules)));
+      }
+      disagreements.push(...found.slice(SHRUNK_MAX).map(printDisagreement));
+      const seconds = [t1 - t0, t2 - t1, t3 - t2].map((ms) => (ms / 1000).toFixed(1));
+      say(
+        `${agreed} agree, ${disagreements.length} disagreements` +
+          ` (engine ${seconds[0]} s, kernel ${seconds[1]} s, comparison ${seconds[2]} s)`,
+      );
+    }
+  } finally {
+    await lab.close();
+  }
+  return { agreed, commands: given, disagreements, seconds: (performance.now() - started) / 1000 };
+}

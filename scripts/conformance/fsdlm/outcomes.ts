@@ -1,0 +1,116 @@
+/**
+ * What the kernel may do where it is free to choose: README.md, "Choices". Each choice names the
+ * function of the kernel that leaves it open.
+ */
+import type { WireEvent } from './agent.js';
+import type { History } from './batch.js';
+import { callbackCovers, type CallbackRules } from './callbacks.js';
+import { NODES, resourcesOfLocks, type Death, type Program, type Step } from './program.js';
+
+/**
+ * The part of a program that is about one resource, in all orders of its racing commands. Two commands
+ * of two nodes reach the master over two connections, or one of them by none
+ * (fs/dlm/lock.c:send_common(), lowcomms.c): either may be the first. And the processes may have read
+ * what the first led to when the second is served, or not: what is unread has later blocking ASTs
+ * added to it or not (fs/dlm/ast.c:dlm_add_lkb_callback()), and keeps a lock that has ended, and so its
+ * resource and the value block (user.c:device_read(), lock.c:toss_rsb()).
+ */
+export function orders(program: Program): Program[] {
+  let all: { steps: Step[]; paused: number[] }[] = [{ steps: [], paused: [] }];
+  program.steps.forEach((step, index) => {
+    all = all.flatMap(({ steps, paused }) => {
+      const go = (variant: Step, pauses: boolean): { steps: Step[]; paused: number[] } => ({
+        steps: [...steps, variant],
+        paused: pauses ? [...paused, index] : paused,
+      });
+      if (step.length < 2) return [go(step, false)];
+      const back = [...step].reverse();
+      return [go(step, false), go(back, false), go(step, true), go(back, true)];
+    });
+  });
+  return all.map(({ steps, paused }) => ({ ...program, steps, paused: new Set(paused) }));
+}
+
+/**
+ * Which survivor becomes the master of what a dead node was master of: the one whose lookup reaches
+ * the resource's directory node first (fs/dlm/recover.c:recover_master(), dlm_master_lookup()). Orders
+ * of nodes in which the engine, which takes the first, chooses each.
+ */
+export function masterOrders(death: Death | undefined): number[][] {
+  const identity = Array.from({ length: NODES }, (_, index) => index + 1);
+  return death === undefined ? [identity] : [identity, [...identity].reverse()];
+}
+
+/**
+ * Kernel 6.12 compares a blocking AST with the lock's last callback even when the process has read
+ * that (dlm_may_skip_callback()); 6.1, and the engine, only while it is unread
+ * (dlm_add_lkb_callback()). So on 6.12 the engine's later ones are not there.
+ */
+function skipCovered(
+  maps: readonly (ReadonlyMap<number, WireEvent[]> | undefined)[],
+): (ReadonlyMap<number, WireEvent[]> | undefined)[] {
+  const last = new Map<number, WireEvent>();
+  return maps.map((map) => {
+    if (map === undefined) return undefined;
+    const kept = new Map<number, WireEvent[]>();
+    for (const [lock, events] of map) {
+      const rest = events.filter((event) => {
+        if (event[1] === 'r') return true;
+        const before = last.get(lock);
+        if (event[1] === 'b' && before?.[1] === 'b' && callbackCovers(before[2], event[2]))
+          return false;
+        last.set(lock, event);
+        return true;
+      });
+      if (rest.length > 0) kept.set(lock, rest);
+    }
+    return kept;
+  });
+}
+
+function lineOf(
+  map: ReadonlyMap<number, WireEvent[]> | undefined,
+  locks: readonly number[],
+): string {
+  if (map === undefined) return '';
+  return locks
+    .flatMap((lock) => {
+      const events = map.get(lock);
+      return events === undefined
+        ? []
+        : [`${lock}: ${events.map((event) => event.slice(1).join(' ')).join(', ')}`];
+    })
+    .join('; ');
+}
+
+/** What the locks on each resource were told, a line for each step, ready to be compared. */
+export function linesByResource(
+  program: Program,
+  history: History,
+  rules: CallbackRules,
+): Map<number, string[]> {
+  const locksOf = new Map<number, number[]>();
+  for (const [lock, resource] of resourcesOfLocks(program)) {
+    const locks = locksOf.get(resource);
+    if (locks === undefined) locksOf.set(resource, [lock]);
+    else locks.push(lock);
+  }
+  for (const locks of locksOf.values()) locks.sort((a, b) => a - b);
+  const at = program.death?.step;
+  const flat = history.steps.flatMap((map, step) =>
+    step === at ? [history.afterDeath, map] : [undefined, map],
+  );
+  const maps = rules === '6.12' ? skipCovered(flat) : flat;
+  return new Map(
+    [...locksOf].map(([resource, locks]) => [
+      resource,
+      maps.slice(0, 2 * program.steps.length).map((map) => lineOf(map, locks)),
+    ]),
+  );
+}
+
+export function firstDifference(a: readonly string[], b: readonly string[]): number {
+  const length = Math.max(a.length, b.length);
+  for (let at = 0; at < length; at++) if (a[at] !== b[at]) return at;
+  return -1;
+}

@@ -1,0 +1,85 @@
+/**
+ * What a program knows of its locks from the completions it has seen: enough to choose commands that
+ * make sense.
+ */
+import { constants } from 'node:os';
+
+import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../../../lib/index.js';
+import type { WireEvent } from './agent.js';
+import type { Command } from './program.js';
+
+export interface TrackedLock {
+  readonly lock: number;
+  readonly node: number;
+  readonly resource: number;
+  /** Held, or undefined: not granted yet. */
+  mode: number | undefined;
+  /** What is under way. */
+  pending: { what: 'lock' | 'convert' | 'unlock'; mode: number; flags: number } | undefined;
+  cancelling: boolean;
+}
+
+export class Tracker {
+  readonly #locks = new Map<number, TrackedLock>();
+
+  /** Locks that have not ended. */
+  get locks(): TrackedLock[] {
+    return [...this.#locks.values()];
+  }
+
+  on(resource: number): TrackedLock[] {
+    return this.locks.filter((lock) => lock.resource === resource);
+  }
+
+  give(command: Command): void {
+    if (command.do === 'lock') {
+      const { lock, node, resource, mode, flags } = command;
+      this.#locks.set(lock, {
+        lock,
+        node,
+        resource,
+        mode: undefined,
+        pending: { what: 'lock', mode, flags },
+        cancelling: false,
+      });
+      return;
+    }
+    const lock = this.#locks.get(command.lock);
+    if (lock === undefined) return;
+    if ((command.flags & DLM_LKF.CANCEL) !== 0) {
+      if (lock.pending !== undefined) lock.cancelling = true;
+    } else if (command.do === 'unlock') {
+      lock.pending = { what: 'unlock', mode: 0, flags: command.flags };
+    } else {
+      lock.pending ??= { what: 'convert', mode: command.mode, flags: command.flags };
+    }
+  }
+
+  see(number: number, [, kind, value, flags = 0]: WireEvent): void {
+    const lock = this.#locks.get(number);
+    if (lock === undefined) return;
+    const { pending } = lock;
+    if (kind === 'b') return;
+    if (kind === 'u' && value === 0) {
+      this.#locks.delete(number);
+      return;
+    }
+    if (kind === 'r' && value === -constants.errno.EBUSY) return;
+    lock.cancelling = false;
+    lock.pending = undefined;
+    if (kind === 'c' && value === 0 && pending !== undefined) {
+      const { ALTPR } = DLM_LKF;
+      const { PR, CW } = DLM_LOCK;
+      const other = (pending.flags & ALTPR) !== 0 ? PR : CW;
+      lock.mode = (flags & DLM_SBF.ALTMODE) !== 0 ? other : pending.mode;
+      return;
+    }
+    if (lock.mode === undefined) this.#locks.delete(number);
+    else if ((flags & DLM_SBF.DEMOTED) !== 0) lock.mode = DLM_LOCK.NL;
+  }
+
+  /** The node is dead. */
+  forget(node: number): void {
+    for (const [number, lock] of this.#locks) if (lock.node === node) this.#locks.delete(number);
+  }
+}

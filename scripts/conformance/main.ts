@@ -1,0 +1,94 @@
+/** `npm run conformance`: runs random sequences on the engine and on real kernels, and compares. */
+import { randomInt } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+
+import { printingProgress, whyNotHere } from '../vm/index.js';
+import { runFsdlm } from './fsdlm/index.js';
+import type { Outcome, ProfileOptions } from './profile.js';
+
+const USAGE = `Runs random sequences of commands on the engine and on real kernels, and compares.
+
+  npm run conformance -- [options]
+      --profile <name>     fsdlm (all)
+      --kernel <package>   a Debian kernel package, more than once for several
+                           (linux-image-amd64 and linux-image-6.12-amd64)
+      --sequences <n>      how many on each kernel (1000)
+      --commands <n>       commands in each, at least (50)
+      --seed <n>           of a run that is to be repeated
+      --first <n>          number of the first sequence (0)
+      --json <file>        write the result there, too
+`;
+
+const KERNELS = ['linux-image-amd64', 'linux-image-6.12-amd64'];
+
+const PROFILES: Readonly<Record<string, (options: ProfileOptions) => Promise<Outcome>>> = {
+  fsdlm: runFsdlm,
+};
+
+class UsageError extends Error {}
+
+function whole(text: string, flag: string, least: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= least && value < 2 ** 31) return value;
+  throw new UsageError(`${flag} must be a whole number from ${least}, not "${text}".`);
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      profile: { type: 'string', multiple: true, default: Object.keys(PROFILES) },
+      kernel: { type: 'string', multiple: true, default: KERNELS },
+      sequences: { type: 'string', default: '1000' },
+      commands: { type: 'string', default: '50' },
+      seed: { type: 'string' },
+      first: { type: 'string', default: '0' },
+      json: { type: 'string' },
+    },
+  });
+  const seed = values.seed === undefined ? randomInt(2 ** 31) : whole(values.seed, '--seed', 0);
+  const options = {
+    seed,
+    sequences: whole(values.sequences, '--sequences', 1),
+    commands: whole(values.commands, '--commands', 1),
+    first: whole(values.first, '--first', 0),
+    say: (line: string) => console.log(line),
+    progress: printingProgress((line) => console.log(line)),
+  };
+  const profiles = values.profile.map((name) => {
+    const run = PROFILES[name];
+    if (run !== undefined) return { name, run };
+    throw new UsageError(`--profile can be ${Object.keys(PROFILES).join(', ')}, not "${name}".`);
+  });
+  const reason = await whyNotHere();
+  if (reason !== undefined) throw new UsageError(reason);
+
+  console.log(`seed ${seed}`);
+  const rows: object[] = [];
+  for (const { name, run } of profiles) {
+    for (const kernel of values.kernel) {
+      const outcome = await run({ ...options, kernel });
+      const { agreed, commands, seconds, disagreements } = outcome;
+      for (const text of disagreements) console.log(`\n${text}`);
+      console.log(
+        `\n${name} against ${kernel}: ${agreed} of ${options.sequences} sequences agree,` +
+          ` ${commands} commands in ${seconds.toFixed(0)} s`,
+      );
+      rows.push({ profile: name, kernel, seed, ...outcome, sequences: options.sequences });
+      if (disagreements.length > 0) process.exitCode = 1;
+    }
+  }
+  if (values.json !== undefined) {
+    const machine = { cpus: cpus().length, model: cpus()[0]?.model };
+    writeFileSync(values.json, `${JSON.stringify({ machine, rows }, undefined, 2)}\n`);
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof UsageError) && !(error instanceof TypeError)) throw error;
+  console.error(`${error.message}\n\n${USAGE}`);
+  process.exitCode = 2;
+}

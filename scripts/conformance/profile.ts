@@ -1,0 +1,27 @@
+/** What a profile of the engine offers to `npm run conformance`. */
+import type { Progress } from '../vm/index.js';
+
+export interface ProfileOptions {
+  /** A Debian kernel package. */
+  readonly kernel: string;
+  readonly seed: number;
+  readonly sequences: number;
+  /** The least number of commands of each. */
+  readonly commands: number;
+  /** The number of the first sequence; 0 by default. */
+  readonly first?: number;
+  /** A line for people, now and then. */
+  readonly say: (line: string) => void;
+  readonly progress: Progress;
+}
+
+export interface Outcome {
+  /** Sequences that agreed. */
+  readonly agreed: number;
+  /** Commands given in all. */
+  readonly commands: number;
+  /** Each as text to be printed. */
+  readonly disagreements: readonly string[];
+  /** Without booting. */
+  readonly seconds: number;
+}
