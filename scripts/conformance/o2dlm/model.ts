@@ -66,6 +66,9 @@ export class Model {
   readonly #handles = new Map<number, Handle>();
   #unlinks = new Map<string, number>();
   #tasks: Task[] = [];
+  /** Callbacks that have not arrived, by file. */
+  readonly #inboxes = new Map<DlmfsFile, ((file: DlmfsFile) => void)[]>();
+  readonly #places = new Map<DlmfsFile, { node: NodeNumber; file: number }>();
   #step = 0;
   #callbacks = 0;
   /** The locks in mode NL that keep resources that nobody uses; see README.md. */
@@ -137,7 +140,22 @@ export class Model {
 
   #callBack(astarg: unknown, act: (file: DlmfsFile) => void): void {
     this.#callbacks += 1;
-    if (astarg instanceof DlmfsFile) act(astarg);
+    if (!(astarg instanceof DlmfsFile)) return;
+    const inbox = this.#inboxes.get(astarg) ?? [];
+    this.#inboxes.set(astarg, inbox);
+    inbox.push(act);
+    if (inbox.length === 1) this.#queueArrival(astarg, inbox);
+  }
+
+  /** A callback is on its way to a node while others run there; those of one lock keep their order. */
+  #queueArrival(file: DlmfsFile, inbox: ((file: DlmfsFile) => void)[]): void {
+    const place = this.#places.get(file);
+    if (place === undefined) return;
+    const run = (): void => {
+      inbox.shift()?.(file);
+      if (inbox.length > 0) this.#queueArrival(file, inbox);
+    };
+    this.#tasks.push({ ...place, run });
   }
 
   #nextTask(): Task | undefined {
@@ -187,6 +205,7 @@ export class Model {
     if (dlmfsFile === undefined) {
       dlmfsFile = new DlmfsFile(this.#kernel(node, file), `file-${file}`);
       modelNode.files.set(file, dlmfsFile);
+      this.#places.set(dlmfsFile, { node, file });
     }
     const handle: Handle = {
       node,
@@ -222,6 +241,7 @@ export class Model {
 
   #kill(node: NodeNumber): void {
     this.#nodes.delete(node);
+    this.#tasks = this.#tasks.filter((task) => task.node !== node);
     for (const [number, handle] of this.#handles) {
       if (handle.node === node) this.#handles.delete(number);
     }
