@@ -22,7 +22,8 @@ import { printingProgress } from './progress.js';
 const USAGE = `A cluster of virtual machines with the Linux kernel's DLM.
 
   npm run cluster -- up [nodes]         boot a cluster (3 nodes, unless told otherwise)
-      --membership corosync|host|none   who decides membership (corosync)
+      --membership corosync|host|o2cb|none
+                                        who decides membership (corosync)
       --memory <MiB>                    memory of each node (384)
       --kernel <package>                Debian kernel package (linux-image-amd64)
   npm run cluster -- status             what is running
@@ -31,7 +32,7 @@ const USAGE = `A cluster of virtual machines with the Linux kernel's DLM.
   npm run cluster -- shell <node>       an interactive shell
   npm run cluster -- kill <node>        cut a node's power
   npm run cluster -- restart <node>     boot it again
-  npm run cluster -- evict <node>       membership host: declare a node failed
+  npm run cluster -- evict <node>       membership host or o2cb: declare a node failed
   npm run cluster -- cut <a> <b> [--one-way]
                                         lose all frames between two nodes, or from a to b
   npm run cluster -- isolate <node>     cut all links of a node
@@ -40,7 +41,7 @@ const USAGE = `A cluster of virtual machines with the Linux kernel's DLM.
   npm run cluster -- down               end the cluster
 `;
 
-const MEMBERSHIPS = ['corosync', 'host', 'none'];
+const MEMBERSHIPS = ['corosync', 'host', 'o2cb', 'none'];
 
 interface Flags {
   membership?: string | undefined;

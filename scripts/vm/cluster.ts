@@ -9,9 +9,11 @@ import { removeOld } from './cached.js';
 import { VmError } from './errors.js';
 import type { LinkRule } from './hub.js';
 import { HubThread } from './hub-thread.js';
+import { makeHeartbeatDisk } from './heartbeat-disk.js';
 import { prepareImage } from './image.js';
 import { CorosyncMembership } from './membership-corosync.js';
 import { HostMembership } from './membership-host.js';
+import { O2cbMembership } from './membership-o2cb.js';
 import {
   NoMembership,
   type EvictOptions,
@@ -37,8 +39,8 @@ export interface ClusterOptions {
   /** With membership `corosync`: its token timeout in milliseconds. The default is 1000. */
   tokenMs?: number | undefined;
   /**
-   * With membership `host`: whether `kill` evicts the node as well. The default is true; with
-   * false the survivors believe in the node until `evict` is called.
+   * With membership `host` or `o2cb`: whether `kill` evicts the node as well. The default is true;
+   * with false the survivors believe in the node until `evict` is called.
    */
   evictKilled?: boolean | undefined;
   progress?: Progress | undefined;
@@ -57,9 +59,16 @@ function makeMembership(options: ClusterOptions, logs: string): Membership {
       });
     case 'host':
       return new HostMembership(join(logs, 'membership.log'));
+    case 'o2cb':
+      return new O2cbMembership(options.nodes, heartbeatDisk(logs));
     case 'none':
       return new NoMembership();
   }
+}
+
+/** With membership `o2cb`: the disk that all nodes share. */
+function heartbeatDisk(logs: string): string {
+  return join(logs, 'heartbeat.img');
 }
 
 /** A folder for one run's logs; those of a week ago are removed. */
@@ -86,6 +95,7 @@ export class Cluster {
   readonly #nodes: readonly Node[];
   readonly #hub: HubThread;
   readonly #membership: Membership;
+  readonly #harnessEvicts: boolean;
   readonly #evictKilled: boolean;
   #closing: Promise<void> | undefined;
 
@@ -102,7 +112,8 @@ export class Cluster {
     this.#nodes = nodes;
     this.#hub = hub;
     this.#membership = makeMembership(options, logFolder);
-    this.#evictKilled = options.membership === 'host' && (options.evictKilled ?? true);
+    this.#harnessEvicts = options.membership === 'host' || options.membership === 'o2cb';
+    this.#evictKilled = this.#harnessEvicts && (options.evictKilled ?? true);
   }
 
   /**
@@ -119,6 +130,8 @@ export class Cluster {
     const image = await prepareImage({ kernel: options.kernel }, progress);
     const accelerator = await chooseAccelerator(image, progress);
     const logFolder = await makeLogFolder();
+    const sharedDisk = options.membership === 'o2cb' ? heartbeatDisk(logFolder) : undefined;
+    if (sharedDisk !== undefined) await makeHeartbeatDisk(sharedDisk);
     const hub = await HubThread.start();
     const nodes = Array.from({ length: count }, (_, index) => {
       const node = index + 1;
@@ -130,6 +143,7 @@ export class Cluster {
         memoryMiB: options.memoryMiB ?? DEFAULT_MEMORY_MIB,
         cpus: options.cpus ?? DEFAULT_CPUS,
         hubPort: hub.port,
+        sharedDisk,
         log: join(logFolder, `n${node}.console.log`),
       });
     });
@@ -169,7 +183,7 @@ export class Cluster {
 
   /**
    * Kills a node as a power cut would. Resolves when its QEMU is dead and, with membership `host`
-   * (unless told otherwise by `evictKilled`), the survivors have been told.
+   * or `o2cb` (unless told otherwise by `evictKilled`), the survivors have been told.
    */
   async kill(id: number): Promise<void> {
     await this.node(id).powerOff();
@@ -178,7 +192,8 @@ export class Cluster {
 
   /**
    * With membership `host`: removes a node, dead or alive, or several in one change, from all their
-   * lockspaces and from the cluster, as dlm_controld does when nodes have failed.
+   * lockspaces and from the cluster, as dlm_controld does when nodes have failed. With membership
+   * `o2cb`: declares nodes dead that were killed; resolves when the survivors know.
    *
    * @throws {VmError} `usage` with membership `corosync`, which does that by itself.
    */
@@ -194,7 +209,7 @@ export class Cluster {
   async restart(id: number): Promise<void> {
     const node = this.node(id);
     await node.powerOff();
-    if (this.mode === 'host') await this.#membership.evict([id]);
+    if (this.#harnessEvicts) await this.#membership.evict([id]);
     await node.powerOn();
     await this.#membership.rejoin(node, this.#nodes.filter((each) => each.isUp).length);
   }

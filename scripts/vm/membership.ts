@@ -7,9 +7,11 @@ import type { Node } from './node.js';
  *   after the token's timeout, and a minority loses its quorum.
  * - `host`: no daemons; the harness plays dlm_controld from outside. Exact and fast: a node is a
  *   member until the harness says otherwise.
+ * - `o2cb`: ocfs2's own stack in the kernels, with no daemons: a heartbeat on a disk that the nodes
+ *   share, o2net between them, and o2dlm behind dlmfs in `/dlm`. A node is dead when the harness says so.
  * - `none`: nothing but the booted guests; there is no DLM until somebody sets it up.
  */
-export type MembershipMode = 'corosync' | 'host' | 'none';
+export type MembershipMode = 'corosync' | 'host' | 'o2cb' | 'none';
 
 /** What happens in the middle of an eviction. */
 export interface EvictOptions {

@@ -25,6 +25,8 @@ export interface MachineOptions {
   readonly cpus: number;
   /** The port of the cluster's hub; without one the machine has no cluster network card. */
   readonly hubPort?: number | undefined;
+  /** A disk image that all nodes write to, the guest's `/dev/vdb`. */
+  readonly sharedDisk?: string | undefined;
   /** The file that gets all that the guest's console and QEMU itself say. */
   readonly log: string;
 }
@@ -72,10 +74,20 @@ function qemuArguments(options: MachineOptions): string[] {
     '-drive',
     `id=node,if=none,format=raw,readonly=on,file.locking=off,file=${escapeComma(image.nodeDisk)}`,
     ...['-device', 'virtio-blk-pci,drive=node'],
+    ...(options.sharedDisk === undefined ? [] : sharedDiskArguments(options.sharedDisk)),
     '-fsdev',
     `local,id=project,security_model=none,readonly=on,path=${escapeComma(PROJECT_ROOT)}`,
     ...['-device', 'virtio-9p-pci,fsdev=project,mount_tag=project'],
     ...['-device', 'virtio-rng-pci'],
+  ];
+}
+
+/** What one machine has written to it the others read: all of them go through the host's page cache. */
+function sharedDiskArguments(path: string): string[] {
+  const file = `file.locking=off,cache=writethrough,file=${escapeComma(path)}`;
+  return [
+    ...['-drive', `id=shared,if=none,format=raw,${file}`],
+    ...['-device', 'virtio-blk-pci,drive=shared,share-rw=on'],
   ];
 }
 

@@ -1,0 +1,79 @@
+/** The program on a node that uses dlmfs (guest/dlmfs-agent.c), from the host. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { withDeadline } from '../../vm/deadline.js';
+import type { GuestProcess, Node } from '../../vm/index.js';
+import { PROJECT_ROOT } from '../../vm/paths.js';
+
+const SOURCE = 'scripts/conformance/o2dlm/guest/dlmfs-agent.c';
+const FOLDER = 'build/conformance';
+const PROGRAM = `${FOLDER}/dlmfs-agent`;
+
+/** How long a node may take to come to rest: a busy host is slow, and a recovery takes seconds. */
+const FENCE_MS = 240_000;
+
+/** Compiles the program. Nodes that have used it before may go on with the old one. */
+export function buildAgent(): void {
+  mkdirSync(join(PROJECT_ROOT, FOLDER), { recursive: true });
+  const flags = ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-O1', '-static', '-pthread'];
+  execFileSync('gcc', [...flags, '-o', PROGRAM, SOURCE], { cwd: PROJECT_ROOT });
+}
+
+/** What a node says after a fence: only what has changed since the last one. */
+export interface Report {
+  /** The errno of opens that have ended, or 0. */
+  readonly ended: readonly (readonly [handle: number, errno: number])[];
+  readonly states: readonly (readonly [handle: number, blocked: boolean, block: string])[];
+  readonly unlinks: readonly (readonly [tag: number, errno: number])[];
+  /** How many messages of o2net the node has sent and handled. */
+  readonly messages: string;
+}
+
+/** See the top of this file. */
+export class Agent {
+  readonly #node: Node;
+  readonly #process: GuestProcess;
+  readonly #lines: AsyncIterator<string>;
+  #unsent = '';
+
+  constructor(node: Node, folder: string) {
+    this.#node = node;
+    this.#process = node.spawn(`exec ${PROGRAM} ${folder}`);
+    this.#lines = this.#process.lines;
+  }
+
+  /** Gives a command; it goes out with the next fence. */
+  command(line: string): void {
+    this.#unsent += `${line}\n`;
+  }
+
+  /** Waits until the node has come to rest. */
+  async fence(): Promise<Report> {
+    this.#process.stdin.write(`${this.#unsent}f\n`);
+    this.#unsent = '';
+    return withDeadline(this.#report(), FENCE_MS, () => {
+      return `dlmfs on node ${this.#node.id} did not come to rest: ${this.#node.consoleTail()}`;
+    });
+  }
+
+  async #report(): Promise<Report> {
+    const ended: [number, number][] = [];
+    const states: [number, boolean, string][] = [];
+    const unlinks: [number, number][] = [];
+    for (;;) {
+      const next = await this.#lines.next();
+      if (next.done === true) {
+        throw new Error(
+          `dlmfs-agent on node ${this.#node.id} ended: ${this.#process.stderrText} ${this.#node.consoleTail()}`,
+        );
+      }
+      const [verb, first = '', second = '', third = ''] = next.value.split(' ');
+      if (verb === 'd') ended.push([Number(first), Number(second)]);
+      else if (verb === 's') states.push([Number(first), second === '1', third]);
+      else if (verb === 'u') unlinks.push([Number(first), Number(second)]);
+      else return { ended, states, unlinks, messages: first };
+    }
+  }
+}
