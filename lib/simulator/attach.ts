@@ -13,6 +13,7 @@ import {
   type TurnMessage,
   type WorkerMessage,
 } from './protocol.js';
+import type { SimulationPort } from './port.js';
 import { checkPort } from './remote-host.js';
 import { drained, WORLD_CALLS, type World } from './world.js';
 
@@ -87,7 +88,7 @@ function remoteWorld(line: Line, profile: Profile): World {
  * long as all its times, messages and choices are the simulation's. The port keeps the thread alive
  * until the simulation is closed.
  */
-export function attachSimulation(port: MessagePort, program: NodeProgram): void {
+export function attachSimulation(port: SimulationPort, program: NodeProgram): void {
   checkPort('port', port);
   checkFunction('program', program);
   const line = new Line(port);

@@ -2,8 +2,6 @@
  * A history as text: a first line that says how the simulation was made, and a line for each thing
  * that happened. native/simulator/history.h has the format.
  */
-import { inspect } from 'node:util';
-
 import { checkString } from '../errors.js';
 import { simulationRefusal } from './errors.js';
 
@@ -13,6 +11,9 @@ export type Profile = 'o2dlm' | 'fsdlm';
 /** `Simulation::Create` of native/simulator/simulation.cc writes it. */
 const HEADER =
   /^stackglue simulation 1: profile (o2dlm|fsdlm), seed (\d+), messages take (\d+) to (\d+) us, deaths are found after (\d+) us/;
+
+/** `inspect.custom` of `node:util`. */
+const inspectCustom: unique symbol = Symbol.for('nodejs.util.inspect.custom');
 
 /** The choices at the end of a line. */
 const CHOICES = / {2}\[[\d ]+\]$/;
@@ -63,7 +64,7 @@ export class History {
   }
 
   /** An error that carries a history must still be readable. */
-  [inspect.custom](): string {
+  [inspectCustom](): string {
     return `History { profile: '${this.profile}', seed: ${this.seed}, lines: ${this.lines.length} }`;
   }
 

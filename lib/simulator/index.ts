@@ -9,6 +9,7 @@ export { explore, replay, type ExploreOptions } from './explore.js';
 export { History, type Profile } from './history.js';
 export { SimulatedNode, type NodeProgram, type NodeState, type ProgramMethods } from './node.js';
 export type { NodeContext } from './node-life.js';
+export type { SimulationPort } from './port.js';
 export {
   Simulation,
   type NodeOptions,

@@ -5,8 +5,6 @@
  * Invariant: one thing happens at a time. What it starts in a program has run as far as it can before
  * the next happens.
  */
-import type { MessagePort } from 'node:worker_threads';
-
 import {
   checkFunction,
   checkInteger,
@@ -27,6 +25,7 @@ import { History, type Profile } from './history.js';
 import { LocalHost, type DrivenHost } from './hosts.js';
 import { SimulatedNode, type NodeProgram } from './node.js';
 import { checkedPair, Clock, TIME_MAX_MS } from './node-life.js';
+import type { SimulationPort } from './port.js';
 import { checkPort, RemoteHost } from './remote-host.js';
 import { drained, type World } from './world.js';
 
@@ -55,7 +54,7 @@ export interface NodeOptions {
   /** Called at each boot, in this thread. */
   readonly program?: NodeProgram;
   /** The port at whose other end a worker thread calls `attachSimulation`. */
-  readonly port?: MessagePort;
+  readonly port?: SimulationPort;
 }
 
 /** How long a simulation may go on. */

@@ -38,6 +38,7 @@ const EXPORTS = [
   'clusterHangup',
   'clusterMembers',
   'clusterThisNode',
+  'createEmulatedUserPlugin',
   'createO2cbPlugin',
   'createUserPlugin',
   'defaultGlue',
@@ -52,6 +53,7 @@ const EXPORTS = [
   'dlmPurge',
   'dlmUnlock',
   'dlmVersions',
+  'killEmulatedUserNode',
   'killO2cbNode',
   'o2cbPlugin',
   'plock',
@@ -68,6 +70,7 @@ import {
   type StackOperations, type StackPlugin, type StackScope, type StackUpcalls, type UserStackOptions,
 } from 'stackglue';
 import { localNode, stackConformance, type StackFeatures } from 'stackglue/conformance';
+import { explore, replay, Simulation, SimulationError } from 'stackglue/simulator';
 
 const protocol: LockingProtocol = {
   maxVersion: { major: 1, minor: 0 },
@@ -87,7 +90,9 @@ await clusterDisconnect(connection).catch((error: unknown) => {
 });
 export type All = [ConnectOptions, DlmErrorDetails, O2cbOptions, PluginLoader, ProtocolVersion,
   RecoveryHandler, StackFeatures, StackOperations, StackPlugin, StackScope, StackUpcalls, UserStackOptions];
-void [result, localNode, stackConformance];
+const simulation: Simulation = new Simulation({ seed: 1 });
+simulation.close();
+void [result, localNode, stackConformance, explore, replay, SimulationError];
 `;
 
 describe('package', () => {
@@ -125,11 +130,11 @@ describe('package', () => {
       main: string;
       types: string;
       files: string[];
-      exports: Record<'.' | './conformance', Record<string, string>>;
+      exports: Record<'.' | './conformance' | './simulator', Record<string, string>>;
     };
     const { main, types, files, exports } = manifest;
-    const exported = [exports['.'], exports['./conformance']].flatMap((each) =>
-      Object.values(each),
+    const exported = [exports['.'], exports['./conformance'], exports['./simulator']].flatMap(
+      (each) => Object.values(each),
     );
     for (const path of [main, types, ...files, ...exported]) {
       expect(existsSync(join(packageRoot, path)), path).to.equal(true);
