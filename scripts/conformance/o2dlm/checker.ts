@@ -1,16 +1,15 @@
 /**
- * Whether what a real cluster did is something that the emulation can do: it is run with the same commands,
- * and where the two differ, run again with another of the orders that the real system was free to take.
- * They agree if one of these runs sees at every step what was seen on the cluster.
+ * Whether what a real cluster did is something that the emulation can do: some run of it with the same
+ * commands, in one of the orders that the real system was free to take, sees at every step what was seen
+ * on the cluster. Files have nothing to do with each other, so each is looked at by itself.
  */
-import { Choices } from './choices.js';
 import { linesOf, type NodeNumber, type Step } from './commands.js';
-import { Model } from './model.js';
+import { Search, type FileStep } from './search.js';
 
-/** As many runs before it is called a disagreement: far more than any sequence has needed. */
-const MAX_RUNS = 400;
+/** As many runs of the emulation for one file before it is left undecided. */
+export const MAX_RUNS = 5000;
 
-/** Where no run agreed with the cluster. */
+/** Where no run goes on as the cluster did. */
 export interface Disagreement {
   readonly step: number;
   readonly file: number;
@@ -21,41 +20,37 @@ export interface Disagreement {
 
 /** What a check has found. */
 export interface Verdict {
-  readonly disagreement: Disagreement | undefined;
+  /** `undecided`: no run agreed, and there were more than it was allowed to try. */
+  readonly outcome: 'agrees' | 'disagrees' | 'undecided';
+  /** Unless they agree: how far the runs came that came furthest. */
+  readonly disagreement?: Disagreement | undefined;
   /** How many runs it took. */
   readonly runs: number;
 }
 
-/** Checks one sequence. */
+/** Checks one sequence; `maxRuns` is for each of its files. */
 export async function check(
   nodes: readonly NodeNumber[],
   files: number,
   steps: readonly Step[],
+  maxRuns = MAX_RUNS,
 ): Promise<Verdict> {
-  let best: Verdict | undefined;
   let runs = 0;
+  let worst: Verdict = { outcome: 'agrees', runs };
   for (const recoveryOrder of recoveryOrders(nodes, steps)) {
-    const choices = new Choices();
-    let furthest: { step: number; file: number; kernel: string; engine: Set<string> } | undefined;
-    for (;;) {
-      runs += 1;
-      choices.begin();
-      const model = await Model.start({ nodes, choices, recoveryOrder });
-      const difference = await compare(model, files, steps);
-      await model.close();
-      if (difference === undefined) return { disagreement: undefined, runs };
-      const { step, file, kernel, engine } = difference;
-      if (furthest === undefined || step > furthest.step) {
-        furthest = { step, file, kernel, engine: new Set() };
-      }
-      if (step === furthest.step) furthest.engine.add(engine);
-      if (runs >= MAX_RUNS || !choices.advance(file, step)) break;
+    worst = { outcome: 'agrees', runs };
+    for (let file = 0; file < files && worst.outcome !== 'disagrees'; file++) {
+      const mine = stepsOf(file, steps);
+      const search = new Search({ nodes, recoveryOrder, file, steps: mine, maxRuns });
+      const outcome = await search.run();
+      runs += search.runs;
+      if (outcome === 'agrees') continue;
+      const { step, kernel, engine } = search.furthest;
+      worst = { outcome, disagreement: { step, file, kernel, engine: [...engine] }, runs };
     }
-    if (best === undefined || furthest.step > (best.disagreement?.step ?? -1)) {
-      best = { disagreement: { ...furthest, engine: [...furthest.engine] }, runs };
-    }
+    if (worst.outcome === 'agrees') break;
   }
-  return { disagreement: best?.disagreement, runs };
+  return { ...worst, runs };
 }
 
 /** In which orders the nodes may become the recovery's master: it matters only when one dies. */
@@ -64,18 +59,17 @@ function recoveryOrders(nodes: readonly NodeNumber[], steps: readonly Step[]): N
   return dies ? [[...nodes], [...nodes].reverse()] : [[...nodes]];
 }
 
-async function compare(
-  model: Model,
-  files: number,
-  steps: readonly Step[],
-): Promise<{ step: number; file: number; kernel: string; engine: string } | undefined> {
-  for (const [step, { commands, seen }] of steps.entries()) {
-    const observed = await model.step(step, commands);
-    for (let file = 0; file < files; file++) {
-      const kernel = linesOf(seen, file);
-      const engine = linesOf(observed, file);
-      if (kernel !== engine) return { step, file, kernel, engine };
+/** One file's part of the steps, without those in which nothing became of it. */
+function stepsOf(file: number, steps: readonly Step[]): FileStep[] {
+  const found: FileStep[] = [];
+  for (const [number, step] of steps.entries()) {
+    const commands = step.commands.filter(
+      (command) => command.kind === 'kill' || command.file === file,
+    );
+    const seen = linesOf(step.seen, file);
+    if (commands.length > 0 || seen !== (found.at(-1)?.seen ?? '')) {
+      found.push({ commands, seen, number });
     }
   }
-  return undefined;
+  return found;
 }

@@ -18,8 +18,8 @@ const IV = -1;
 
 /** What a file needs of its node. */
 export interface Kernel {
-  /** Lets a task run, at a moment that the scheduler chooses. */
-  run(task: () => void): void;
+  /** Lets a task run, at a moment that the scheduler chooses; `what` is equal only for equal tasks. */
+  run(what: string, task: () => void): void;
   /** `ocfs2_dlm_lock`. */
   lock(file: DlmfsFile, mode: LockMode, flags: number): number;
   /** `ocfs2_dlm_unlock`. */
@@ -32,12 +32,21 @@ export interface Kernel {
 
 /** A process inside open(2). */
 export interface Opener {
+  readonly handle: number;
   readonly level: LockMode;
   readonly tries: boolean;
   /** A signal is pending. */
   isInterrupted: boolean;
   /** The result: 0 or an errno. */
   done(result: number): void;
+}
+
+/** A process on `l_event`. */
+interface Sleeper {
+  readonly who: string;
+  /** The flag that it waits to become false. */
+  readonly flag: 'busy' | 'blocked';
+  readonly goOn: () => void;
 }
 
 /** `user_highest_compat_lock_level`. */
@@ -63,8 +72,8 @@ export class DlmfsFile {
   #isInTeardown = false;
   #isQueued = false;
   #isInCancel = false;
-  /** Who sleeps on `l_event`, and what each of them waits to become false. */
-  #sleepers: { isHeldUp: () => boolean; goOn: () => void }[] = [];
+  /** Who sleeps on `l_event`. */
+  #sleepers: Sleeper[] = [];
 
   constructor(kernel: Kernel, name: string) {
     this.#kernel = kernel;
@@ -80,9 +89,30 @@ export class DlmfsFile {
     return this.#isAttached;
   }
 
+  /** `l_level`; -1 without a lock. */
+  get level(): number {
+    return this.#level;
+  }
+
+  /** All that its future depends on, tasks and the lock manager apart: equal states have equal words. */
+  get state(): string {
+    const flags = [
+      this.#isAttached,
+      this.#isBusy,
+      this.#isBlocked,
+      this.#isInTeardown,
+      this.#isQueued,
+      this.#isInCancel,
+    ].map(Number);
+    const numbers = [this.#level, this.#requested, this.#blocking, this.#writers, this.#readers];
+    const sleepers = this.#sleepers.map(({ who, flag }) => `${who}/${flag}`).sort();
+    return `${numbers.join(',')} ${flags.join('')} ${sleepers.join(',')}`;
+  }
+
   /** `user_dlm_cluster_lock`. */
   open(opener: Opener): void {
     const { level, tries } = opener;
+    const who = `h${opener.handle}`;
     const fail = (errno: number): void => {
       opener.done(tries && errno === EAGAIN ? ETXTBSY : errno);
     };
@@ -96,11 +126,11 @@ export class DlmfsFile {
         return;
       }
       if (this.#isBusy && level > this.#level) {
-        this.#sleep(() => this.#isBusy, again);
+        this.#sleep({ who, flag: 'busy', goOn: again });
         return;
       }
       if (this.#isBlocked && level > highestCompatible(this.#blocking)) {
-        this.#sleep(() => this.#isBlocked, again);
+        this.#sleep({ who, flag: 'blocked', goOn: again });
         return;
       }
       if (level <= this.#level) {
@@ -112,11 +142,11 @@ export class DlmfsFile {
       const convert = this.#level === IV ? 0 : DLM_LKF.CONVERT;
       this.#requested = level;
       this.#isBusy = true;
-      this.#kernel.run(() => {
+      this.#kernel.run(`${who} locks ${convert}`, () => {
         const flags = DLM_LKF.VALBLK | convert | (tries ? DLM_LKF.NOQUEUE : 0);
         const status = this.#kernel.lock(this, level, flags);
         if (status === 0) {
-          this.#sleep(() => this.#isBusy, again);
+          this.#sleep({ who, flag: 'busy', goOn: again });
           return;
         }
         // `user_recover_from_dlm_error`, which wakes nobody.
@@ -124,7 +154,7 @@ export class DlmfsFile {
         fail(-status);
       });
     };
-    this.#kernel.run(again);
+    this.#kernel.run(`${who} opens`, again);
   }
 
   /** `user_dlm_cluster_unlock`. */
@@ -148,7 +178,7 @@ export class DlmfsFile {
     this.#isInTeardown = true;
     const goOn = (): void => {
       if (this.#isBusy) {
-        this.#sleep(() => this.#isBusy, goOn);
+        this.#sleep({ who: 'unlink', flag: 'busy', goOn });
         return;
       }
       if (this.#readers > 0 || this.#writers > 0) {
@@ -168,10 +198,7 @@ export class DlmfsFile {
         done(-status);
         return;
       }
-      this.#sleep(
-        () => this.#isBusy,
-        () => done(0),
-      );
+      this.#sleep({ who: 'unlinked', flag: 'busy', goOn: () => done(0) });
     };
     goOn();
   }
@@ -224,7 +251,7 @@ export class DlmfsFile {
   #queue(): void {
     if (this.#isQueued) return;
     this.#isQueued = true;
-    this.#kernel.run(() => this.#unblock());
+    this.#kernel.run('unblock', () => this.#unblock());
   }
 
   /** `user_dlm_unblock_lock`. */
@@ -234,14 +261,14 @@ export class DlmfsFile {
     if (this.#isBusy) {
       if (this.#isInCancel) return;
       this.#isInCancel = true;
-      this.#kernel.run(() => this.#kernel.unlock(this, DLM_LKF.CANCEL));
+      this.#kernel.run('cancel', () => this.#kernel.unlock(this, DLM_LKF.CANCEL));
       return;
     }
     if (this.#holdsUp()) return;
     const level = highestCompatible(this.#blocking);
     this.#requested = level;
     this.#isBusy = true;
-    this.#kernel.run(() => {
+    this.#kernel.run(`down to ${level}`, () => {
       if (this.#kernel.lock(this, level, DLM_LKF.CONVERT | DLM_LKF.VALBLK) !== 0) {
         this.#isBusy = false;
       }
@@ -249,14 +276,17 @@ export class DlmfsFile {
   }
 
   /** `wait_event`: goes on at once if nothing holds it up, and else when it is woken and nothing does. */
-  #sleep(isHeldUp: () => boolean, goOn: () => void): void {
-    if (isHeldUp()) this.#sleepers.push({ isHeldUp, goOn });
-    else goOn();
+  #sleep(sleeper: Sleeper): void {
+    const isHeldUp = sleeper.flag === 'busy' ? this.#isBusy : this.#isBlocked;
+    if (isHeldUp) this.#sleepers.push(sleeper);
+    else sleeper.goOn();
   }
 
   #wake(): void {
     const woken = this.#sleepers;
     this.#sleepers = [];
-    for (const { isHeldUp, goOn } of woken) this.#kernel.run(() => this.#sleep(isHeldUp, goOn));
+    for (const sleeper of woken) {
+      this.#kernel.run(`${sleeper.who}/${sleeper.flag} woken`, () => this.#sleep(sleeper));
+    }
   }
 }

@@ -15,6 +15,7 @@ import {
 import type { Choices } from './choices.js';
 import type { Command, HandleState, NodeNumber, Observation } from './commands.js';
 import { DlmfsFile, type Kernel, type Opener } from './dlmfs.js';
+import { Shadow } from './shadow.js';
 
 const DOMAIN = 'dlmfs';
 const ENOENT = 2;
@@ -34,7 +35,15 @@ interface Handle {
 interface Task {
   readonly node: NodeNumber;
   readonly file: number;
+  /** Equal only for equal tasks. */
+  readonly what: string;
   readonly run: () => void;
+}
+
+/** A callback on its way to a file. */
+interface Arrival {
+  readonly what: string;
+  readonly act: (file: DlmfsFile) => void;
 }
 
 /** Which part of the kernel's freedom a model has decided beforehand. */
@@ -67,9 +76,9 @@ export class Model {
   #unlinks = new Map<string, number>();
   #tasks: Task[] = [];
   /** Callbacks that have not arrived, by file. */
-  readonly #inboxes = new Map<DlmfsFile, ((file: DlmfsFile) => void)[]>();
+  readonly #inboxes = new Map<DlmfsFile, Arrival[]>();
   readonly #places = new Map<DlmfsFile, { node: NodeNumber; file: number }>();
-  #step = 0;
+  readonly #shadow = new Shadow();
   #callbacks = 0;
   /** The locks in mode NL that keep resources that nobody uses; see README.md. */
   readonly #keepers = new Map<number, { node: NodeNumber; lksb: DlmLksb }>();
@@ -90,9 +99,15 @@ export class Model {
       node.glue.register(createO2cbPlugin({ node: engineNumber, cluster: model.#cluster }));
       node.glue.setLockingProtocol({
         maxVersion: MAX_VERSION,
-        lockAst: (astarg) => model.#callBack(astarg, (file) => file.lockAst()),
-        blockingAst: (astarg, level) => model.#callBack(astarg, (file) => file.blockingAst(level)),
-        unlockAst: (astarg) => model.#callBack(astarg, (file) => file.unlockAst()),
+        lockAst: (astarg) =>
+          model.#callBack(astarg, { what: 'ast', act: (file) => file.lockAst() }),
+        blockingAst: (astarg, level) =>
+          model.#callBack(astarg, {
+            what: `bast${level}`,
+            act: (file) => file.blockingAst(level),
+          }),
+        unlockAst: (astarg) =>
+          model.#callBack(astarg, { what: 'unlock', act: (file) => file.unlockAst() }),
       });
       node.connection = await node.glue.clusterConnect({
         stackName: 'o2cb',
@@ -108,8 +123,7 @@ export class Model {
   }
 
   /** Gives the commands, lets everything happen that they cause, and looks at it. */
-  async step(step: number, commands: readonly Command[]): Promise<Observation> {
-    this.#step = step;
+  async step(commands: readonly Command[]): Promise<Observation> {
     this.#unlinks = new Map();
     for (const [number, { result }] of this.#handles) {
       if (result !== undefined && result !== 0) this.#handles.delete(number);
@@ -138,33 +152,72 @@ export class Model {
     } while (this.#callbacks !== before);
   }
 
-  #callBack(astarg: unknown, act: (file: DlmfsFile) => void): void {
+  #callBack(astarg: unknown, arrival: Arrival): void {
     this.#callbacks += 1;
     if (!(astarg instanceof DlmfsFile)) return;
+    if (!arrival.what.startsWith('bast')) this.#shadow.completed(astarg);
     const inbox = this.#inboxes.get(astarg) ?? [];
     this.#inboxes.set(astarg, inbox);
-    inbox.push(act);
+    inbox.push(arrival);
     if (inbox.length === 1) this.#queueArrival(astarg, inbox);
   }
 
   /** A callback is on its way to a node while others run there; those of one lock keep their order. */
-  #queueArrival(file: DlmfsFile, inbox: ((file: DlmfsFile) => void)[]): void {
+  #queueArrival(file: DlmfsFile, inbox: Arrival[]): void {
     const place = this.#places.get(file);
     if (place === undefined) return;
     const run = (): void => {
-      inbox.shift()?.(file);
+      inbox.shift()?.act(file);
       if (inbox.length > 0) this.#queueArrival(file, inbox);
     };
-    this.#tasks.push({ ...place, run });
+    this.#tasks.push({ ...place, what: 'arrival', run });
   }
 
   #nextTask(): Task | undefined {
     const file = this.#tasks[0]?.file;
     if (file === undefined) return undefined;
     const ready = this.#tasks.filter((task) => task.file === file);
-    const chosen = ready[this.#choices.choose(file, this.#step, ready.length)];
+    const chosen = ready.length > 1 ? ready[this.#choose(ready.length, '')] : ready[0];
     this.#tasks = this.#tasks.filter((task) => task !== chosen);
     return chosen;
+  }
+
+  #choose(count: number, what: string): number {
+    return this.#choices.choose(count, () => this.#state(what));
+  }
+
+  /** The whole state, in words; `what` is what is under way. */
+  #state(what: string): string {
+    const lines = [what];
+    const names = new Map<DlmfsFile, string>();
+    for (const [dlmfsFile, { node }] of this.#places) {
+      if (!this.#nodes.has(node)) continue;
+      names.set(dlmfsFile, `${node}.${names.size}`);
+      const inbox = (this.#inboxes.get(dlmfsFile) ?? []).map((arrival) => arrival.what);
+      lines.push(`${node}: ${dlmfsFile.state} ${inbox.join(',')}`);
+      // Before its first AST it has nobody's block but the lock manager's.
+      if (dlmfsFile.isAttached) lines.push(trimmed(this.#kernel(node, 0).block(dlmfsFile)));
+    }
+    lines.push(
+      this.#tasks
+        .map((task) => `${task.node} ${task.what}`)
+        .sort()
+        .join(', '),
+    );
+    lines.push([...this.#keepers].map(([file, { node }]) => `${file} ${node}`).join(', '));
+    for (const [number, { result, opener }] of this.#handles) {
+      lines.push(`h${number} ${result} ${opener.isInterrupted}`);
+    }
+    for (const [key, errno] of this.#unlinks) lines.push(`${key} ${errno}`);
+    lines.push(this.#shadow.state((file) => names.get(file) ?? '?'));
+    return lines.join('\n');
+  }
+
+  /** What a request of a file would have written, were it accepted. */
+  #blockToWrite(dlmfsFile: DlmfsFile): string | undefined {
+    if (dlmfsFile.level !== DLM_LOCK.EX) return undefined;
+    const place = this.#places.get(dlmfsFile);
+    return place && trimmed(this.#kernel(place.node, place.file).block(dlmfsFile));
   }
 
   #begin(command: Command): void {
@@ -175,7 +228,7 @@ export class Model {
     }
     const { file } = command;
     if (kind === 'unlink') {
-      this.#tasks.push({ node, file, run: () => this.#unlink(node, file) });
+      this.#tasks.push({ node, file, what: 'unlinks', run: () => this.#unlink(node, file) });
       return;
     }
     if (command.kind === 'open') {
@@ -187,7 +240,12 @@ export class Model {
     switch (command.kind) {
       case 'close':
         this.#handles.delete(command.handle);
-        this.#tasks.push({ node, file, run: () => handle.dlmfsFile.close(handle.opener.level) });
+        this.#tasks.push({
+          node,
+          file,
+          what: `closes ${handle.opener.level}`,
+          run: () => handle.dlmfsFile.close(handle.opener.level),
+        });
         break;
       case 'write':
         handle.dlmfsFile.write(Buffer.from(command.bytes, 'hex'));
@@ -212,6 +270,7 @@ export class Model {
       file,
       dlmfsFile,
       opener: {
+        handle: command.handle,
         level: command.writes ? DLM_LOCK.EX : DLM_LOCK.PR,
         tries: command.tries,
         isInterrupted: false,
@@ -240,6 +299,7 @@ export class Model {
   }
 
   #kill(node: NodeNumber): void {
+    this.#shadow.died(this.#state(''), (file) => this.#places.get(file)?.node === node);
     this.#nodes.delete(node);
     this.#tasks = this.#tasks.filter((task) => task.node !== node);
     for (const [number, handle] of this.#handles) {
@@ -254,14 +314,27 @@ export class Model {
   #kernel(node: NodeNumber, file: number): Kernel {
     const { glue, connection } = this.#node(node);
     return {
-      run: (run) => {
-        this.#tasks.push({ node, file, run });
+      run: (what, run) => {
+        this.#tasks.push({ node, file, what, run });
       },
       lock: (dlmfsFile, mode, flags) => {
         if ((flags & DLM_LKF.CONVERT) === 0) this.#keep(node, file, dlmfsFile.name);
-        return glue.dlmLock(connection, mode, dlmfsFile.lksb, flags, dlmfsFile.name, dlmfsFile);
+        const block = this.#blockToWrite(dlmfsFile);
+        const { lksb, name } = dlmfsFile;
+        const status = glue.dlmLock(connection, mode, lksb, flags, name, dlmfsFile);
+        if (status === 0) this.#shadow.accepted(node, dlmfsFile);
+        if (status === 0 && block !== undefined) this.#shadow.wrote(block);
+        return status;
       },
-      unlock: (dlmfsFile, flags) => glue.dlmUnlock(connection, dlmfsFile.lksb, flags, dlmfsFile),
+      unlock: (dlmfsFile, flags) => {
+        const block = this.#blockToWrite(dlmfsFile);
+        const status = glue.dlmUnlock(connection, dlmfsFile.lksb, flags, dlmfsFile);
+        if (status === 0 && (flags & DLM_LKF.CANCEL) === 0) {
+          if (block !== undefined) this.#shadow.wrote(block);
+          this.#shadow.accepted(node, dlmfsFile);
+        }
+        return status;
+      },
       status: (dlmfsFile) => glue.dlmLockStatus(dlmfsFile.lksb),
       block: (dlmfsFile) => glue.dlmLvb(dlmfsFile.lksb),
     };
@@ -276,9 +349,10 @@ export class Model {
     const keeper = this.#keepers.get(file);
     const isUsed = [...this.#nodes.values()].some(({ files }) => files.get(file)?.isAttached);
     if (keeper !== undefined) {
-      if (isUsed || this.#choices.choose(file, this.#step, 2) === 0) return;
+      if (isUsed || this.#choose(2, `keeps for node ${node}`) === 0) return;
       const { glue, connection } = this.#node(keeper.node);
       glue.dlmUnlock(connection, keeper.lksb, 0);
+      this.#shadow.forgotten();
     }
     const lksb = new DlmLksb();
     const { glue, connection } = this.#node(node);

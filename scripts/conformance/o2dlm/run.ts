@@ -3,10 +3,11 @@ import { performance } from 'node:perf_hooks';
 
 import { mix, Random } from '../random.js';
 import { runBatch, type Death } from './batch.js';
-import { check, type Disagreement } from './checker.js';
+import { check, type Disagreement, type Verdict } from './checker.js';
 import { describeCommand, type Step } from './commands.js';
 import { Generator, Replay, type Source } from './generator.js';
 import type { KernelCluster } from './kernel.js';
+import { record, type Recorded } from './recording.js';
 
 /** What to run. */
 export interface RunOptions {
@@ -20,6 +21,8 @@ export interface RunOptions {
   readonly deaths: number;
   /** How likely a step has two commands for one file at once. */
   readonly racing: number;
+  /** A file to which all sequences are added. */
+  readonly recording?: string | undefined;
   readonly onBatch?: ((done: Progress) => void) | undefined;
 }
 
@@ -28,17 +31,17 @@ export interface Progress {
   readonly sequences: number;
   readonly commands: number;
   readonly disagreements: number;
+  /** Sequences that were too much for the search. */
+  readonly undecided: number;
   /** Runs of the emulation: more than sequences, where the first order was not the kernel's. */
   readonly runs: number;
   readonly seconds: number;
   readonly checkSeconds: number;
 }
 
-/** A sequence on which the two disagree. */
-export interface Finding {
-  readonly seed: number;
-  readonly files: number;
-  readonly steps: readonly Step[];
+/** A sequence on which the two disagree, or of which it is undecided. */
+export interface Finding extends Recorded {
+  readonly outcome: Verdict['outcome'];
   readonly disagreement: Disagreement;
 }
 
@@ -53,26 +56,55 @@ const MAX_FILES = 8;
 /** As many are checked at the same time. */
 const CHECKS = 25;
 
+/** Checks sequences as they come, and counts. */
+export class Checking {
+  readonly findings: Finding[] = [];
+  readonly #started = performance.now();
+  readonly #total = { sequences: 0, commands: 0, runs: 0, checkMs: 0 };
+
+  get progress(): Progress {
+    const { sequences, commands, runs, checkMs } = this.#total;
+    const undecided = this.findings.filter(({ outcome }) => outcome === 'undecided').length;
+    return {
+      sequences,
+      commands,
+      disagreements: this.findings.length - undecided,
+      undecided,
+      runs,
+      seconds: (performance.now() - this.#started) / 1000,
+      checkSeconds: checkMs / 1000,
+    };
+  }
+
+  /** Checks these. */
+  async add(sequences: readonly Recorded[]): Promise<void> {
+    const started = performance.now();
+    for (let from = 0; from < sequences.length; from += CHECKS) {
+      await Promise.all(
+        sequences.slice(from, from + CHECKS).map(async (sequence) => {
+          const { nodes, files, steps } = sequence;
+          const { outcome, disagreement, runs } = await check(nodes, files, steps);
+          this.#total.runs += runs;
+          this.#total.commands += commandsOf(steps);
+          if (disagreement) this.findings.push({ ...sequence, outcome, disagreement });
+        }),
+      );
+    }
+    this.#total.sequences += sequences.length;
+    this.#total.checkMs += performance.now() - started;
+  }
+}
+
 /** Runs sequences and checks them. The same seed gives the same sequences, races apart. */
 export async function run(kernel: KernelCluster, options: RunOptions): Promise<RunResult> {
-  const started = performance.now();
-  const findings: Finding[] = [];
-  const total = { sequences: 0, commands: 0, runs: 0, checkMs: 0 };
-  const progress = (): Progress => ({
-    sequences: total.sequences,
-    commands: total.commands,
-    disagreements: findings.length,
-    runs: total.runs,
-    seconds: (performance.now() - started) / 1000,
-    checkSeconds: total.checkMs / 1000,
-  });
-  const allNodes = kernel.nodes;
-  let checking: Promise<void> = Promise.resolve();
+  const checking = new Checking();
+  const nodes = kernel.nodes;
+  let lastCheck: Promise<void> = Promise.resolve();
   for (let first = 0; first < options.sequences; first += options.batch) {
     const count = Math.min(options.batch, options.sequences - first);
     const random = new Random(mix(options.seed, first));
     const death: Death | undefined = random.chance(options.deaths)
-      ? { step: 5 + random.below(Math.max(1, options.commands >> 1)), node: random.pick(allNodes) }
+      ? { step: 5 + random.below(Math.max(1, options.commands >> 1)), node: random.pick(nodes) }
       : undefined;
     const shapes = Array.from({ length: count }, (_, index) => {
       const seed = mix(options.seed, first + index, 1);
@@ -80,32 +112,20 @@ export async function run(kernel: KernelCluster, options: RunOptions): Promise<R
     });
     const sources = shapes.map(({ seed, files }) => {
       const { commands, racing } = options;
-      return new Generator(new Random(mix(seed, 2)), { nodes: allNodes, files, commands, racing });
+      return new Generator(new Random(mix(seed, 2)), { nodes, files, commands, racing });
     });
     const histories = await runBatch(kernel, `b${first.toString(36)}`, sources, death);
+    const sequences = shapes.map((shape, index) => {
+      return { ...shape, kernel: kernel.release, nodes, steps: histories[index] ?? [] };
+    });
+    if (options.recording !== undefined) await record(options.recording, sequences);
     if (death) await kernel.restart(death.node);
     await kernel.tidy();
-    await checking;
-    checking = (async () => {
-      const checkStarted = performance.now();
-      for (let from = 0; from < count; from += CHECKS) {
-        await Promise.all(
-          shapes.slice(from, from + CHECKS).map(async ({ seed, files }, index) => {
-            const steps = histories[from + index] ?? [];
-            const { disagreement, runs } = await check(allNodes, files, steps);
-            total.runs += runs;
-            total.commands += steps.reduce((sum, { commands }) => sum + commands.length, 0);
-            if (disagreement) findings.push({ seed, files, steps, disagreement });
-          }),
-        );
-      }
-      total.sequences += count;
-      total.checkMs += performance.now() - checkStarted;
-      options.onBatch?.(progress());
-    })();
+    await lastCheck;
+    lastCheck = checking.add(sequences).then(() => options.onBatch?.(checking.progress));
   }
-  await checking;
-  return { ...progress(), findings };
+  await lastCheck;
+  return { ...checking.progress, findings: checking.findings };
 }
 
 /**
@@ -128,9 +148,9 @@ export async function shrink(kernel: KernelCluster, finding: Finding): Promise<F
     await kernel.tidy();
     let shorter: Finding | undefined;
     for (const history of histories) {
-      const { disagreement } = await check(nodes, best.files, history);
+      const { outcome, disagreement } = await check(nodes, best.files, history);
       const length = commandsOf(history);
-      if (disagreement && length < commandsOf(shorter?.steps ?? steps)) {
+      if (outcome === 'disagrees' && disagreement && length < commandsOf(shorter?.steps ?? steps)) {
         shorter = { ...best, steps: history, disagreement };
       }
     }
@@ -164,9 +184,9 @@ function candidates(steps: readonly Commands[], file: number): Commands[][] {
 }
 
 /** A finding for people. */
-export function describe({ seed, steps, disagreement }: Finding): string {
+export function describe({ seed, steps, outcome, disagreement }: Finding): string {
   const { file, step, kernel, engine } = disagreement;
-  const lines = [`seed ${seed}, file ${file}:`];
+  const lines = [`seed ${seed}, file ${file} ${outcome}:`];
   for (const { commands } of steps.slice(0, step + 1)) {
     const mine = commands.filter((command) => command.kind === 'kill' || command.file === file);
     if (mine.length > 0) lines.push(`  ${mine.map(describeCommand).join('  and  ')}`);
