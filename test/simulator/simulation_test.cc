@@ -331,6 +331,7 @@ TEST_CASE("simulator: fsdlm writes the value block at unlock exactly when it is 
     REQUIRE(simulation->Run());
     return read.empty() ? -1 : int{read[0]};
   };
+  Submit(simulation.get(), Lock(1, kNl));  // the block would go with the resource's last lock
   write({7}, fsdlm::kLkfValBlk, fsdlm::kLkfValBlk);
   CHECK(peek() == 7);
   write({8}, fsdlm::kLkfValBlk, 0);  // fs/dlm by itself would write
