@@ -43,7 +43,7 @@ export async function generate(
   const death = deathOf(seed, batch, commands);
   const sequences = numbers.map((number) => {
     const tracker = new Tracker();
-    const generator = new Generator(new Random(mix(seed, number, 1)), tracker, death !== undefined);
+    const generator = new Generator(new Random(mix(seed, number, 1)), tracker);
     return { number, tracker, generator, steps: [] as Step[], count: 0 };
   });
   const world = await EngineWorld.open();
@@ -93,45 +93,60 @@ export async function judge(
   first?: BatchResult,
 ): Promise<Disagreement[]> {
   const death = programs[0]?.death;
-  const open: { program: Program; resource: number; kernel: string[] }[] = [];
+  const open: Disagreement[] = [];
   programs.forEach((program, run) => {
     const seen = linesByResource(program, at(kernel.histories, run), '6.1');
     const expected = first && linesByResource(program, at(first.histories, run), rules);
     for (const [resource, lines] of seen) {
       const likely = expected?.get(resource);
       if (likely !== undefined && firstDifference(lines, likely) < 0) continue;
-      open.push({ program: projectOnto(program, resource), resource, kernel: lines });
+      open.push({
+        program: projectOnto(program, resource),
+        resource,
+        kernel: lines,
+        engine: [],
+        outcomes: 0,
+      });
     }
   });
-  if (open.length === 0) return [];
+  const without = await stillOpen(open, death, rules, false);
+  return stillOpen(without, death, rules, true);
+}
 
+/** Those of which no allowed outcome is the kernel's; `withPauses`: see `orders`. */
+async function stillOpen(
+  open: readonly Disagreement[],
+  death: Death | undefined,
+  rules: CallbackRules,
+  withPauses: boolean,
+): Promise<Disagreement[]> {
+  if (open.length === 0) return [];
   const variants = open.flatMap((item, of) =>
-    orders(item.program).map((program) => ({ of, program })),
+    orders(item.program, withPauses).map((program) => ({ of, program })),
   );
   const allowed: string[][][] = open.map(() => []);
   for (const order of masterOrders(death)) {
     const world = await EngineWorld.open(order);
-    const result = await runBatch(
-      world,
-      programSource(
-        variants.map(({ program }) => program),
-        death,
-      ),
+    const source = programSource(
+      variants.map(({ program }) => program),
+      death,
     );
+    const result = await runBatch(world, source);
     await world.close();
     variants.forEach(({ of, program }, run) => {
-      for (const history of withCrossings(program, at(result.histories, run), rules)) {
+      for (const history of withCrossings(program, at(result.histories, run))) {
         const lines = linesByResource(program, history, rules);
         at(allowed, of).push(lines.get(at(open, of).resource) ?? []);
       }
     });
   }
-  return open.flatMap(({ program, resource, kernel: lines }, of) => {
+  return open.flatMap((disagreement, of) => {
+    const { kernel } = disagreement;
     const outcomes = at(allowed, of);
-    const agreeUntil = (outcome: string[]): number => firstDifference(lines, outcome);
+    const agreeUntil = (outcome: string[]): number => firstDifference(kernel, outcome);
     if (outcomes.some((outcome) => agreeUntil(outcome) < 0)) return [];
-    const closest = outcomes.reduce((a, b) => (agreeUntil(b) > agreeUntil(a) ? b : a));
+    const engine = outcomes.reduce((a, b) => (agreeUntil(b) > agreeUntil(a) ? b : a));
     const different = new Set(outcomes.map((outcome) => outcome.join('\n'))).size;
-    return [{ program, resource, kernel: lines, engine: closest, outcomes: different }];
+    return [{ ...disagreement, engine, outcomes: different }];
   });
 }

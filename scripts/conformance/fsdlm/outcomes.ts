@@ -10,12 +10,11 @@ import { NODES, resourcesOfLocks, type Death, type Program, type Step } from './
 /**
  * The part of a program that is about one resource, in all orders of its racing commands. Two commands
  * of two nodes reach the master over two connections, or one of them by none
- * (fs/dlm/lock.c:send_common(), lowcomms.c): either may be the first. And the processes may have read
- * what the first led to when the second is served, or not: what is unread has later blocking ASTs
- * added to it or not (fs/dlm/ast.c:dlm_add_lkb_callback()), and keeps a lock that has ended, and so its
- * resource and the value block (user.c:device_read(), lock.c:toss_rsb()).
+ * (fs/dlm/lock.c:send_common(), lowcomms.c): either may be the first. With `withPauses`, the processes
+ * may also have read what the first led to when the second is served: what is unread keeps a lock that
+ * has ended, and so its resource and the value block (user.c:device_read(), lock.c:toss_rsb()).
  */
-export function orders(program: Program): Program[] {
+export function orders(program: Program, withPauses: boolean): Program[] {
   let all: { steps: Step[]; paused: number[] }[] = [{ steps: [], paused: [] }];
   program.steps.forEach((step, index) => {
     all = all.flatMap(({ steps, paused }) => {
@@ -25,7 +24,8 @@ export function orders(program: Program): Program[] {
       });
       if (step.length < 2) return [go(step, false)];
       const back = [...step].reverse();
-      return [go(step, false), go(back, false), go(step, true), go(back, true)];
+      const unread = [go(step, false), go(back, false)];
+      return withPauses ? [...unread, go(step, true), go(back, true)] : unread;
     });
   });
   return all.map(({ steps, paused }) => ({ ...program, steps, paused: new Set(paused) }));
@@ -68,6 +68,31 @@ function skipCovered(
   });
 }
 
+/**
+ * Whether two requests reach the master, so that whoever both of them tell may have read what the first
+ * said, or not: fs/dlm/ast.c:dlm_add_lkb_callback() adds a blocking AST that is covered by the one before
+ * it only if that was read. An unlock may begin with a conversion (native/libdlm/lock_book.h).
+ */
+function hasTwoRequests(step: Step | undefined): boolean {
+  return step !== undefined && (step.length > 1 || step.some((command) => command.do === 'unlock'));
+}
+
+/** Without blocking ASTs that are right behind one that covers them. */
+function coalesced(map: ReadonlyMap<number, WireEvent[]>): Map<number, WireEvent[]> {
+  return new Map(
+    [...map].map(([lock, events]) => {
+      const kept: WireEvent[] = [];
+      for (const event of events) {
+        const before = kept.at(-1);
+        const isCovered =
+          event[1] === 'b' && before?.[1] === 'b' && callbackCovers(before[2], event[2]);
+        if (!isCovered) kept.push(event);
+      }
+      return [lock, kept];
+    }),
+  );
+}
+
 function lineOf(
   map: ReadonlyMap<number, WireEvent[]> | undefined,
   locks: readonly number[],
@@ -97,9 +122,10 @@ export function linesByResource(
   }
   for (const locks of locksOf.values()) locks.sort((a, b) => a - b);
   const at = program.death?.step;
-  const flat = history.steps.flatMap((map, step) =>
-    step === at ? [history.afterDeath, map] : [undefined, map],
-  );
+  const flat = history.steps.flatMap((told, step) => {
+    const map = hasTwoRequests(program.steps[step]) ? coalesced(told) : told;
+    return step === at ? [history.afterDeath, map] : [undefined, map];
+  });
   const maps = rules === '6.12' ? skipCovered(flat) : flat;
   return new Map(
     [...locksOf].map(([resource, locks]) => [
