@@ -58,7 +58,8 @@ TEST_CASE("death: of a holder of EX with VALBLK makes the block invalid where th
   CHECK(master.TakeWithBlocks() == "died 1, granted 1 invalid block 7");
 }
 
-TEST_CASE("death: of a holder of EX with VALBLK is remembered where the master lives, locks or not") {
+TEST_CASE(
+    "death: of a holder of EX with VALBLK is remembered where the master lives, locks or not") {
   auto cluster = Cluster::Create();
   Peer master(cluster, 2);
   Peer b(cluster, 1);
