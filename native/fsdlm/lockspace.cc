@@ -157,7 +157,6 @@ void Lockspace::Recover(int gone_node, std::vector<Resource*>* touched) {
   const auto node = nodes_.find(gone_node);
   forget(&node->second);
   nodes_.erase(node);
-  ClearTossed();
 
   // In the order of their names, so that the same calls always lead to the same events.
   touched->clear();

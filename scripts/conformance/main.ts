@@ -18,6 +18,7 @@ const USAGE = `Runs random sequences of commands on the engine and on real kerne
       --commands <n>       commands in each, at least (50)
       --seed <n>           of a run that is to be repeated
       --first <n>          number of the first sequence (0)
+      --shrink <n>         how many of each 500 sequences' disagreements are made smaller (2)
       --json <file>        write the result there, too
 `;
 
@@ -44,6 +45,7 @@ async function main(): Promise<void> {
       commands: { type: 'string', default: '50' },
       seed: { type: 'string' },
       first: { type: 'string', default: '0' },
+      shrink: { type: 'string', default: '2' },
       json: { type: 'string' },
     },
   });
@@ -52,6 +54,7 @@ async function main(): Promise<void> {
     seed,
     sequences: whole(values.sequences, '--sequences', 1),
     commands: whole(values.commands, '--commands', 1),
+    shrinks: whole(values.shrink, '--shrink', 0),
     first: whole(values.first, '--first', 0),
     say: (line: string) => console.log(line),
     progress: printingProgress((line) => console.log(line)),
@@ -70,7 +73,6 @@ async function main(): Promise<void> {
     for (const kernel of values.kernel) {
       const outcome = await run({ ...options, kernel });
       const { agreed, commands, seconds, disagreements } = outcome;
-      for (const text of disagreements) console.log(`\n${text}`);
       console.log(
         `\n${name} against ${kernel}: ${agreed} of ${options.sequences} sequences agree,` +
           ` ${commands} commands in ${seconds.toFixed(0)} s`,

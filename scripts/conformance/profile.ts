@@ -8,6 +8,8 @@ export interface ProfileOptions {
   readonly sequences: number;
   /** The least number of commands of each. */
   readonly commands: number;
+  /** How many of a batch's disagreements are made smaller. */
+  readonly shrinks: number;
   /** The number of the first sequence; 0 by default. */
   readonly first?: number;
   /** A line for people, now and then. */
@@ -20,7 +22,7 @@ export interface Outcome {
   readonly agreed: number;
   /** Commands given in all. */
   readonly commands: number;
-  /** Each as text to be printed. */
+  /** Each as text, as small as it was made; they have been said already. */
   readonly disagreements: readonly string[];
   /** Without booting. */
   readonly seconds: number;

@@ -58,6 +58,20 @@ TEST_CASE("death: of a holder of EX with VALBLK makes the block invalid where th
   CHECK(master.TakeWithBlocks() == "died 1, granted 1 invalid block 7");
 }
 
+TEST_CASE(
+    "death: of a holder of EX with VALBLK is remembered where the master lives, locks or not") {
+  auto cluster = Cluster::Create();
+  Peer master(cluster, 2);
+  Peer b(cluster, 1);
+  const uint64_t first = master.Hold(kNl);
+  b.Hold(kEx, "r", kLkfValBlk);
+  master.Unlock(first);
+  master.Take();
+  cluster->KillNode(1);
+  master.Convert(master.Lock(kPr), kNl);
+  CHECK(master.Take() == "died 1, granted 2, granted 2 invalid");
+}
+
 TEST_CASE("death: of a holder of EX without VALBLK leaves the block valid") {
   auto cluster = Cluster::Create();
   Peer master(cluster, 2);

@@ -187,6 +187,20 @@ export class Agent {
     return this.#glue.dlmUnlock(this.#connection, lksb, flags, unlocked);
   }
 
+  /**
+   * Ends what is under way (`cancel`), or gives up all locks; tells how many were asked to end. Locks
+   * must not be left to the end of the process, which kernel 6.1 may not survive: README.md.
+   */
+  drain(how: 'cancel' | 'unlock'): number {
+    const flags = how === 'cancel' ? CANCEL : 0;
+    let asked = 0;
+    for (const lksb of this.#locks.values()) {
+      const unlocked: Unlocked = () => undefined;
+      if (this.#glue.dlmUnlock(this.#connection, lksb, flags, unlocked) === 0) asked += 1;
+    }
+    return asked;
+  }
+
   /** What the locks have been told since the last call. */
   take(): WireEvent[] {
     return this.#events.splice(0);

@@ -12,7 +12,6 @@
 import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
 import type { WireEvent } from './agent.js';
 import { at, type History } from './batch.js';
-import { callbackCovers, type CallbackRules } from './callbacks.js';
 import { resourcesOfLocks, type Command, type Program } from './program.js';
 import { Tracker } from './tracker.js';
 
@@ -27,17 +26,6 @@ function goesWith(a: number, b: number): boolean {
 function isDown(from: number, to: number): boolean {
   const { CW, PR } = DLM_LOCK;
   return to < from && !(from === PR && to === CW);
-}
-
-/**
- * Without the blocking ASTs that are right behind one that covers them: they are not added if that is
- * unread, which is up to each process (fs/dlm/ast.c:dlm_add_lkb_callback()).
- */
-function coalesced(events: readonly WireEvent[]): WireEvent[] {
-  return events.filter((event, index) => {
-    const before = events[index - 1];
-    return !(event[1] === 'b' && before?.[1] === 'b' && callbackCovers(before[2], event[2]));
-  });
 }
 
 /** What else a lock may have been told in a step in which it was given this command. */
@@ -60,9 +48,10 @@ function alternatives(
 }
 
 /**
- * A grant that is unread when its lock is unlocked: 6.1, and the engine, hand over the lock's copy of the
- * value block as it is when it is read (user.c:device_read()), and that is what the unlock brought; 6.12
- * as it was at the grant (dlm_user_add_ast()), which is something that was written before, or nothing.
+ * A grant that comes when its lock is already being unlocked. An unlock brings the lock's own value of
+ * the block (fs/dlm/lock.c:dlm_user_unlock()), in the engine after the grant; from another node the grant
+ * brings the resource's after that (receive_grant()), and 6.12 keeps what the grant brought
+ * (dlm_user_add_ast()). It is something that was written before.
  */
 function valuesAtGrant(events: readonly WireEvent[], written: readonly string[]): WireEvent[][] {
   const cast = events.findIndex(([, kind, status]) => kind === 'c' && status === 0);
@@ -83,7 +72,7 @@ function writtenBefore(program: Program, step: number): string[] {
 }
 
 /** The history, and what else it may have been. */
-export function withCrossings(program: Program, history: History, rules: CallbackRules): History[] {
+export function withCrossings(program: Program, history: History): History[] {
   const tracker = new Tracker();
   const of = resourcesOfLocks(program);
   const masters = new Map<number, number>();
@@ -105,12 +94,9 @@ export function withCrossings(program: Program, history: History, rules: Callbac
         const { mode } = tracker.locks.find((each) => each.lock === lock) ?? {};
         ways.push(...alternatives(command, mode, events));
       }
-      if (rules === '6.12' && command?.do === 'unlock') {
+      if (command?.do === 'unlock') {
         ways.push(...valuesAtGrant(events, writtenBefore(program, index)));
       }
-      ways.push(
-        ...ways.flatMap((way) => (coalesced(way).length < way.length ? [coalesced(way)] : [])),
-      );
       if (ways.length === 1) continue;
       all = all.flatMap((before) =>
         ways.map((way) => {

@@ -4,7 +4,15 @@ import { at, programSource, runBatch, type BatchResult } from './batch.js';
 import { EngineWorld } from './engine-world.js';
 import { Generator } from './generator.js';
 import type { KernelLab } from './kernel-world.js';
-import { firstDifference, linesByResource, masterOrders, orders } from './outcomes.js';
+import {
+  before,
+  firstDifference,
+  linesByResource,
+  linesOf,
+  masterOrders,
+  racesOf,
+  waysOfRace,
+} from './outcomes.js';
 import type { CallbackRules } from './callbacks.js';
 import { withCrossings } from './crossings.js';
 import { NODES, projectOnto, type Death, type Program, type Step } from './program.js';
@@ -21,7 +29,7 @@ export interface Disagreement {
   /** What the kernel did, and what comes closest to it of what the engine allows, step by step. */
   readonly kernel: readonly string[];
   readonly engine: readonly string[];
-  /** How many different things the engine allows. */
+  /** How many different things the engine allows until the first race behind the difference. */
   readonly outcomes: number;
 }
 
@@ -43,7 +51,7 @@ export async function generate(
   const death = deathOf(seed, batch, commands);
   const sequences = numbers.map((number) => {
     const tracker = new Tracker();
-    const generator = new Generator(new Random(mix(seed, number, 1)), tracker, death !== undefined);
+    const generator = new Generator(new Random(mix(seed, number, 1)), tracker);
     return { number, tracker, generator, steps: [] as Step[], count: 0 };
   });
   const world = await EngineWorld.open();
@@ -93,45 +101,105 @@ export async function judge(
   first?: BatchResult,
 ): Promise<Disagreement[]> {
   const death = programs[0]?.death;
-  const open: { program: Program; resource: number; kernel: string[] }[] = [];
+  const open: Disagreement[] = [];
   programs.forEach((program, run) => {
     const seen = linesByResource(program, at(kernel.histories, run), '6.1');
     const expected = first && linesByResource(program, at(first.histories, run), rules);
     for (const [resource, lines] of seen) {
       const likely = expected?.get(resource);
       if (likely !== undefined && firstDifference(lines, likely) < 0) continue;
-      open.push({ program: projectOnto(program, resource), resource, kernel: lines });
+      open.push({
+        program: projectOnto(program, resource),
+        resource,
+        kernel: lines,
+        engine: [],
+        outcomes: 0,
+      });
     }
   });
-  if (open.length === 0) return [];
+  return followAll(open, death, rules);
+}
 
-  const variants = open.flatMap((item, of) =>
-    orders(item.program).map((program) => ({ of, program })),
-  );
-  const allowed: string[][][] = open.map(() => []);
-  for (const order of masterOrders(death)) {
-    const world = await EngineWorld.open(order);
-    const result = await runBatch(
-      world,
-      programSource(
-        variants.map(({ program }) => program),
-        death,
+/** One way in which things may have gone so far. */
+interface Path {
+  readonly order: readonly number[];
+  readonly program: Program;
+}
+
+/**
+ * Follows what the kernel did through the choices that it had, race by race: all ways that agree until
+ * the next race are kept. Those that none of them leads to the end are disagreements.
+ */
+async function followAll(
+  open: readonly Disagreement[],
+  death: Death | undefined,
+  rules: CallbackRules,
+): Promise<Disagreement[]> {
+  const found: Disagreement[] = [];
+  const masters = masterOrders(death);
+  let going = open.map((disagreement) => ({
+    disagreement,
+    races: racesOf(disagreement.program),
+    paths: masters.map((order): Path => ({ order, program: disagreement.program })),
+  }));
+  for (let round = 0; going.length > 0; round++) {
+    const tried = going.map(({ disagreement, races, paths }) => {
+      const race = races[round];
+      const ways =
+        race === undefined
+          ? paths
+          : paths.flatMap(({ order, program }) =>
+              waysOfRace(program, race).map((way) => ({ order, program: way })),
+            );
+      const end = races[round + 1] ?? disagreement.program.steps.length;
+      return { disagreement, races, end, ways };
+    });
+    const outcomes = await outcomesOf(
+      tried.flatMap(({ end, ways }) =>
+        ways.map(({ order, program }) => ({ order, program: before(program, end) })),
       ),
+      death,
+      rules,
     );
-    await world.close();
-    variants.forEach(({ of, program }, run) => {
-      for (const history of withCrossings(program, at(result.histories, run), rules)) {
-        const lines = linesByResource(program, history, rules);
-        at(allowed, of).push(lines.get(at(open, of).resource) ?? []);
+    going = tried.flatMap(({ disagreement, races, end, ways }) => {
+      const { kernel } = disagreement;
+      const until = kernel.slice(0, 2 * end);
+      const seen = ways.map((way) => ({ way, lines: outcomes.shift() ?? [] }));
+      const agreeing = seen.filter(({ lines }) =>
+        lines.some((each) => firstDifference(until, each) < 0),
+      );
+      if (agreeing.length === 0) {
+        const all = seen.flatMap(({ lines }) => lines);
+        const agreesUntil = (each: string[]): number => firstDifference(until, each);
+        const engine = all.reduce((a, b) => (agreesUntil(b) > agreesUntil(a) ? b : a));
+        const different = new Set(all.map((each) => each.join('\n'))).size;
+        found.push({ ...disagreement, engine, outcomes: different });
+        return [];
       }
+      const isOver = end === disagreement.program.steps.length;
+      return isOver ? [] : [{ disagreement, races, paths: agreeing.map(({ way }) => way) }];
     });
   }
-  return open.flatMap(({ program, resource, kernel: lines }, of) => {
-    const outcomes = at(allowed, of);
-    const agreeUntil = (outcome: string[]): number => firstDifference(lines, outcome);
-    if (outcomes.some((outcome) => agreeUntil(outcome) < 0)) return [];
-    const closest = outcomes.reduce((a, b) => (agreeUntil(b) > agreeUntil(a) ? b : a));
-    const different = new Set(outcomes.map((outcome) => outcome.join('\n'))).size;
-    return [{ program, resource, kernel: lines, engine: closest, outcomes: different }];
-  });
+  return found;
+}
+
+/** What the engine and the messages that cross make of each path: one or more histories, as lines. */
+async function outcomesOf(
+  paths: readonly Path[],
+  death: Death | undefined,
+  rules: CallbackRules,
+): Promise<string[][][]> {
+  const outcomes: string[][][] = paths.map(() => []);
+  for (const order of new Set(paths.map((path) => path.order))) {
+    const own = [...paths.entries()].filter(([, path]) => path.order === order);
+    const programs = own.map(([, { program }]) => program);
+    const world = await EngineWorld.open(order);
+    const result = await runBatch(world, programSource(programs, death));
+    await world.close();
+    own.forEach(([index, { program }], run) => {
+      const histories = withCrossings(program, at(result.histories, run));
+      outcomes[index] = histories.map((history) => linesOf(program, history, rules));
+    });
+  }
+  return outcomes;
 }

@@ -71,25 +71,21 @@ export class Generator {
   readonly #tracker: Tracker;
   readonly #busy: number;
   readonly #alive = new Set(Array.from({ length: NODES }, (_, index) => index + 1));
-  /** Resources that have had a lock: their master is decided. */
-  readonly #used = new Set<number>();
   readonly #races = new Map<number, number>();
   /** The resource that each of a few places stands for. */
   readonly #places: number[];
   #names: number;
-  /** Which node masters a resource will make a difference. */
-  #mastersMatter: boolean;
+  /** The node of a resource's first lock is its master; undefined after its death. */
+  readonly #masters = new Map<number, number | undefined>();
   #locks = 0;
   #writes = 0;
 
-  /** `hasDeath`: `die` will be called. */
-  constructor(random: Random, tracker: Tracker, hasDeath: boolean) {
+  constructor(random: Random, tracker: Tracker) {
     this.#random = random;
     this.#tracker = tracker;
     // Few resources make much contention on each.
     this.#names = 1 + Math.min(random.below(RESOURCES_MAX), random.below(RESOURCES_MAX));
     this.#places = Array.from({ length: this.#names }, (_, place) => place);
-    this.#mastersMatter = hasDeath;
     // How many locks a resource has before most commands are unlocks.
     this.#busy = 3 + random.below(5);
   }
@@ -97,24 +93,24 @@ export class Generator {
   die(node: number): void {
     this.#alive.delete(node);
     this.#tracker.forget(node);
-    this.#mastersMatter = false;
     // fs/dlm/recoverd.c:ls_recover() forgets resources without locks, and their masters with them.
-    for (const resource of this.#used) {
-      if (this.#tracker.on(resource).length === 0) this.#used.delete(resource);
+    for (const [resource, master] of this.#masters) {
+      if (this.#tracker.on(resource).length === 0) this.#masters.delete(resource);
+      else if (master === node) this.#masters.set(resource, undefined);
     }
   }
 
   step(): Step {
     const random = this.#random;
-    const resource = this.#resource();
     const node = random.pick([...this.#alive]);
+    const resource = this.#resource(node);
     const races = this.#races.get(resource) ?? 0;
     // The first lockers of a name do not race: who becomes its master would be as open as how long
     // the loser asks in vain (fs/dlm/lock.c:receive_request_reply(), -ENOTBLK and -EBADR).
-    const staysUsed = !this.#mastersMatter || this.#tracker.on(resource).length > 1;
+    // Nor do those that give a name up and take it again: it would be another's.
     const isRace =
-      this.#used.has(resource) &&
-      staysUsed &&
+      this.#masters.has(resource) &&
+      this.#tracker.on(resource).length > 1 &&
       races < RACES_PER_RESOURCE &&
       random.chance(RACE_SHARE);
     const commands = [this.#command(node, resource)];
@@ -124,19 +120,19 @@ export class Generator {
       this.#races.set(resource, races + 1);
     }
     for (const command of commands) this.#tracker.give(command);
-    this.#used.add(resource);
+    if (!this.#masters.has(resource)) this.#masters.set(resource, node);
     return commands;
   }
 
   /**
-   * Before a death no name is used again that has been given up: the kernel remembers its master (the
-   * tossed rsb), the engine does not.
+   * A name that was given up is used again only by the node that is its master: the kernel remembers
+   * that (the tossed rsb), the engine does not.
    */
-  #resource(): number {
+  #resource(node: number): number {
     const place = this.#random.below(this.#places.length);
     const resource = this.#places[place] ?? 0;
-    const isGivenUp = this.#used.has(resource) && this.#tracker.on(resource).length === 0;
-    if (!this.#mastersMatter || !isGivenUp) return resource;
+    const isGivenUp = this.#masters.has(resource) && this.#tracker.on(resource).length === 0;
+    if (!isGivenUp || this.#masters.get(resource) === node) return resource;
     this.#places[place] = this.#names;
     return this.#names++;
   }

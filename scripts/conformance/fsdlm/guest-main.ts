@@ -6,6 +6,7 @@
  *     {"unfence": NODE}              `Agent.removeFence`                        -> {}
  *     {"commands": [WireCommand]}    gives them, and then pings                 -> {"events": [...]}
  *     {"ping": true}                 pings                                      -> {"events": [...]}
+ *     {"drain": "cancel"|"unlock"}   `Agent.drain`, and then pings              -> {"asked": COUNT}
  *     {"close": true}                disconnects                                -> {}
  *
  * An answer of {"error": TEXT} is a fault of ours.
@@ -22,6 +23,7 @@ interface Request {
   unfence?: number;
   commands?: WireCommand[];
   ping?: true;
+  drain?: 'cancel' | 'unlock';
   close?: true;
 }
 
@@ -48,6 +50,11 @@ async function answer(request: Request): Promise<object> {
   if (request.unfence !== undefined) {
     connected().removeFence(request.unfence);
     return {};
+  }
+  if (request.drain !== undefined) {
+    const asked = connected().drain(request.drain);
+    await connected().ping();
+    return { asked };
   }
   if (request.close) {
     await connected().disconnect();

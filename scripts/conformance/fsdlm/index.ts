@@ -6,9 +6,6 @@ import type { CallbackRules } from './callbacks.js';
 import { printDisagreement } from './print.js';
 import { shrink } from './shrink.js';
 
-/** So many of a batch's disagreements are made smaller before they are printed. */
-const SHRUNK_MAX = 3;
-
 /** The sequences of a run whose numbers are those of one batch. */
 function batchesOf(first: number, count: number): number[][] {
   const batches: number[][] = [];
@@ -24,7 +21,7 @@ const rulesOf = (kernel: string): CallbackRules => (kernel.includes('6.12') ? '6
 
 /** Runs sequences on one kernel. */
 export async function runFsdlm(options: ProfileOptions): Promise<Outcome> {
-  const { kernel, seed, sequences, commands, say, progress, first = 0 } = options;
+  const { kernel, seed, sequences, commands, say, progress, first = 0, shrinks } = options;
   const rules = rulesOf(kernel);
   const lab = await KernelLab.boot(kernel, progress);
   const started = performance.now();
@@ -49,11 +46,16 @@ export async function runFsdlm(options: ProfileOptions): Promise<Outcome> {
       const bad = new Set(found.map(({ program }) => program.name));
       agreed += programs.length - bad.size;
       given += programs.reduce((sum, { steps }) => sum + steps.flat().length, 0);
-      for (const disagreement of found.slice(0, SHRUNK_MAX)) {
-        say(`shrinking sequence ${disagreement.program.name}`);
-        disagreements.push(printDisagreement(await shrink(lab, disagreement, rules)));
+      for (const [index, disagreement] of found.entries()) {
+        say(`\n${printDisagreement(disagreement)}`);
+        let smallest = disagreement;
+        if (index < shrinks) {
+          say(`\nshrinking sequence ${disagreement.program.name}:`);
+          smallest = await shrink(lab, disagreement, rules);
+          say(printDisagreement(smallest));
+        }
+        disagreements.push(printDisagreement(smallest));
       }
-      disagreements.push(...found.slice(SHRUNK_MAX).map(printDisagreement));
       const seconds = [t1 - t0, t2 - t1, t3 - t2].map((ms) => (ms / 1000).toFixed(1));
       say(
         `${agreed} agree, ${disagreements.length} disagreements` +

@@ -17,6 +17,7 @@ const TOSS_SECS = 1_000_000;
 /** guest-main.ts says when which. */
 interface Answer {
   events?: WireEvent[];
+  asked?: number;
   error?: string;
 }
 
@@ -174,6 +175,13 @@ export class KernelWorld implements World {
     return fencedStep(this.#guests, commands);
   }
 
+  async #drain(how: 'cancel' | 'unlock'): Promise<number> {
+    const guests = [...this.#guests.values()];
+    const answers = await Promise.all(guests.map((guest) => guest.ask({ drain: how })));
+    await fencedStep(this.#guests, []);
+    return answers.reduce((sum, { asked = 0 }) => sum + asked, 0);
+  }
+
   async kill(node: number): Promise<Told[]> {
     await this.#cutPower(node);
     for (const guest of this.#guests.values()) await guest.ask({ unfence: node });
@@ -181,6 +189,10 @@ export class KernelWorld implements World {
   }
 
   async close(): Promise<void> {
+    await this.#drain('cancel');
+    await this.#drain('unlock');
+    const left = await this.#drain('unlock');
+    if (left > 0) throw new Error(`${left} locks could not be unlocked`);
     for (const guest of this.#guests.values()) await guest.ask({ close: true });
   }
 }

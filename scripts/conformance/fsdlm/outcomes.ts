@@ -7,28 +7,34 @@ import type { History } from './batch.js';
 import { callbackCovers, type CallbackRules } from './callbacks.js';
 import { NODES, resourcesOfLocks, type Death, type Program, type Step } from './program.js';
 
+/** The steps of a program in which two commands race. */
+export function racesOf(program: Program): number[] {
+  return program.steps.flatMap((step, index) => (step.length > 1 ? [index] : []));
+}
+
 /**
- * The part of a program that is about one resource, in all orders of its racing commands. Two commands
- * of two nodes reach the master over two connections, or one of them by none
- * (fs/dlm/lock.c:send_common(), lowcomms.c): either may be the first. And the processes may have read
- * what the first led to when the second is served, or not: what is unread has later blocking ASTs
- * added to it or not (fs/dlm/ast.c:dlm_add_lkb_callback()), and keeps a lock that has ended, and so its
- * resource and the value block (user.c:device_read(), lock.c:toss_rsb()).
+ * The ways in which the commands of a race may be served. Two commands of two nodes reach the master
+ * over two connections, or one of them by none (fs/dlm/lock.c:send_common(), lowcomms.c): either may be
+ * the first. And the processes may have read what the first led to when the second is served, or not:
+ * what is unread keeps a lock that has ended, and so its resource and the value block
+ * (user.c:device_read(), lock.c:toss_rsb()).
  */
-export function orders(program: Program): Program[] {
-  let all: { steps: Step[]; paused: number[] }[] = [{ steps: [], paused: [] }];
-  program.steps.forEach((step, index) => {
-    all = all.flatMap(({ steps, paused }) => {
-      const go = (variant: Step, pauses: boolean): { steps: Step[]; paused: number[] } => ({
-        steps: [...steps, variant],
-        paused: pauses ? [...paused, index] : paused,
-      });
-      if (step.length < 2) return [go(step, false)];
-      const back = [...step].reverse();
-      return [go(step, false), go(back, false), go(step, true), go(back, true)];
-    });
-  });
-  return all.map(({ steps, paused }) => ({ ...program, steps, paused: new Set(paused) }));
+export function waysOfRace(program: Program, step: number): Program[] {
+  const reversed = program.steps.map((commands, index) =>
+    index === step ? [...commands].reverse() : commands,
+  );
+  const paused = new Set([...(program.paused ?? []), step]);
+  return [
+    program,
+    { ...program, steps: reversed },
+    { ...program, paused },
+    { ...program, steps: reversed, paused },
+  ];
+}
+
+/** Its steps before this one. */
+export function before(program: Program, step: number): Program {
+  return { ...program, steps: program.steps.slice(0, step) };
 }
 
 /**
@@ -68,6 +74,31 @@ function skipCovered(
   });
 }
 
+/**
+ * Whether two requests reach the master, so that whoever both of them tell may have read what the first
+ * said, or not: fs/dlm/ast.c:dlm_add_lkb_callback() adds a blocking AST that is covered by the one before
+ * it only if that was read. An unlock may begin with a conversion (native/libdlm/lock_book.h).
+ */
+function hasTwoRequests(step: Step | undefined): boolean {
+  return step !== undefined && (step.length > 1 || step.some((command) => command.do === 'unlock'));
+}
+
+/** Without blocking ASTs that are right behind one that covers them. */
+function coalesced(map: ReadonlyMap<number, WireEvent[]>): Map<number, WireEvent[]> {
+  return new Map(
+    [...map].map(([lock, events]) => {
+      const kept: WireEvent[] = [];
+      for (const event of events) {
+        const before = kept.at(-1);
+        const isCovered =
+          event[1] === 'b' && before?.[1] === 'b' && callbackCovers(before[2], event[2]);
+        if (!isCovered) kept.push(event);
+      }
+      return [lock, kept];
+    }),
+  );
+}
+
 function lineOf(
   map: ReadonlyMap<number, WireEvent[]> | undefined,
   locks: readonly number[],
@@ -97,9 +128,10 @@ export function linesByResource(
   }
   for (const locks of locksOf.values()) locks.sort((a, b) => a - b);
   const at = program.death?.step;
-  const flat = history.steps.flatMap((map, step) =>
-    step === at ? [history.afterDeath, map] : [undefined, map],
-  );
+  const flat = history.steps.flatMap((told, step) => {
+    const map = hasTwoRequests(program.steps[step]) ? coalesced(told) : told;
+    return step === at ? [history.afterDeath, map] : [undefined, map];
+  });
   const maps = rules === '6.12' ? skipCovered(flat) : flat;
   return new Map(
     [...locksOf].map(([resource, locks]) => [
@@ -107,6 +139,12 @@ export function linesByResource(
       maps.slice(0, 2 * program.steps.length).map((map) => lineOf(map, locks)),
     ]),
   );
+}
+
+/** The same of a program that is about one resource. */
+export function linesOf(program: Program, history: History, rules: CallbackRules): string[] {
+  const [lines] = linesByResource(program, history, rules).values();
+  return lines ?? Array.from({ length: 2 * program.steps.length }, () => '');
 }
 
 export function firstDifference(a: readonly string[], b: readonly string[]): number {

@@ -68,24 +68,29 @@ function plainer(program: Program): Program[] {
 }
 
 /**
- * Whether what the generator does not do is done, which the two sides need not agree on: first lockers
- * race, or, with a death to come, a name is used again that was given up.
+ * Whether what the generator does not do is done, which the two sides need not agree on: a race where
+ * there are no two locks, or a lock on a name that was given up, by another node than its master.
  */
 function isOutOfBounds(program: Program, history: History): boolean {
   const tracker = new Tracker();
-  const isUsed = (): boolean => tracker.locks.length > 0;
-  let wasUsed = false;
+  let master: number | undefined;
+  let isKnown = false;
   for (const [index, step] of program.steps.entries()) {
-    if (program.death?.step === index) return false;
-    if (program.death !== undefined && wasUsed && !isUsed() && step.length > 0) return true;
-    if (
-      step.length > 1 &&
-      (!wasUsed || (program.death !== undefined && tracker.locks.length < 2))
-    ) {
-      return true;
+    if (program.death?.step === index) {
+      for (const [lock, events] of history.afterDeath ?? []) {
+        for (const event of events) tracker.see(lock, event);
+      }
+      tracker.forget(program.death.node);
+      if (tracker.locks.length === 0) isKnown = false;
+      else if (master === program.death.node) master = undefined;
     }
+    const [first] = step;
+    if (first === undefined) continue;
+    if (step.length > 1 && tracker.locks.length < 2) return true;
+    if (!isKnown) master = first.node;
+    else if (tracker.locks.length === 0 && first.node !== master) return true;
+    isKnown = true;
     for (const command of step) tracker.give(command);
-    wasUsed ||= isUsed();
     for (const [lock, events] of history.steps[index] ?? []) {
       for (const event of events) tracker.see(lock, event);
     }
