@@ -13,48 +13,6 @@ namespace {
 constexpr int kStatusCanceled = -DLM_ECANCEL;
 constexpr int kStatusUnlocked = -DLM_EUNLOCK;
 
-// fs/dlm/lock.c:set_unlock_args refuses any other.
-constexpr uint32_t kUnlockFlags =
-    DLM_LKF_CANCEL | DLM_LKF_VALBLK | DLM_LKF_IVVALBLK | DLM_LKF_FORCEUNLOCK;
-
-// The rules of fs/dlm/lock.c:set_lock_args, applied before the request is on its way so that the
-// caller hears of a mistake at once. LKF_TIMEOUT is refused: no current kernel honours it.
-int CheckLockFlags(int mode, uint32_t flags) {
-  if (mode < DLM_LOCK_NL || mode > DLM_LOCK_EX) return -EINVAL;
-  if ((flags & (DLM_LKF_CANCEL | DLM_LKF_TIMEOUT)) != 0) return -EINVAL;
-  const bool convert = (flags & DLM_LKF_CONVERT) != 0;
-  if (!convert && (flags & (DLM_LKF_QUECVT | DLM_LKF_CONVDEADLK)) != 0) return -EINVAL;
-  if ((flags & DLM_LKF_CONVDEADLK) != 0 && (flags & DLM_LKF_NOQUEUE) != 0) return -EINVAL;
-  // A rule of ours. For these a master grants in one mode and the lock's own node takes it to be
-  // another: for a conversion the one that was asked for (fs/dlm/lock.c:__receive_convert_reply
-  // does not call munge_altmode), with both flags always PR. Two nodes could then hold modes that
-  // exclude each other.
-  constexpr uint32_t kAlternatives = DLM_LKF_ALTPR | DLM_LKF_ALTCW;
-  if ((flags & kAlternatives) != 0 && (convert || (flags & kAlternatives) == kAlternatives)) {
-    return -EINVAL;
-  }
-  if ((flags & DLM_LKF_EXPEDITE) != 0 &&
-      (convert || (flags & DLM_LKF_NOQUEUE) != 0 || mode != DLM_LOCK_NL)) {
-    return -EINVAL;
-  }
-  return 0;
-}
-
-// fs/dlm/lock.c:dlm_lvb_operations: whether a conversion with VALBLK writes the value block ...
-bool WritesValueBlock(int granted, int requested) {
-  return granted >= DLM_LOCK_PW && requested <= granted;
-}
-
-// ... and whether it, or with -1 for `granted` a new lock, reads it.
-bool ReadsValueBlock(int granted, int requested) {
-  return requested >= granted && !WritesValueBlock(granted, requested);
-}
-
-// fs/dlm/lock.c:__quecvt_compat_matrix. Upwards, and from PR to CW.
-bool CanQueueConversion(int granted, int mode) {
-  return mode > granted || (granted == DLM_LOCK_PR && mode == DLM_LOCK_CW);
-}
-
 }  // namespace
 
 Order LockBook::OrderFor(uint32_t index, const LockRecord& record, Operation operation) const {
@@ -71,7 +29,7 @@ Order LockBook::OrderFor(uint32_t index, const LockRecord& record, Operation ope
 int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
                        StatusBlock status_block) {
   if (name.size() > kResourceNameMax || (flags & DLM_LKF_CONVERT) != 0) return -EINVAL;
-  if (const int error = CheckLockFlags(mode, flags)) return error;
+  if (!AreLockFlagsValid(mode, flags)) return -EINVAL;
 
   const uint32_t index = locks_.Acquire();
   LockRecord* record = locks_.Find(index);
@@ -91,22 +49,20 @@ int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view 
   if (!adopts) ++results_due_;
   record->status_block = status_block;
   record->operation = Pending::kLock;
-  record->kernel_has_valblk = record->kernel_has_lvb = (flags & DLM_LKF_VALBLK) != 0;
-  record->kernel_has_ivvalblk = (flags & DLM_LKF_IVVALBLK) != 0;
+  record->memory.Take(flags);
   record->requested_mode = static_cast<int8_t>(mode);
   record->request_flags = flags;
   // Whether an orphan has a value block was decided by whoever made it.
-  if (adopts) record->kernel_has_lvb = false;
+  if (adopts) record->memory.lvb = false;
   return index;
 }
 
 int LockBook::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid) {
-  if (const int error = CheckLockFlags(mode, flags | DLM_LKF_CONVERT)) return error;
+  if (!AreLockFlagsValid(mode, flags | DLM_LKF_CONVERT)) return -EINVAL;
   LockRecord* record = locks_.Find(index);
   if (record == nullptr || record->ended) return -EINVAL;
   // fs/dlm/lock.c:validate_lock_args
   if (record->operation != Pending::kNone || record->unlocking) return -EBUSY;
-  // The kernel refuses these too, but with a stack trace in its log.
   if ((flags & DLM_LKF_QUECVT) != 0 && !CanQueueConversion(record->granted_mode, mode)) {
     return -EINVAL;
   }
@@ -130,28 +86,22 @@ void LockBook::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint3
   record->cancelling = record->cancel_lost = false;
   record->requested_mode = static_cast<int8_t>(mode);
   record->request_flags = flags;
-  record->had_valblk = record->kernel_has_valblk;
-  record->had_lvb = record->kernel_has_lvb;
-  record->had_ivvalblk = record->kernel_has_ivvalblk;
-  record->kernel_has_valblk = (flags & DLM_LKF_VALBLK) != 0;
-  record->kernel_has_lvb = record->kernel_has_lvb || record->kernel_has_valblk;
-  record->kernel_has_ivvalblk = (flags & DLM_LKF_IVVALBLK) != 0;
+  record->memory_before = record->memory;
+  record->memory.Take(flags);
 }
 
 // Whether there is something to cancel that may be cancelled, by invariant 1.
 bool LockBook::CanCancel(const LockRecord& record) {
-  const bool ends_by_itself = record.operation == Pending::kLock &&
-                              (record.request_flags & (DLM_LKF_NOQUEUE | DLM_LKF_ORPHAN)) != 0;
+  const bool ends_by_itself =
+      record.operation == Pending::kLock && EndsByItself(record.request_flags);
   // Nothing to cancel, or a cancel is under way: fs/dlm would do nothing either, but with a
   // warning and a stack trace in the kernel's log (fs/dlm/lock.c:validate_unlock_args).
   return record.operation != Pending::kNone && !record.cancelling && !ends_by_itself;
 }
 
 int LockBook::Unlock(uint32_t index, uint32_t flags) {
-  // fs/dlm/lock.c:set_unlock_args
-  if ((flags & ~kUnlockFlags) != 0) return -EINVAL;
+  if (!AreUnlockFlagsValid(flags)) return -EINVAL;
   const bool cancel = (flags & DLM_LKF_CANCEL) != 0;
-  if (cancel && (flags & DLM_LKF_FORCEUNLOCK) != 0) return -EINVAL;
   LockRecord* record = locks_.Find(index);
   if (record == nullptr || record->ended) return -EINVAL;
 
@@ -166,14 +116,7 @@ int LockBook::Unlock(uint32_t index, uint32_t flags) {
     return 0;
   }
 
-  // fs/dlm writes the value block at unlock if the last request had VALBLK, asked for or not, and
-  // does not write it, asked for or not, if no request ever had it; and it declares the block
-  // invalid if the last request did. Where that is not what the caller said, going through NL is: a
-  // conversion does just as its own flags say.
-  const bool write = (flags & DLM_LKF_VALBLK) != 0;
-  const bool can_write = record->granted_mode >= DLM_LOCK_PW && (flags & DLM_LKF_IVVALBLK) == 0;
-  const bool would_write = write ? record->kernel_has_lvb : record->kernel_has_valblk;
-  const bool through_null = can_write && (write != would_write || record->kernel_has_ivvalblk);
+  const bool through_null = UnlocksThroughNull(record->granted_mode, flags, record->memory);
   if (record->operation != Pending::kNone) {
     // Without FORCEUNLOCK fs/dlm refuses only while a message is under way, which is nothing that a
     // caller can know; with it, there is no going through NL any more.
@@ -181,7 +124,7 @@ int LockBook::Unlock(uint32_t index, uint32_t flags) {
     if (!force || through_null || !can_cancel) return -EBUSY;
   }
   if (through_null) {
-    SubmitConvert(index, record, DLM_LOCK_NL, write ? DLM_LKF_VALBLK : 0, 0);
+    SubmitConvert(index, record, DLM_LOCK_NL, flags & DLM_LKF_VALBLK, 0);
     record->unlock_follows = true;
   } else {
     SubmitUnlock(index, *record, flags);
@@ -228,11 +171,8 @@ bool LockBook::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
   LockRecord* record = locks_.Find(answer.cookie.index, answer.cookie.generation);
   if (record == nullptr || record->ended) return false;
   if (answer.operation != Operation::kAdopt && results_due_ > 0) --results_due_;
-  if (answer.operation == Operation::kConvert) {  // it has changed nothing
-    record->kernel_has_valblk = record->had_valblk;
-    record->kernel_has_lvb = record->had_lvb;
-    record->kernel_has_ivvalblk = record->had_ivvalblk;
-  }
+  // It has changed nothing.
+  if (answer.operation == Operation::kConvert) record->memory = record->memory_before;
   // An unlock may begin with a conversion.
   if (answer.operation == Operation::kUnlock || record->unlock_follows) {
     event->kind = EventKind::kUnlock;

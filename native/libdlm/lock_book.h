@@ -26,6 +26,7 @@
 #include "util/event_record.h"
 #include "util/slot_table.h"
 #include "util/status_block.h"
+#include "util/user_lock_rules.h"
 
 namespace stackglue::libdlm {
 
@@ -108,18 +109,11 @@ class LockBook {
     bool cancel_lost : 1 = false;
     // This conversion to NL is ours, and the unlock that was asked for follows it.
     bool unlock_follows : 1 = false;
-    // The last request had VALBLK, so that fs/dlm would write the value block at unlock ...
-    bool kernel_has_valblk : 1 = false;
-    // ... and some request had it, so that fs/dlm has memory for a value block at all.
-    bool kernel_has_lvb : 1 = false;
-    // IVVALBLK was in the last request, and would be obeyed at unlock, too.
-    bool kernel_has_ivvalblk : 1 = false;
-    // The same before the request that is under way, for one that the kernel refuses.
-    bool had_valblk : 1 = false;
-    bool had_lvb : 1 = false;
-    bool had_ivvalblk : 1 = false;
     // It has ended; JavaScript is about to be told.
     bool ended : 1 = false;
+    ValueBlockMemory memory;
+    // Before the request that is under way, for one that the kernel refuses.
+    ValueBlockMemory memory_before;
     // The resource's value block as this lock last read or wrote it. It is sent with conversions
     // that do not write: fs/dlm takes what they send for the resource's block when the master dies.
     std::array<uint8_t, kLvbLen> known_lvb{};

@@ -32,8 +32,8 @@ class FsdlmCaller final : public Caller {
       case Request::Kind::kConvert:
         if (!ValidRequest(*request) || lock == nullptr) return {Way::kAnswer, -EINVAL};
         if (lock->operation != Operation::kNone || lock->unlocking) return {Way::kAnswer, -EBUSY};
-        if ((request->flags & fsdlm::kLkfQueCvt) != 0 && request->mode <= lock->granted &&
-            !(lock->granted == fsdlm::kModePr && request->mode == fsdlm::kModeCw)) {
+        if ((request->flags & fsdlm::kLkfQueCvt) != 0 &&
+            !CanQueueConversion(lock->granted, request->mode)) {
           return {Way::kAnswer, -EINVAL};
         }
         PrepareConvert(request, lock);
@@ -55,25 +55,18 @@ class FsdlmCaller final : public Caller {
     }
     BeginRequest(request, lock);
     lock->cancelling = 0;
-    lock->had_valblk = lock->has_valblk;
-    lock->had_block = lock->has_block;
-    lock->had_ivvalblk = lock->has_ivvalblk;
-    lock->has_valblk = (request.flags & fsdlm::kLkfValBlk) != 0;
-    lock->has_block = lock->has_block || lock->has_valblk;
-    lock->has_ivvalblk = (request.flags & fsdlm::kLkfIvValBlk) != 0;
+    lock->memory_before = lock->memory;
+    lock->memory.Take(request.flags);
     // Whether an orphan has a value block was decided by whoever made it.
-    if ((request.flags & fsdlm::kLkfOrphan) != 0) lock->has_block = false;
+    if ((request.flags & fsdlm::kLkfOrphan) != 0) lock->memory.lvb = false;
   }
 
   Event Refused(const Request& request, int64_t status, CallerLock* lock) const override {
     Event event;
     event.lock = request.lock;
     event.value = status;
-    if (request.kind == Request::Kind::kConvert) {  // it has changed nothing
-      lock->has_valblk = lock->had_valblk;
-      lock->has_block = lock->had_block;
-      lock->has_ivvalblk = lock->had_ivvalblk;
-    }
+    // It has changed nothing.
+    if (request.kind == Request::Kind::kConvert) lock->memory = lock->memory_before;
     if (request.kind == Request::Kind::kUnlock) event.kind = Event::Kind::kUnlock;
     event.final = request.kind == Request::Kind::kLock;
     return event;
@@ -113,9 +106,8 @@ class FsdlmCaller final : public Caller {
       event->kind = Event::Kind::kUnlock;
       return true;
     }
-    const bool writes = mode_before >= fsdlm::kModePw && lock->granted <= mode_before;
-    const bool reads = lock->granted >= mode_before && !writes;
-    if (granted && event->has_block && (lock->flags & fsdlm::kLkfValBlk) != 0 && reads) {
+    if (granted && event->has_block && (lock->flags & fsdlm::kLkfValBlk) != 0 &&
+        ReadsValueBlock(mode_before, lock->granted)) {
       lock->known_block = event->block;
     } else {
       event->has_block = false;
@@ -127,24 +119,16 @@ class FsdlmCaller final : public Caller {
   int64_t DeadStatus() const override { return -EPERM; }
 
  private:
-  // native/libdlm/lockspace.cc:CheckLockFlags()
   static bool ValidRequest(const Request& request) {
     const bool convert = request.kind == Request::Kind::kConvert;
-    const auto has = [&request](uint32_t flags) { return (request.flags & flags) != 0; };
-    if (request.mode < fsdlm::kModeNl || request.mode > fsdlm::kModeEx) return false;
-    if (has(fsdlm::kLkfCancel | fsdlm::kLkfTimeout | fsdlm::kLkfConvert)) return false;
-    if (!convert && has(fsdlm::kLkfQueCvt | fsdlm::kLkfConvDeadlk)) return false;
-    if (has(fsdlm::kLkfConvDeadlk) && has(fsdlm::kLkfNoQueue)) return false;
-    if (has(fsdlm::kLkfAltPr) && has(fsdlm::kLkfAltCw)) return false;
-    if (convert && has(fsdlm::kLkfAltPr | fsdlm::kLkfAltCw)) return false;
-    return !has(fsdlm::kLkfExpedite) ||
-           (!convert && !has(fsdlm::kLkfNoQueue) && request.mode == fsdlm::kModeNl);
+    return (request.flags & fsdlm::kLkfConvert) == 0 &&
+           AreLockFlagsValid(request.mode, request.flags | (convert ? fsdlm::kLkfConvert : 0U));
   }
 
   // fs/dlm takes what a conversion sends for the resource's block when the master dies, so one that
   // does not write sends the block as the lock knows it.
   static void PrepareConvert(Request* request, CallerLock* lock) {
-    const bool writes = lock->granted >= fsdlm::kModePw && request->mode <= lock->granted;
+    const bool writes = WritesValueBlock(lock->granted, request->mode);
     if ((request->flags & fsdlm::kLkfValBlk) != 0 && writes) lock->known_block = request->block;
     request->block = lock->known_block;
     request->block.resize(fsdlm::kLvbLen);
@@ -152,31 +136,23 @@ class FsdlmCaller final : public Caller {
   }
 
   static Verdict JudgeUnlock(Request* request, CallerLock* lock) {
-    const auto has = [request](uint32_t flags) { return (request->flags & flags) != 0; };
-    constexpr uint32_t kAllowed =
-        fsdlm::kLkfCancel | fsdlm::kLkfValBlk | fsdlm::kLkfIvValBlk | fsdlm::kLkfForceUnlock;
-    if ((request->flags & ~kAllowed) != 0) return {Way::kAnswer, -EINVAL};
-    const bool cancel = has(fsdlm::kLkfCancel);
-    if (cancel && has(fsdlm::kLkfForceUnlock)) return {Way::kAnswer, -EINVAL};
-    if (lock == nullptr) return {Way::kAnswer, -EINVAL};
+    if (!AreUnlockFlagsValid(request->flags) || lock == nullptr) return {Way::kAnswer, -EINVAL};
     if (lock->unlocking) return {Way::kAnswer, -EBUSY};
     const bool busy = lock->operation != Operation::kNone;
-    const bool ends_by_itself = lock->operation == Operation::kLock &&
-                                (lock->flags & (fsdlm::kLkfNoQueue | fsdlm::kLkfOrphan)) != 0;
+    const bool ends_by_itself = lock->operation == Operation::kLock && EndsByItself(lock->flags);
     const bool can_cancel = busy && lock->cancelling == 0 && !ends_by_itself;
-    if (cancel) return {can_cancel ? Way::kSend : Way::kNothing, 0};
-
-    const bool write = has(fsdlm::kLkfValBlk);
-    const bool can_write = lock->granted >= fsdlm::kModePw && !has(fsdlm::kLkfIvValBlk);
-    const bool would_write = write ? lock->has_block : lock->has_valblk;
-    const bool through_null = can_write && (write != would_write || lock->has_ivvalblk);
-    if (busy && (!has(fsdlm::kLkfForceUnlock) || through_null || !can_cancel)) {
+    if ((request->flags & fsdlm::kLkfCancel) != 0) {
+      return {can_cancel ? Way::kSend : Way::kNothing, 0};
+    }
+    const bool through_null = UnlocksThroughNull(lock->granted, request->flags, lock->memory);
+    const bool force = (request->flags & fsdlm::kLkfForceUnlock) != 0;
+    if (busy && (!force || through_null || !can_cancel)) {
       return {Way::kAnswer, -EBUSY};
     }
     if (!through_null) return {};
     request->kind = Request::Kind::kConvert;
     request->mode = fsdlm::kModeNl;
-    request->flags = write ? fsdlm::kLkfValBlk : 0;
+    request->flags &= fsdlm::kLkfValBlk;
     PrepareConvert(request, lock);
     lock->unlock_follows = lock->unlocking = true;
     return {};

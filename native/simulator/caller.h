@@ -1,5 +1,5 @@
 // What a program's own node knows of a lock, and answers without asking the master: the rules of
-// the caller's side. For fsdlm they are those of native/libdlm/lockspace.h, for o2dlm those of
+// the caller's side. For fsdlm they are those of libdlm/lock_book.h, for o2dlm those of
 // fs/ocfs2/dlm/dlmlock.c and its neighbours, whose calls wait for the master's answer.
 //
 // Threads: none of its own; one thread drives a simulation.
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "simulator/engine.h"
+#include "util/user_lock_rules.h"
 
 namespace stackglue::simulator {
 
@@ -32,10 +33,9 @@ struct CallerLock {
   bool unlocking = false;
   int cancelling = 0;  // cancels that have not ended
   // fsdlm: an unlock that goes through NL, what the kernel would do with the value block at unlock,
-  // and the same before a conversion that may be refused; see native/libdlm/lockspace.h.
+  // and the same before a conversion that may be refused; see libdlm/lock_book.h.
   bool unlock_follows = false;
-  bool has_valblk = false, has_block = false, has_ivvalblk = false;
-  bool had_valblk = false, had_block = false, had_ivvalblk = false;
+  ValueBlockMemory memory, memory_before;
   std::vector<uint8_t> known_block;
 };
 
