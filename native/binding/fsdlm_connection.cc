@@ -8,7 +8,7 @@
 
 #include "binding/arguments.h"
 #include "binding/fast_call.h"
-#include "binding/lock_arguments.h"
+#include "binding/lock_calls.h"
 #include "fsdlm/inspect.h"
 #include "libdlm/open_failure.h"
 
@@ -140,55 +140,24 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
 
 FsdlmConnection::~FsdlmConnection() = default;
 
-// Makes a request and returns what it returned, or why it was not made.
-template <typename Make>
-napi_value FsdlmConnection::Request(napi_env env, Make make) {
-  int64_t result = -ENOTCONN;
-  if (lockspace_) {
-    try {
-      result = make();
-    } catch (const std::bad_alloc&) {
-      result = -ENOMEM;
-    }
-  }
-  return ResultNumber(env, result);
-}
-
 napi_value FsdlmConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
-  LockArguments given;
-  const auto status_block =
-      given.Read(env, count, arguments) ? slabs_->Find(given.block) : std::nullopt;
-  if (!status_block) return ThrowBadArguments(env, "lock");
-  return Request(env, [&] {
-    return lockspace_->Lock(given.mode, given.flags, given.xid, given.name.view(), *status_block);
-  });
+  return CallLock(env, count, arguments, *slabs_, lockspace_.get());
 }
 
 napi_value FsdlmConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
-  ConvertArguments given;
-  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "convert");
-  return Request(
-      env, [&] { return lockspace_->Convert(given.index, given.mode, given.flags, given.xid); });
+  return CallConvert(env, count, arguments, lockspace_.get());
 }
 
 napi_value FsdlmConnection::Unlock(napi_env env, size_t count, const napi_value* arguments) {
-  UnlockArguments given;
-  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "unlock");
-  return Request(env, [&] { return lockspace_->Unlock(given.index, given.flags); });
+  return CallUnlock(env, count, arguments, lockspace_.get());
 }
 
 Napi::Value FsdlmConnection::DeadlockCancel(const Napi::CallbackInfo& info) {
-  const auto index = ReadInteger<uint32_t>(info[0]);
-  if (!index) return ThrowBadArguments(info.Env(), "deadlockCancel");
-  return {info.Env(), Request(info.Env(), [&] { return lockspace_->DeadlockCancel(*index); })};
+  return CallDeadlockCancel(info, lockspace_.get());
 }
 
 Napi::Value FsdlmConnection::Purge(const Napi::CallbackInfo& info) {
-  const auto node = ReadInteger<int32_t>(info[0]);
-  const auto pid = ReadInteger<int32_t>(info[1]);
-  const auto ticket = ReadInteger<uint32_t>(info[2]);
-  if (!node || !pid || !ticket) return ThrowBadArguments(info.Env(), "purge");
-  return {info.Env(), Request(info.Env(), [&] { return lockspace_->Purge(*node, *pid, *ticket); })};
+  return CallPurge(info, lockspace_.get());
 }
 
 Napi::Value FsdlmConnection::Members(const Napi::CallbackInfo& info) {

@@ -37,8 +37,6 @@ class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>, private 
   ~FsdlmConnection() override;
 
  private:
-  template <typename Make>
-  napi_value Request(napi_env env, Make make);
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
   napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
   napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);

@@ -36,9 +36,11 @@ class LoopWake {
     return true;
   }
 
+  bool IsOnLoopThread() const { return std::this_thread::get_id() == thread_; }
+
   // `on_wake` will be called by the loop, once for any number of calls until then.
   void Wake() {
-    if (std::this_thread::get_id() != thread_) {
+    if (!IsOnLoopThread()) {
       uv_async_send(&async_);
     } else if (!is_closing_) {
       uv_idle_start(&idle_, [](uv_idle_t* handle) { static_cast<LoopWake*>(handle->data)->Run(); });

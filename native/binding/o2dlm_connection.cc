@@ -7,6 +7,7 @@
 
 #include "binding/arguments.h"
 #include "binding/fast_call.h"
+#include "binding/lock_calls.h"
 #include "binding/slabs.h"
 
 namespace stackglue::binding {
@@ -71,17 +72,10 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
   slabs_ = Slabs::Of(env);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
-  if (uv_async_init(loop, &wake_, [](uv_async_t* handle) {
-        static_cast<O2dlmConnection*>(handle->data)->Drain();
-      }) != 0) {
+  if (!wake_.Open(loop, [this] { Drain(); })) {
     Napi::Error::New(env, "stackglue addon: no event loop handle").ThrowAsJavaScriptException();
     return;
   }
-  wake_.data = this;
-  uv_idle_init(loop, &soon_);
-  soon_.data = this;
-  uv_unref(reinterpret_cast<uv_handle_t*>(&soon_));
-  open_handles_ = 2;
   ObjectWrap::Ref();  // until the handles are closed
   events_ =
       std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(), info[2].As<Napi::Function>());
@@ -101,18 +95,12 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
 O2dlmConnection::~O2dlmConnection() = default;
 
 napi_value O2dlmConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
-  uint32_t block = 0;
-  int32_t mode = 0;
-  uint32_t flags = 0;
-  LockName name;
-  if (count < 4 || napi_get_value_uint32(env, arguments[0], &block) != napi_ok ||
-      napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
-      napi_get_value_uint32(env, arguments[2], &flags) != napi_ok ||
-      (flags & o2dlm::kLkmConvert) != 0 || !name.Read({env, arguments[3]})) {
+  LockArguments given;
+  const auto status_block =
+      given.Read(env, count, arguments) ? slabs_->Find(given.block) : std::nullopt;
+  if (!status_block || (given.flags & o2dlm::kLkmConvert) != 0) {
     return ThrowBadArguments(env, "lock");
   }
-  const auto status_block = slabs_->Find(block);
-  if (!status_block) return ThrowBadArguments(env, "lock");
   if (!member_) return Refusal(env, o2dlm::Status::kNoLockMgr);
   uint32_t index = 0;
   try {
@@ -124,8 +112,8 @@ napi_value O2dlmConnection::Lock(napi_env env, size_t count, const napi_value* a
   *record = {};
   record->status_block = *status_block;
   const o2dlm::Status status =
-      member_->Lock(mode, flags, name.view(), ToAstArg(index, locks_.generation(index)),
-                    status_block->lvb(), &record->id);
+      member_->Lock(given.mode, given.flags, given.name.view(),
+                    ToAstArg(index, locks_.generation(index)), status_block->lvb(), &record->id);
   if (status != o2dlm::Status::kNormal) {
     // dlmlock() leaves its status in the lksb too.
     record->status_block.set_status(static_cast<int32_t>(status));
@@ -136,20 +124,15 @@ napi_value O2dlmConnection::Lock(napi_env env, size_t count, const napi_value* a
 }
 
 napi_value O2dlmConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
-  uint32_t index = 0;
-  int32_t mode = 0;
-  uint32_t flags = 0;
-  if (count < 3 || napi_get_value_uint32(env, arguments[0], &index) != napi_ok ||
-      napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
-      napi_get_value_uint32(env, arguments[2], &flags) != napi_ok) {
-    return ThrowBadArguments(env, "convert");
-  }
+  ConvertArguments given;
+  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "convert");
+  const uint32_t index = given.index;
   LockRecord* record = locks_.Find(index);
   if (!member_ || record == nullptr) return Refusal(env, o2dlm::Status::kBadArgs);
   o2dlm::LockId id = record->id;
   const o2dlm::Status status =
-      member_->Lock(mode, flags | o2dlm::kLkmConvert, {}, ToAstArg(index, locks_.generation(index)),
-                    record->status_block.lvb(), &id);
+      member_->Lock(given.mode, given.flags | o2dlm::kLkmConvert, {},
+                    ToAstArg(index, locks_.generation(index)), record->status_block.lvb(), &id);
   if (status != o2dlm::Status::kNormal) {
     record->status_block.set_status(static_cast<int32_t>(status));
   }
@@ -157,26 +140,18 @@ napi_value O2dlmConnection::Convert(napi_env env, size_t count, const napi_value
 }
 
 napi_value O2dlmConnection::Unlock(napi_env env, size_t count, const napi_value* arguments) {
-  uint32_t index = 0;
-  uint32_t flags = 0;
-  if (count < 2 || napi_get_value_uint32(env, arguments[0], &index) != napi_ok ||
-      napi_get_value_uint32(env, arguments[1], &flags) != napi_ok) {
-    return ThrowBadArguments(env, "unlock");
-  }
-  LockRecord* record = locks_.Find(index);
+  UnlockArguments given;
+  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "unlock");
+  LockRecord* record = locks_.Find(given.index);
   if (!member_ || record == nullptr) return Refusal(env, o2dlm::Status::kBadArgs);
-  return Refusal(env, member_->Unlock(record->id, flags, record->status_block.lvb()));
+  return Refusal(env, member_->Unlock(record->id, given.flags, record->status_block.lvb()));
 }
 
 void O2dlmConnection::Close(const Napi::CallbackInfo&) { BeginClose(); }
 
-void O2dlmConnection::Ref(const Napi::CallbackInfo&) {
-  if (!closing_) uv_ref(reinterpret_cast<uv_handle_t*>(&wake_));
-}
+void O2dlmConnection::Ref(const Napi::CallbackInfo&) { wake_.SetReferenced(true); }
 
-void O2dlmConnection::Unref(const Napi::CallbackInfo&) {
-  if (!closing_) uv_unref(reinterpret_cast<uv_handle_t*>(&wake_));
-}
+void O2dlmConnection::Unref(const Napi::CallbackInfo&) { wake_.SetReferenced(false); }
 
 Napi::Value O2dlmConnection::JoinStatus(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), join_status_);
@@ -191,18 +166,12 @@ Napi::Value O2dlmConnection::Version(const Napi::CallbackInfo& info) {
 }
 
 void O2dlmConnection::OnEventsPending() noexcept {
-  if (std::this_thread::get_id() != thread_) {
-    uv_async_send(&wake_);
-  } else if (!is_draining_ && !closing_) {
-    // No event is delivered before the call that caused it has returned to the loop.
-    uv_idle_start(&soon_,
-                  [](uv_idle_t* handle) { static_cast<O2dlmConnection*>(handle->data)->Drain(); });
-  }
+  // Drain() looks until there is nothing left; what its own thread does meanwhile needs no turn.
+  if (wake_.IsOnLoopThread() && is_draining_) return;
+  wake_.Wake();
 }
 
 void O2dlmConnection::Drain() {
-  if (closing_) return;
-  uv_idle_stop(&soon_);
   delivered_ = 0;
   is_draining_ = true;
   // Not only once: what the handlers asked for is mostly granted already.
@@ -212,7 +181,7 @@ void O2dlmConnection::Drain() {
   }
   is_draining_ = false;
   // What may be left takes its place behind the loop's other work.
-  if (delivered_ >= kTurnMax) OnEventsPending();
+  if (delivered_ >= kTurnMax) wake_.Wake();
 }
 
 // Asked by JavaScript when it has handled a batch: copies the next batch to where the last one was
@@ -297,16 +266,10 @@ void O2dlmConnection::BeginClose() {
   closing_ = true;
   member_.reset();  // after this the engine wakes nobody
   cluster_.reset();
-  for (auto* handle :
-       {reinterpret_cast<uv_handle_t*>(&wake_), reinterpret_cast<uv_handle_t*>(&soon_)}) {
-    uv_close(handle, [](uv_handle_t* closed) {
-      static_cast<O2dlmConnection*>(closed->data)->OnHandleClosed();
-    });
-  }
+  wake_.Close([this] { OnClosed(); });
 }
 
-void O2dlmConnection::OnHandleClosed() {
-  if (--open_handles_ > 0) return;
+void O2dlmConnection::OnClosed() {
   if (!tearing_down_) {
     const Napi::Env env = Env();
     const Napi::HandleScope scope(env);

@@ -5,15 +5,14 @@
 #define STACKGLUE_NATIVE_BINDING_O2DLM_CONNECTION_H_
 
 #include <napi.h>
-#include <uv.h>
 
 #include <array>
 #include <memory>
-#include <thread>
 
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
 #include "binding/external_memory.h"
+#include "binding/loop_wake.h"
 #include "binding/slabs.h"
 #include "o2dlm/o2dlm.h"
 #include "util/slot_table.h"
@@ -56,7 +55,7 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   bool HandleEvent(const o2dlm::Event& event, EventRecord* record);
   void ReleaseEnded();
   void BeginClose();
-  void OnHandleClosed();
+  void OnClosed();
 
   ExternalMemory memory_;
   std::shared_ptr<o2dlm::Cluster> cluster_;
@@ -67,10 +66,7 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   Napi::FunctionReference on_closed_;
   std::unique_ptr<Napi::AsyncContext> closed_context_;
   std::unique_ptr<CleanupHook> cleanup_hook_;
-  const std::thread::id thread_ = std::this_thread::get_id();
-  uv_async_t wake_{};  // by other threads; what keeps the loop alive
-  uv_idle_t soon_{};   // by our own, which is cheaper; active while there is something to drain
-  int open_handles_ = 0;
+  LoopWake wake_;
   bool closing_ = false;
   bool tearing_down_ = false;
 

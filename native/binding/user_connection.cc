@@ -9,7 +9,7 @@
 
 #include "binding/arguments.h"
 #include "binding/fast_call.h"
-#include "binding/lock_arguments.h"
+#include "binding/lock_calls.h"
 #include "binding/slabs.h"
 
 namespace stackglue::binding {
@@ -117,55 +117,24 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
 
 UserConnection::~UserConnection() = default;
 
-// Makes a request and returns what it returned, or why it was not made.
-template <typename Make>
-napi_value UserConnection::Request(napi_env env, Make make) {
-  int64_t result = -ENOTCONN;
-  if (lockspace_ && !silent_) {
-    try {
-      result = make();
-    } catch (const std::bad_alloc&) {
-      result = -ENOMEM;
-    }
-  }
-  return ResultNumber(env, result);
-}
-
 napi_value UserConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
-  LockArguments given;
-  const auto status_block =
-      given.Read(env, count, arguments) ? slabs_->Find(given.block) : std::nullopt;
-  if (!status_block) return ThrowBadArguments(env, "lock");
-  return Request(env, [&] {
-    return lockspace_->Lock(given.mode, given.flags, given.xid, given.name.view(), *status_block);
-  });
+  return CallLock(env, count, arguments, *slabs_, OpenLockspace());
 }
 
 napi_value UserConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
-  ConvertArguments given;
-  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "convert");
-  return Request(
-      env, [&] { return lockspace_->Convert(given.index, given.mode, given.flags, given.xid); });
+  return CallConvert(env, count, arguments, OpenLockspace());
 }
 
 napi_value UserConnection::Unlock(napi_env env, size_t count, const napi_value* arguments) {
-  UnlockArguments given;
-  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "unlock");
-  return Request(env, [&] { return lockspace_->Unlock(given.index, given.flags); });
+  return CallUnlock(env, count, arguments, OpenLockspace());
 }
 
 Napi::Value UserConnection::DeadlockCancel(const Napi::CallbackInfo& info) {
-  const auto index = ReadInteger<uint32_t>(info[0]);
-  if (!index) return ThrowBadArguments(info.Env(), "deadlockCancel");
-  return {info.Env(), Request(info.Env(), [&] { return lockspace_->DeadlockCancel(*index); })};
+  return CallDeadlockCancel(info, OpenLockspace());
 }
 
 Napi::Value UserConnection::Purge(const Napi::CallbackInfo& info) {
-  const auto node = ReadInteger<int32_t>(info[0]);
-  const auto pid = ReadInteger<int32_t>(info[1]);
-  const auto ticket = ReadInteger<uint32_t>(info[2]);
-  if (!node || !pid || !ticket) return ThrowBadArguments(info.Env(), "purge");
-  return {info.Env(), Request(info.Env(), [&] { return lockspace_->Purge(*node, *pid, *ticket); })};
+  return CallPurge(info, OpenLockspace());
 }
 
 Napi::Value UserConnection::Members(const Napi::CallbackInfo& info) {
@@ -173,7 +142,7 @@ Napi::Value UserConnection::Members(const Napi::CallbackInfo& info) {
   auto members = Napi::Array::New(env);
   if (!lockspace_) return members;
   uint32_t count = 0;
-  for (const int node : lockspace_->members()) {
+  for (const auto& [node, since_s] : lockspace_->members()) {
     auto member = Napi::Array::New(env, 3);
     auto addresses = Napi::Array::New(env);
     uint32_t address_count = 0;

@@ -42,8 +42,8 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   ~UserConnection() override;
 
  private:
-  template <typename Make>
-  napi_value Request(napi_env env, Make make);
+  // Null: it takes no requests any more.
+  libdlm::Lockspace* OpenLockspace() const { return silent_ ? nullptr : lockspace_.get(); }
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
   napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
   napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
