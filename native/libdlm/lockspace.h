@@ -91,7 +91,7 @@ class Lockspace final : private LockBook::Carrier {
   int HandleTimeInMs() const;
 
   int this_node() const { return watch_.this_node(); }
-  const std::set<int>& members() const { return watch_.members(); }
+  const std::map<int, int64_t>& members() const { return watch_.members(); }
   // The node's name; empty when it has none.
   const std::string& NameOf(int node) const;
   const KeeperVersions& versions() const { return versions_; }

@@ -104,7 +104,8 @@ int LockspaceWatch::Open(const std::string& lockspace) {
   if (status_fd_ < 0) return errno;
   // Watched first, listed second: a change in between is seen twice rather than missed, and the
   // second sight of it changes nothing.
-  const int error = ForEachNode(nodes.c_str(), [this](int node) { AddMember(node); });
+  const int error =
+      ForEachNode(nodes.c_str(), [this](int node) { members_.try_emplace(node, NowInSeconds()); });
   this_node_ = FindThisNode();
   std::vector<Notice> stopped;
   Look(&stopped);  // nobody has to be told of what was so from the start
@@ -161,14 +162,11 @@ void LockspaceWatch::ListMembers(std::vector<Notice>* notices) {
     HandleMember(0, IN_DELETE_SELF, notices);
     return;
   }
-  for (const int node : std::set<int>(members_)) {
+  const std::map<int, int64_t> known = members_;
+  for (const auto& [node, since_s] : known) {
     if (listed.count(node) == 0) HandleMember(node, IN_DELETE, notices);
   }
   for (const int node : listed) HandleMember(node, IN_CREATE, notices);
-}
-
-void LockspaceWatch::AddMember(int node) {
-  if (members_.insert(node).second) since_s_[node] = NowInSeconds();
 }
 
 void LockspaceWatch::HandleMember(int node, uint32_t mask, std::vector<Notice>* notices) {
@@ -183,16 +181,15 @@ void LockspaceWatch::HandleMember(int node, uint32_t mask, std::vector<Notice>* 
   }
   if (node == 0) return;
   if ((mask & IN_CREATE) != 0) {
-    if (members_.count(node) != 0) return;
-    AddMember(node);
+    if (!members_.try_emplace(node, NowInSeconds()).second) return;
     disconnected_.erase(node);
     held_.push_back({NoticeKind::kNodeJoined, node});
-  } else if (members_.erase(node) != 0) {
+  } else if (const auto gone = members_.extract(node)) {
     unclear_.insert(node);
     if (disconnected_.erase(node) != 0 || !HasComms(node)) {
       Settle(node, true, notices);
     } else {
-      to_ask_.push_back({node, since_s_[node]});
+      to_ask_.push_back({node, gone.mapped()});
       unclear_looks_ = kUnclearLooks;
     }
   }

@@ -80,7 +80,8 @@ class LockspaceWatch {
   // This node's number in the cluster: the comms entry whose `local` is 1. 0 when there is none.
   int this_node() const { return this_node_; }
 
-  const std::set<int>& members() const { return members_; }
+  // By node, since when: CLOCK_MONOTONIC, seconds.
+  const std::map<int, int64_t>& members() const { return members_; }
 
   struct Departure {
     int node;
@@ -98,7 +99,6 @@ class LockspaceWatch {
   static std::vector<std::string> AddressesOf(int node);
 
  private:
-  void AddMember(int node);
   void HandleMember(int node, uint32_t mask, std::vector<Notice>* notices);
   void HandleControl(std::vector<Notice>* notices);
   void Stop(std::vector<Notice>* notices);
@@ -112,8 +112,7 @@ class LockspaceWatch {
   int control_watch_ = -1;
   int this_node_ = 0;
   std::string nodes_path_;
-  std::set<int> members_;
-  std::map<int, int64_t> since_s_;  // by member
+  std::map<int, int64_t> members_;
   // Members whose comms directory has gone since they joined.
   std::set<int> disconnected_;
   std::set<int> unclear_;
