@@ -1,5 +1,5 @@
 /** Runs sequences on the engine and on a kernel, and finds those of which the two disagree. */
-import { mix, Random } from '../random.js';
+import { mix, Random } from '../../random.js';
 import { at, programSource, runBatch, type BatchResult } from './batch.js';
 import { EngineWorld } from './engine-world.js';
 import { Generator } from './generator.js';

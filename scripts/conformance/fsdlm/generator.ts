@@ -3,7 +3,7 @@
  * of them make sense; some are chosen without, because refusals must agree too.
  */
 import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
-import type { Random } from '../random.js';
+import type { Random } from '../../random.js';
 import { LOCKS_MAX, NODES, RESOURCES_MAX, type Command, type Step } from './program.js';
 import type { TrackedLock, Tracker } from './tracker.js';
 

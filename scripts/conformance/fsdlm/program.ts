@@ -59,13 +59,6 @@ export interface Program {
   readonly paused?: ReadonlySet<number>;
 }
 
-/** What a lock was told. `r` is what a call returned, if not 0. */
-export type LockEvent =
-  | { readonly kind: 'cast'; readonly status: number; readonly flags: number; readonly lvb: string }
-  | { readonly kind: 'bast'; readonly level: number }
-  | { readonly kind: 'unlocked' | 'cancelled'; readonly status: number; readonly flags: number }
-  | { readonly kind: 'refused'; readonly status: number };
-
 const names = (table: Readonly<Record<string, number>>, bits: number): string =>
   Object.entries(table)
     .filter(([, bit]) => (bits & bit) !== 0)
@@ -88,21 +81,6 @@ export function describeCommand(command: Command): string {
       return `${who} convert ${command.lock} to ${modeName(command.mode)}${rest}`;
     case 'unlock':
       return `${who} unlock ${command.lock}${rest}`;
-  }
-}
-
-/** An event as a person would write it. */
-export function describeEvent(event: LockEvent): string {
-  switch (event.kind) {
-    case 'cast':
-      return `cast ${event.status} flags ${event.flags} "${event.lvb}"`;
-    case 'bast':
-      return `bast ${modeName(event.level)}`;
-    case 'unlocked':
-    case 'cancelled':
-      return `${event.kind} ${event.status} flags ${event.flags}`;
-    case 'refused':
-      return `refused ${event.status}`;
   }
 }
 

@@ -3,7 +3,7 @@
  * open, one interrupts what waits), so that every command has a meaning; both sides are then given the
  * same commands.
  */
-import type { Random } from '../random.js';
+import type { Random } from '../../random.js';
 import type { Command, HandleState, NodeNumber, Observation } from './commands.js';
 
 const BLOCK_BYTES = 64;

@@ -1,7 +1,7 @@
 /** The differential run: sequences on the kernels, checked against the emulation. */
 import { performance } from 'node:perf_hooks';
 
-import { mix, Random } from '../random.js';
+import { mix, Random } from '../../random.js';
 import { runBatch, type Death } from './batch.js';
 import { check, type Disagreement, type Verdict } from './checker.js';
 import { describeCommand, type Step } from './commands.js';

@@ -1,4 +1,4 @@
 import { LINUX_6_1 } from '../../support/vm-world.js';
-import { lifetime } from '../suites/lifetime.js';
+import { lifetime } from '../suites/user-stack.js';
 
 lifetime(LINUX_6_1);

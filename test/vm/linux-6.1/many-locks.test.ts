@@ -1,3 +1,3 @@
-import { killedWithManyLocks } from '../suites/lifetime.js';
+import { killedWithManyLocks } from '../suites/many-locks.js';
 
 killedWithManyLocks();

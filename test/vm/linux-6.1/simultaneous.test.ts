@@ -1,4 +1,4 @@
 import { LINUX_6_1 } from '../../support/vm-world.js';
-import { simultaneous } from '../suites/lifetime.js';
+import { simultaneous } from '../suites/user-stack.js';
 
 simultaneous(LINUX_6_1);

@@ -1,32 +1,11 @@
-/** Ends of processes that use stack `user`: in guests, and across nodes with many locks. */
+/** Ends of processes that have many locks on stack `user`. */
 import { expect } from 'chai';
 
-import { describeInGuest } from '../../../scripts/vm/guest-mocha.js';
 import { complaintsIn } from '../../support/kernel-log.js';
-import { keepDlmRunning, type Kernel, LineProcess, useCluster } from '../../support/vm-world.js';
+import { keepDlmRunning, LineProcess, useCluster } from '../../support/vm-world.js';
 
 /** Locks of one process. */
 const MANY = 10_000;
-
-export function lifetime(kernel: Kernel): void {
-  describe(`on a virtual machine with ${kernel}`, () => {
-    const getCluster = useCluster({ nodes: 1, membership: 'host', kernel });
-    const getNode = () => getCluster().node(1);
-    before(() => keepDlmRunning(getCluster()));
-
-    describeInGuest('lifetime on stack user', getNode, 'dist/test/guest/lifetime.spec.js');
-  });
-}
-
-export function simultaneous(kernel: Kernel): void {
-  describe(`on a virtual machine with ${kernel}`, () => {
-    const getCluster = useCluster({ nodes: 1, membership: 'host', kernel });
-    const getNode = () => getCluster().node(1);
-    before(() => keepDlmRunning(getCluster()));
-
-    describeInGuest('stack user at once', getNode, 'dist/test/guest/simultaneous.spec.js');
-  });
-}
 
 export function killedWithManyLocks(): void {
   describe(`a process with ${MANY} locks that is killed`, function () {
