@@ -85,6 +85,9 @@ struct Lock : QueueLink, OwnLink {
   Queue queue = Queue::kNone;
   uint8_t sb_flags = 0;
   int8_t last_cast_mode = kModeNl;  // of the last completion that was taken
+  // The mode that the lock's node takes it to hold: what it held before the master, on another
+  // node, demoted it while it waited. kModeIv: the same as grmode.
+  int8_t believed_mode = kModeIv;
   bool took_cast : 1 = false;
   bool wants_bast : 1 = true;
   bool has_events : 1 = false;  // it is on its member's list

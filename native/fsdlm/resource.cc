@@ -2,6 +2,7 @@
 #include "resource.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "owner.h"
 
@@ -226,6 +227,7 @@ void Resource::Grant(Lock* lock) {
     MoveTo(Lock::Queue::kGranted, lock);
   }
   lock->rqmode = kModeIv;
+  lock->believed_mode = kModeIv;
   lock->highbast = 0;
   if (contention_ != nullptr) contention_->told = kModeIv;
 }
@@ -239,6 +241,7 @@ bool Resource::GrantConversionsOnce(bool recover, Blocked* blocked, bool* demote
     Lock* lock = &ToLock(*at);
     at = next;
     const bool was_demoted = (lock->sb_flags & kSbfDemoted) != 0;
+    const int8_t mode = lock->grmode;
     bool deadlock = false;
     if (TryMode(lock, false, recover, &deadlock)) {
       Grant(lock);
@@ -246,6 +249,8 @@ bool Resource::GrantConversionsOnce(bool recover, Blocked* blocked, bool* demote
       granted = true;
     } else if (!was_demoted && (lock->sb_flags & kSbfDemoted) != 0) {
       *demoted = true;
+      // No message tells of this; the answer to a conversion does (__receive_convert_reply()).
+      if (IsRemote(*lock) && lock->believed_mode == kModeIv) lock->believed_mode = mode;
     } else if (deadlock) {
       if ((lock->exflags & kLkfNoDlckWt) != 0 && lock->highbast < lock->rqmode) {
         sink->QueueBast(lock, lock->rqmode);
@@ -600,6 +605,19 @@ void Resource::Remaster(int gone_node) {
   not_valid_ = false;
   if (lowest == 0) return;
 
+  // What their nodes know is all that is left of locks.
+  for (const Lock::Queue queue :
+       {Lock::Queue::kGranted, Lock::Queue::kConverting, Lock::Queue::kWaiting}) {
+    ForEach(queue, [this](Lock& lock) {
+      lock.highbast = 0;
+      if (lock.believed_mode == kModeIv) return;
+      Count(lock, ~uint32_t{0});
+      lock.grmode = std::exchange(lock.believed_mode, kModeIv);
+      Count(lock, 1);
+      lock.sb_flags &= static_cast<uint8_t>(~kSbfDemoted);
+    });
+  }
+
   // The new master's own locks are where they were. Those of the others come afterwards, node by
   // node and queue by queue, each to the end of its queue or, with HEADQUE, to its head.
   for (const Lock::Queue queue :
@@ -626,7 +644,7 @@ void Resource::Remaster(int gone_node) {
         Lock* lock = &ToLock(*at);
         if (lock->owner->node() == node) {
           others.Remove(at);
-          lock->highbast = 0;
+          lock->sb_flags = 0;  // no part of what it is told (pack_rcom_lock())
           MoveTo(queue, lock);
         }
         at = next;

@@ -163,10 +163,58 @@ TEST_CASE("death: those that waited are told of by a new master again") {
   Peer c(cluster, 3);
   a.Hold(kNl);
   c.Hold(kPr);
+  b.Hold(kPr);
   b.Lock(kEx);
+  CHECK(b.Take() == "blocks 1 EX");
   CHECK(c.Take() == "blocks 1 EX");
   cluster->KillNode(1);
+  CHECK(b.Take() == "died 1, blocks 1 EX");
   CHECK(c.Take() == "died 1, blocks 1 EX");
+}
+
+TEST_CASE("death: of the master: a lock that was demoted is not marked so by a master elsewhere") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  Peer b(cluster, 2);
+  Peer c(cluster, 3);
+  const uint64_t first = a.Hold(kPr);
+  const uint64_t second = c.Hold(kCr);
+  b.Hold(kNl);
+  a.Convert(first, kEx);
+  c.Convert(second, kCw, kLkfConvDeadlk);
+  CHECK(a.Take() == "granted 1, blocks 1 CW");
+  CHECK(c.Take() == "blocks 1 EX");
+  SUBCASE("node 2 becomes master") {
+    cluster->KillNode(1);
+    CHECK(c.Take() == "died 1, granted 1");
+  }
+  SUBCASE("its own node becomes master") {
+    cluster->KillNode(2);
+    cluster->KillNode(1);
+    CHECK(c.Take() == "died 2, died 1, granted 1 demoted");
+  }
+}
+
+TEST_CASE("death: of the master: a demotion that its node was not told of is undone") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  Peer b(cluster, 2);
+  Peer c(cluster, 3);
+  a.Hold(kNl);
+  const uint64_t holder = b.Hold(kCr);
+  const uint64_t writer = c.Hold(kPr, "r", kLkfValBlk);
+  c.Convert(writer, kEx, kLkfValBlk | kLkfConvDeadlk, Block(7));
+  b.Convert(holder, kCw, kLkfNoDlckWt);
+  // What waits is tried once more, and the conversion to EX gives up PR.
+  a.Unlock(a.Lock(kCr));
+  CHECK(b.Take() == "blocks 1 EX");
+  CHECK(c.Take() == "");
+  CHECK(View(cluster, "r")->converting[0].grmode == kNl);
+  cluster->KillNode(1);
+  CHECK(b.Take() == "died 1, granted 1, blocks 1 EX");
+  // PR keeps the block valid, NL would not.
+  b.Convert(holder, kCw, kLkfValBlk);
+  CHECK(b.Take() == "granted 1, blocks 1 EX");
 }
 
 TEST_CASE("leave: the others recover, and hear of no death") {
