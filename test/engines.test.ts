@@ -39,7 +39,7 @@ function findRoot(): string {
 /** The titles of one source's cases, in its order. */
 function titlesOf(path: string): string[] {
   const text = readFileSync(path, 'utf8');
-  return [...text.matchAll(/^TEST_CASE\("([^"\\]+)"\)/gm)].flatMap((match) => match[1] ?? []);
+  return [...text.matchAll(/^TEST_CASE\(\s*"([^"\\]+)"\)/gm)].flatMap((match) => match[1] ?? []);
 }
 
 /** Runs one case; rejects with doctest's output unless exactly this case ran and passed. */
