@@ -35,6 +35,8 @@ function alternatives(
   events: readonly WireEvent[],
 ): WireEvent[][] {
   if (mode === undefined || (command.flags & DLM_LKF.CANCEL) !== 0) return [];
+  // Refused: what the lock was told is of something before.
+  if (events.some(([, kind]) => kind === 'r')) return [];
   if (command.do === 'unlock') {
     const rest = events.filter(([, kind]) => kind !== 'b');
     return mode >= DLM_LOCK.PW && rest.length < events.length ? [rest] : [];

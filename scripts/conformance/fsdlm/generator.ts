@@ -92,10 +92,13 @@ export class Generator {
 
   die(node: number): void {
     this.#alive.delete(node);
+    const used = new Set(this.#tracker.locks.map(({ resource }) => resource));
     this.#tracker.forget(node);
-    // fs/dlm/recoverd.c:ls_recover() forgets resources without locks, and their masters with them.
     for (const [resource, master] of this.#masters) {
-      if (this.#tracker.on(resource).length === 0) this.#masters.delete(resource);
+      // fs/dlm/recoverd.c:ls_recover() forgets resources without locks, and their masters with them,
+      // before it removes the dead node's locks.
+      const isLeft = this.#tracker.on(resource).length > 0;
+      if (!used.has(resource) || (master === node && !isLeft)) this.#masters.delete(resource);
       else if (master === node) this.#masters.set(resource, undefined);
     }
   }

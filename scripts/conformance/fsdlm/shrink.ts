@@ -80,9 +80,11 @@ function isOutOfBounds(program: Program, history: History): boolean {
       for (const [lock, events] of history.afterDeath ?? []) {
         for (const event of events) tracker.see(lock, event);
       }
+      const wasUsed = tracker.locks.length > 0;
+      const isDead = master === program.death.node;
       tracker.forget(program.death.node);
-      if (tracker.locks.length === 0) isKnown = false;
-      else if (master === program.death.node) master = undefined;
+      if (!wasUsed || (isDead && tracker.locks.length === 0)) isKnown = false;
+      else if (isDead) master = undefined;
     }
     const [first] = step;
     if (first === undefined) continue;
