@@ -22,9 +22,13 @@ std::vector<LockView> Copy(const Lockspace& lockspace, const Resource& resource,
     view.exflags = lock.exflags;
     view.grmode = lock.grmode;
     view.rqmode = lock.rqmode;
+    view.believed_mode = lock.believed_mode;
     view.highbast = lock.highbast;
     view.sb_flags = lock.sb_flags;
-    if (lock.block != nullptr) view.lvb = lock.block->bytes;
+    if (lock.block != nullptr) {
+      view.lvb = lock.block->bytes;
+      if (lock.block->at_master != nullptr) view.lvb_at_master = *lock.block->at_master;
+    }
     locks.push_back(view);
   });
   return locks;

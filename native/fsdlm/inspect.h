@@ -24,9 +24,13 @@ struct LockView {
   uint32_t exflags = 0;
   int grmode = kModeIv;
   int rqmode = kModeIv;
+  // What the lock's node takes it to hold, where the master knows better; otherwise kModeIv.
+  int believed_mode = kModeIv;
   int highbast = 0;
   uint8_t sb_flags = 0;
   std::optional<ValueBlock> lvb;  // the lock's own copy
+  // What a master on another node has of that, where a refused call has changed it since.
+  std::optional<ValueBlock> lvb_at_master;
 };
 
 struct ResourceView {

@@ -47,6 +47,9 @@ struct Callback {
 struct LockBlock {
   ValueBlock bytes{};
   uint32_t sequence = 0;
+  // What a master on another node has of it, for the request under way: what was sent with that.
+  // Null: the same as `bytes`, which a call that is refused changes, too.
+  std::unique_ptr<ValueBlock> at_master;
 };
 
 struct Lock : QueueLink, OwnLink {

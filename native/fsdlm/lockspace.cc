@@ -28,10 +28,16 @@ bool ReserveLockBlock(Lock* lock) {
   return lock->block != nullptr;
 }
 
+// dlm_user_convert(), dlm_user_unlock(): into the node's own copy, before anything is refused.
 void CopyBlockIn(Lock* lock, const uint8_t* lvb) {
-  if (lvb != nullptr && lock->block != nullptr) {
-    std::memcpy(lock->block->bytes.data(), lvb, kLvbLen);
+  LockBlock* block = lock->block.get();
+  if (lvb == nullptr || block == nullptr) return;
+  const bool under_way =
+      lock->queue == Lock::Queue::kConverting || lock->queue == Lock::Queue::kWaiting;
+  if (under_way && block->at_master == nullptr && lock->resource->IsRemote(*lock)) {
+    block->at_master.reset(new (std::nothrow) ValueBlock(block->bytes));
   }
+  std::memcpy(block->bytes.data(), lvb, kLvbLen);
 }
 
 }  // namespace

@@ -228,6 +228,7 @@ void Resource::Grant(Lock* lock) {
   }
   lock->rqmode = kModeIv;
   lock->believed_mode = kModeIv;
+  if (lock->block != nullptr) lock->block->at_master.reset();
   lock->highbast = 0;
   if (contention_ != nullptr) contention_->told = kModeIv;
 }
@@ -481,6 +482,7 @@ void Resource::Revert(Lock* lock) {
   Count(*lock, ~uint32_t{0});
   const bool waited = lock->queue == Lock::Queue::kWaiting;
   const Lock::Queue from = lock->queue;
+  if (lock->block != nullptr) lock->block->at_master.reset();
   if (from != Lock::Queue::kGranted) MutableRingOf(from)->Remove(lock->queue_link());
   lock->rqmode = kModeIv;
   if (from == Lock::Queue::kGranted) {
@@ -530,7 +532,12 @@ void Resource::MoveBlock(Lock* lock) {
   const bool asks = (lock->exflags & kLkfValBlk) != 0 && lock->block != nullptr;
   switch (BlockOperationOf(lock->grmode, lock->rqmode)) {
     case BlockOperation::kRead:
-      if (!asks || block_ == nullptr || !block_->exists) return;
+      if (!asks) return;
+      if (block_ == nullptr || !block_->exists) {
+        // The grant brings the master's copy (set_lvb_lock_pc()).
+        if (lock->block->at_master != nullptr) lock->block->bytes = *lock->block->at_master;
+        return;
+      }
       lock->block->bytes = block_->bytes;
       lock->block->sequence = block_->sequence;
       break;
@@ -610,7 +617,8 @@ void Resource::Remaster(int gone_node) {
        {Lock::Queue::kGranted, Lock::Queue::kConverting, Lock::Queue::kWaiting}) {
     ForEach(queue, [this](Lock& lock) {
       lock.highbast = 0;
-      if (lock.believed_mode == kModeIv) return;
+      if (lock.block != nullptr) lock.block->at_master.reset();
+      if (lock.believed_mode == kModeIv || !HasRoomFor(lock.believed_mode)) return;
       Count(lock, ~uint32_t{0});
       lock.grmode = std::exchange(lock.believed_mode, kModeIv);
       Count(lock, 1);

@@ -4,7 +4,8 @@
 // Threads: guarded by the cluster's mutex.
 //
 // Invariants:
-//  1. The modes of the locks on granted and converting are pairwise compatible.
+//  1. The modes of the locks on granted and converting are pairwise compatible, but for those that
+//     were demoted by a master that is gone: README.md, rule 20.
 //  2. After GrantPending() no lock that waits could be granted: README.md, "Grant rules".
 //  3. The counters tell how many locks of which modes are queued, so that no queue is searched for
 //     what is not there. Waiting_ exists while a lock is converting or waiting.
@@ -12,6 +13,7 @@
 #ifndef STACKGLUE_NATIVE_FSDLM_RESOURCE_H_
 #define STACKGLUE_NATIVE_FSDLM_RESOURCE_H_
 
+#include <limits>
 #include <memory>
 #include <string_view>
 
@@ -52,6 +54,8 @@ class Resource {
   // The node that masters it; 0: none of its locks is on a queue, and the next one decides.
   int master() const { return master_; }
   void set_master(int node) { master_ = node; }
+  // Whether messages go between the lock's node and the master.
+  bool IsRemote(const Lock& lock) const;
 
   // Counts the locks that belong here. Nothing belongs here any more when Detach() returns true.
   void Attach(Lock* lock);
@@ -134,6 +138,9 @@ class Resource {
   void MoveTo(Lock::Queue queue, Lock* lock);
   void Count(const Lock& lock, uint32_t count);
   void CountHeld(int mode, uint32_t count);
+  bool HasRoomFor(int mode) const {
+    return mode < kModePw || held_alone_[mode - kModePw] < std::numeric_limits<uint8_t>::max();
+  }
   [[nodiscard]] bool ReserveContention();
   void ReleaseContention();
   bool none_converting() const { return contention_ == nullptr || contention_->converting.empty(); }
@@ -169,7 +176,6 @@ class Resource {
   // revert_lock()
   void Revert(Lock* lock);
 
-  bool IsRemote(const Lock& lock) const;
   // set_lvb_lock(), set_lvb_unlock()
   void MoveBlock(Lock* lock);
   void MoveBlockAtUnlock(Lock* lock);
@@ -186,7 +192,7 @@ class Resource {
   uint32_t attached_ = 0;
   // Locks that are granted or converting, by the mode they hold: CR, CW, PR, PW, EX.
   uint32_t held_[3] = {};
-  uint8_t held_alone_[2] = {};  // never more than one
+  uint8_t held_alone_[2] = {};  // more than one only as in README.md, rule 20
   bool not_valid_ : 1 = false;  // RSB_VALNOTVALID
   bool needs_grant_ : 1 = false;
   uint8_t name_length_;

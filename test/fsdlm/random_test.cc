@@ -124,6 +124,7 @@ class Plain {
     std::list<LockView>* queue = QueueOf(id);
     auto at = Find(*queue, id);
     at->rqmode = kModeIv;
+    at->lvb_at_master.reset();
     if (queue == &waiting) {
       events.push_back({id, false, -kECancel, kModeIv, at->sb_flags});
       waiting.erase(at);
@@ -235,7 +236,9 @@ class Plain {
     const char operation = table[lock->grmode + 1][lock->rqmode];
     const bool asks = (lock->exflags & kLkfValBlk) != 0 && lock->lvb;
     if (operation == 'r') {
-      if (!asks || !lvb) return;
+      if (!asks) return;
+      if (!lvb && lock->lvb_at_master) lock->lvb = lock->lvb_at_master;
+      if (!lvb) return;
       lock->lvb = lvb;
     } else if (operation == 'w') {
       if ((lock->exflags & kLkfIvValBlk) != 0) valid = false;
@@ -253,6 +256,7 @@ class Plain {
     if (!stays) AddGranted(from, at);
     at->rqmode = kModeIv;
     at->highbast = 0;
+    at->lvb_at_master.reset();
   }
 
   int GrantConverting(bool* cw) {
@@ -495,6 +499,8 @@ class Run {
     const int status = slots_[known.slot].member->Lock(mode, flags | kLkfConvert, {}, known.astarg,
                                                        true, block.data(), &asked);
     if ((flags & kLkfValBlk) != 0 && !any->lvb) any->lvb = Block(0);
+    const bool sent = lock == nullptr && any->node != plain.master;
+    if (sent && any->lvb && !any->lvb_at_master) any->lvb_at_master = any->lvb;
     if (any->lvb) any->lvb = block;
     int expected = 0;
     if (lock == nullptr) {
@@ -562,7 +568,8 @@ class Run {
     return std::equal(seen.begin(), seen.end(), expected.begin(), expected.end(),
                       [](const LockView& a, const LockView& b) {
                         return a.id == b.id && a.grmode == b.grmode && a.rqmode == b.rqmode &&
-                               a.exflags == b.exflags && a.highbast == b.highbast && a.lvb == b.lvb;
+                               a.exflags == b.exflags && a.highbast == b.highbast &&
+                               a.lvb == b.lvb && a.lvb_at_master == b.lvb_at_master;
                       });
   }
 
@@ -647,6 +654,7 @@ class Run {
   void StepKillOrLeave() {
     const auto slot = static_cast<size_t>(Pick(4));
     for (size_t i = 0; i < slots_.size(); ++i) Take(i, 1000);
+    NoteBelievers(static_cast<int>(slot) + 1);
     const bool kill = OneIn(2);
     operation_ = kill ? "kill" : "leave";
     if (kill) {
@@ -680,13 +688,29 @@ class Run {
     Join(slot);
   }
 
+  // Locks that a master has demoted without a word, or does so as its own locks go, hold again what
+  // they held when it is gone, against whatever was granted since.
+  void NoteBelievers(int master) {
+    for (const auto& [id, known] : locks_) {
+      const ResourceView view = ViewOf(known.resource);
+      if (view.master != master) continue;
+      for (const auto* queue : {&view.granted, &view.converting}) {
+        for (const LockView& lock : *queue) {
+          const bool may_be = (lock.exflags & kLkfConvDeadlk) != 0 && lock.rqmode != kModeIv;
+          if (may_be || lock.believed_mode != kModeIv) believers_.insert(lock.id);
+        }
+      }
+    }
+  }
+
   void CheckResource(const std::string& name) {
     const ResourceView view = ViewOf(name);
     std::vector<LockView> held = view.granted;
     held.insert(held.end(), view.converting.begin(), view.converting.end());
     for (size_t i = 0; i < held.size(); ++i) {
       for (size_t j = 0; j < i; ++j) {
-        Expect(Together(held[i].grmode, held[j].grmode), "granted modes go together");
+        const bool believes = believers_.contains(held[i].id) || believers_.contains(held[j].id);
+        Expect(believes || Together(held[i].grmode, held[j].grmode), "granted modes go together");
       }
     }
     const auto free = [&held](const LockView& waiter) {
@@ -738,6 +762,7 @@ class Run {
   std::shared_ptr<Cluster> cluster_;
   std::vector<Slot> slots_;
   std::map<LockId, Known> locks_;
+  std::set<LockId> believers_;
   uint64_t cookies_ = 0;
   bool special_ = false;  // the flags that change the order are used
   int grants_ = 0;

@@ -37,6 +37,20 @@ TEST_CASE("value block: each conversion reads, writes or does neither as the ker
   }
 }
 
+TEST_CASE("value block: a refused unlock changes what the node has, not what it sent before") {
+  for (const int master : {1, 2}) {
+    auto cluster = Cluster::Create();
+    Peer other(cluster, master);
+    Peer a(cluster, 1);
+    const uint64_t holder = other.Hold(kPr);
+    const uint64_t lock = a.Hold(kCr);
+    a.Convert(lock, kEx, kLkfValBlk | kLkfForceUnlock, Block(6));
+    CHECK(a.Unlock(lock, kLkfForceUnlock, Block(7)) == -EINVAL);
+    other.Unlock(holder);
+    CHECK(a.TakeWithBlocks() == (master == 1 ? "granted 1 block 7" : "granted 1 block 6"));
+  }
+}
+
 TEST_CASE("value block: without VALBLK nothing is read or written") {
   auto cluster = Cluster::Create();
   Peer a(cluster, 1);
