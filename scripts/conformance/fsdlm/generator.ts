@@ -145,12 +145,13 @@ export class Generator {
     const locks = this.#tracker.on(resource);
     const own = locks.filter((lock) => lock.node === node);
     const idle = own.filter((lock) => lock.pending === undefined);
+    const sure = idle.filter((lock) => !lock.isUnsure);
     const waiting = own.filter(({ pending }) => pending !== undefined);
     const isFull = locks.length >= this.#busy || this.#locks >= LOCKS_MAX;
     const roll = random.next();
     if (own.length > 0 && roll < 0.03) return this.#anything(random.pick(own));
     if (waiting.length > 0 && roll < (isFull ? 0.35 : 0.2)) return this.#end(random.pick(waiting));
-    if (idle.length > 0 && roll < 0.55) return this.#convert(random.pick(idle));
+    if (sure.length > 0 && roll < 0.55) return this.#convert(random.pick(sure));
     if (idle.length > 0 && roll < (isFull ? 1 : 0.72)) return this.#unlock(random.pick(idle));
     if (isFull && waiting.length > 0) return this.#end(random.pick(waiting));
     return this.#lock(node, resource);
@@ -190,7 +191,7 @@ export class Generator {
 
   #anything(lock: TrackedLock): Command {
     const roll = this.#random.next();
-    if (roll < 0.4) return this.#convert(lock);
+    if (roll < 0.4 && !lock.isUnsure) return this.#convert(lock);
     if (roll < 0.7) return this.#unlock(lock);
     return this.#end(lock);
   }

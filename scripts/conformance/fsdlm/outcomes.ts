@@ -2,6 +2,8 @@
  * What the kernel may do where it is free to choose: README.md, "Choices". Each choice names the
  * function of the kernel that leaves it open.
  */
+import { constants } from 'node:os';
+
 import type { WireEvent } from './agent.js';
 import type { History } from './batch.js';
 import { callbackCovers, type CallbackRules } from './callbacks.js';
@@ -47,6 +49,12 @@ export function masterOrders(death: Death | undefined): number[][] {
   return death === undefined ? [identity] : [identity, [...identity].reverse()];
 }
 
+/** Whether a call was answered, refused, and no callback had anything to say. */
+function isAnswer([, kind, value]: WireEvent): boolean {
+  const { EINVAL, EBUSY } = constants.errno;
+  return kind === 'r' || (kind !== 'b' && (value === -EINVAL || value === -EBUSY));
+}
+
 /**
  * Kernel 6.12 compares a blocking AST with the lock's last callback even when the process has read
  * that (dlm_may_skip_callback()); 6.1, and the engine, only while it is unread
@@ -61,7 +69,7 @@ function skipCovered(
     const kept = new Map<number, WireEvent[]>();
     for (const [lock, events] of map) {
       const rest = events.filter((event) => {
-        if (event[1] === 'r') return true;
+        if (isAnswer(event)) return true;
         const before = last.get(lock);
         if (event[1] === 'b' && before?.[1] === 'b' && callbackCovers(before[2], event[2]))
           return false;

@@ -17,6 +17,11 @@ export interface TrackedLock {
   /** What is under way. */
   pending: { what: 'lock' | 'convert' | 'unlock'; mode: number; flags: number } | undefined;
   cancelling: boolean;
+  /**
+   * A conversion with CONVDEADLK was cancelled: its master may have demoted it without a word, and it
+   * and the lock's node may not agree on the mode held (fs/dlm/lock.c:grant_pending_convert()).
+   */
+  isUnsure: boolean;
 }
 
 export class Tracker {
@@ -41,6 +46,7 @@ export class Tracker {
         mode: undefined,
         pending: { what: 'lock', mode, flags },
         cancelling: false,
+        isUnsure: false,
       });
       return;
     }
@@ -65,6 +71,7 @@ export class Tracker {
       return;
     }
     if (kind === 'r' && value === -constants.errno.EBUSY) return;
+    if (kind === 'x' && ((pending?.flags ?? 0) & DLM_LKF.CONVDEADLK) !== 0) lock.isUnsure = true;
     lock.cancelling = false;
     lock.pending = undefined;
     if (kind === 'c' && value === 0 && pending !== undefined) {
