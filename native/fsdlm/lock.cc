@@ -69,7 +69,7 @@ void Lock::AddCast(int status) noexcept {
     std::memmove(callbacks() + at, callbacks() + at + 1, (callback_count_ - at) * sizeof(uint16_t));
   }
   Callback cast;
-  cast.mode = grmode;
+  cast.mode = believed_mode != kModeIv ? believed_mode : grmode;
   cast.status = status;
   cast.sb_flags = sb_flags;
   Append(cast.Pack());

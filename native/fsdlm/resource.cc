@@ -473,7 +473,7 @@ bool Resource::Convert(Lock* lock, CallbackSink* sink) {
 void Resource::Unlock(Lock* lock, CallbackSink* sink) {
   MoveBlockAtUnlock(lock);
   MoveTo(Lock::Queue::kNone, lock);
-  lock->grmode = kModeIv;
+  lock->grmode = lock->believed_mode = kModeIv;
   sink->QueueCast(lock, -kEUnlock);
   GrantPending(false, sink);
 }
@@ -616,7 +616,6 @@ void Resource::Remaster(int gone_node) {
   for (const Lock::Queue queue :
        {Lock::Queue::kGranted, Lock::Queue::kConverting, Lock::Queue::kWaiting}) {
     ForEach(queue, [this](Lock& lock) {
-      lock.highbast = 0;
       if (lock.block != nullptr) lock.block->at_master.reset();
       if (lock.believed_mode == kModeIv || !HasRoomFor(lock.believed_mode)) return;
       Count(lock, ~uint32_t{0});
@@ -652,6 +651,7 @@ void Resource::Remaster(int gone_node) {
         Lock* lock = &ToLock(*at);
         if (lock->owner->node() == node) {
           others.Remove(at);
+          lock->highbast = 0;
           lock->sb_flags = 0;  // no part of what it is told (pack_rcom_lock())
           MoveTo(queue, lock);
         }

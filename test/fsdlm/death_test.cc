@@ -168,7 +168,8 @@ TEST_CASE("death: those that waited are told of by a new master again") {
   CHECK(b.Take() == "blocks 1 EX");
   CHECK(c.Take() == "blocks 1 EX");
   cluster->KillNode(1);
-  CHECK(b.Take() == "died 1, blocks 1 EX");
+  // Node 2 is the new master, and knows what its own lock was told.
+  CHECK(b.Take() == "died 1");
   CHECK(c.Take() == "died 1, blocks 1 EX");
 }
 
@@ -215,6 +216,27 @@ TEST_CASE("death: of the master: a demotion that its node was not told of is und
   // PR keeps the block valid, NL would not.
   b.Convert(holder, kCw, kLkfValBlk);
   CHECK(b.Take() == "granted 1, blocks 1 EX");
+}
+
+TEST_CASE("death: of the master: a demoted lock is told of what it is in the way of again") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  Peer b(cluster, 2);
+  Peer c(cluster, 3);
+  const uint64_t own = a.Hold(kPr);
+  const uint64_t lock = c.Hold(kPr);
+  c.Convert(lock, kCw, kLkfConvDeadlk | kLkfNoOrder);
+  a.Convert(own, kCw, kLkfNoDlckWt);
+  a.Unlock(a.Lock(kEx));
+  c.Cancel(lock);
+  CHECK(c.Take() == "cancelled 1");
+  a.Convert(own, kNl);
+  b.Hold(kPr);
+  b.Lock(kCw);
+  CHECK(b.Take() == "blocks 1 CW");
+  CHECK(c.Take() == "");
+  cluster->KillNode(1);
+  CHECK(c.Take() == "died 1, blocks 1 CW");
 }
 
 TEST_CASE("leave: the others recover, and hear of no death") {
