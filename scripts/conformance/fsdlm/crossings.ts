@@ -12,15 +12,9 @@
 import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
 import type { WireEvent } from './agent.js';
 import { at, type History } from './batch.js';
+import { goesWith } from './modes.js';
 import { resourcesOfLocks, type Command, type Program } from './program.js';
 import { Tracker } from './tracker.js';
-
-/** Bit m of row a: mode m goes with mode a (`__dlm_compat_matrix`). */
-const GOES_WITH = [0b111111, 0b011111, 0b000111, 0b001011, 0b000011, 0b000001];
-
-function goesWith(a: number, b: number): boolean {
-  return ((at(GOES_WITH, a) >> b) & 1) !== 0;
-}
 
 /** Neither up nor between CW and PR. */
 function isDown(from: number, to: number): boolean {

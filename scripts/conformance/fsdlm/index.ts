@@ -1,8 +1,10 @@
 /** Profile `fsdlm`: the engine against the kernel's DLM, both through stack `user`. */
 import type { Outcome, ProfileOptions } from '../profile.js';
+import { at } from './batch.js';
 import { BATCH, generate, judge, runOnKernel } from './differential.js';
 import { KernelLab } from './kernel-world.js';
 import type { CallbackRules } from './callbacks.js';
+import { brokenInvariants } from './invariants.js';
 import { printDisagreement } from './print.js';
 import { shrink } from './shrink.js';
 
@@ -44,6 +46,14 @@ export async function runFsdlm(options: ProfileOptions): Promise<Outcome> {
         );
       }
       const bad = new Set(found.map(({ program }) => program.name));
+      programs.forEach((program, run) => {
+        const broken = brokenInvariants(program, at(onKernel.histories, run));
+        if (broken.length === 0) return;
+        const text = `sequence ${program.name} on the kernel: ${broken.join('; ')}`;
+        bad.add(program.name);
+        disagreements.push(text);
+        say(`\n${text}`);
+      });
       agreed += programs.length - bad.size;
       given += programs.reduce((sum, { steps }) => sum + steps.flat().length, 0);
       for (const [index, disagreement] of found.entries()) {
