@@ -65,6 +65,11 @@ const UNLOCK_ODDS: Odds = [
   [L.NOQUEUE, 0.005],
 ];
 
+/** Whether a command ends its lock, or does not, as others were served before it or not. */
+function mayEnd(command: Command): boolean {
+  return command.do === 'unlock' || (command.do === 'lock' && (command.flags & L.NOQUEUE) !== 0);
+}
+
 /** Makes a sequence's steps one after the other. */
 export class Generator {
   readonly #random: Random;
@@ -72,6 +77,8 @@ export class Generator {
   readonly #busy: number;
   readonly #alive = new Set(Array.from({ length: NODES }, (_, index) => index + 1));
   readonly #races = new Map<number, number>();
+  /** Locks that the outcome of a race may have ended, or not. */
+  readonly #doubtful = new Set<number>();
   /** The resource that each of a few places stands for. */
   readonly #places: number[];
   #names: number;
@@ -98,8 +105,10 @@ export class Generator {
       // fs/dlm/recoverd.c:ls_recover() forgets resources without locks, and their masters with them,
       // before it removes the dead node's locks.
       const isLeft = this.#tracker.on(resource).length > 0;
-      if (!used.has(resource) || (master === node && !isLeft)) this.#masters.delete(resource);
-      else if (master === node) this.#masters.set(resource, undefined);
+      const isForgotten = !used.has(resource) || (master === node && !isLeft);
+      const isDoubtful = this.#races.has(resource) && this.#isGivenUp(resource);
+      if (isForgotten && !isDoubtful) this.#masters.delete(resource);
+      else if (master === node || isDoubtful) this.#masters.set(resource, undefined);
     }
   }
 
@@ -122,9 +131,17 @@ export class Generator {
       commands.push(this.#command(other, resource));
       this.#races.set(resource, races + 1);
     }
-    for (const command of commands) this.#tracker.give(command);
+    for (const command of commands) {
+      this.#tracker.give(command);
+      if (this.#races.has(resource) && mayEnd(command)) this.#doubtful.add(command.lock);
+    }
     if (!this.#masters.has(resource)) this.#masters.set(resource, node);
     return commands;
+  }
+
+  /** Whether there may be no lock on it, whatever the outcome of races. */
+  #isGivenUp(resource: number): boolean {
+    return this.#tracker.on(resource).every(({ lock }) => this.#doubtful.has(lock));
   }
 
   /**
@@ -134,7 +151,7 @@ export class Generator {
   #resource(node: number): number {
     const place = this.#random.below(this.#places.length);
     const resource = this.#places[place] ?? 0;
-    const isGivenUp = this.#masters.has(resource) && this.#tracker.on(resource).length === 0;
+    const isGivenUp = this.#masters.has(resource) && this.#isGivenUp(resource);
     if (!isGivenUp || this.#masters.get(resource) === node) return resource;
     this.#places[place] = this.#names;
     return this.#names++;
