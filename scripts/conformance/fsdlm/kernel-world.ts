@@ -3,7 +3,15 @@
  */
 import { createInterface } from 'node:readline';
 
-import { Cluster, type GuestProcess, type Progress } from '../../vm/index.js';
+import {
+  Cluster,
+  diagnose,
+  VmError,
+  withDeadline,
+  type GuestProcess,
+  type Node,
+  type Progress,
+} from '../../vm/index.js';
 import type { WireCommand, WireEvent } from './agent.js';
 import { NODES } from './program.js';
 import { fencedStep, type FencedNode, type Placed, type Told, type World } from './world.js';
@@ -21,19 +29,35 @@ interface Answer {
   error?: string;
 }
 
+/** How long a kernel may take for a step of all sequences of a batch, or to recover. */
+const ANSWER_MS = 180_000;
+
+/** What `work` resolves to; an error that says what the node is waiting for if it takes too long. */
+async function inTime<T>(node: Node, what: string, work: Promise<T>): Promise<T> {
+  const describe = (): string => `Node ${node.id}: ${what} for ${ANSWER_MS / 1000} s.`;
+  try {
+    return await withDeadline(work, ANSWER_MS, describe);
+  } catch (error) {
+    if (!(error instanceof VmError) || error.code !== 'timeout') throw error;
+    throw new Error(`${error.message}\n${await diagnose(node)}`, { cause: error });
+  }
+}
+
 /** The agent on one node, asked for one thing at a time. */
 class Guest implements FencedNode {
+  readonly #node: Node;
   readonly #process: GuestProcess;
   readonly #lines: AsyncIterableIterator<string>;
 
-  private constructor(process: GuestProcess) {
+  private constructor(node: Node, process: GuestProcess) {
+    this.#node = node;
     this.#process = process;
     this.#lines = process.lines;
   }
 
-  static async start(cluster: Cluster, node: number): Promise<Guest> {
+  static async start(node: Node): Promise<Guest> {
     const command = 'exec node dist/scripts/conformance/fsdlm/guest-main.js';
-    const guest = new Guest(cluster.node(node).spawn(command));
+    const guest = new Guest(node, node.spawn(command));
     await guest.#answer();
     return guest;
   }
@@ -52,7 +76,7 @@ class Guest implements FencedNode {
   }
 
   async #answer(): Promise<Answer> {
-    const next = await this.#lines.next();
+    const next = await inTime(this.#node, 'its agent has not answered', this.#lines.next());
     if (next.done === true) throw new Error(`An agent ended: ${this.#process.stderrText}`);
     const answer = JSON.parse(next.value) as Answer;
     if (answer.error !== undefined) throw new Error(`An agent: ${answer.error}`);
@@ -65,11 +89,13 @@ class Guest implements FencedNode {
  * early: fs/dlm/recoverd.c:ls_recover() grants what waits after that, and logs after the grants.
  */
 class RecoveryLog {
+  readonly #node: Node;
   readonly #generations = new Map<string, number>();
   #news: () => void = () => undefined;
 
-  constructor(cluster: Cluster, node: number) {
-    const log = cluster.node(node).spawn('exec cat /dev/kmsg');
+  constructor(node: Node) {
+    this.#node = node;
+    const log = node.spawn('exec cat /dev/kmsg');
     createInterface({ input: log.stdout }).on('line', (line) => {
       const found = /dlm: (\S+): dlm_recover \d+ generation (\d+) done/.exec(line);
       if (found === null) return;
@@ -83,7 +109,11 @@ class RecoveryLog {
     return this.#generations.get(lockspace) ?? 0;
   }
 
-  async reaches(lockspace: string, generation: number): Promise<void> {
+  reaches(lockspace: string, generation: number): Promise<void> {
+    return inTime(this.#node, 'it has not recovered', this.#reaches(lockspace, generation));
+  }
+
+  async #reaches(lockspace: string, generation: number): Promise<void> {
     while (this.generation(lockspace) < generation) {
       await new Promise<void>((resolve) => (this.#news = resolve));
     }
@@ -117,9 +147,9 @@ export class KernelLab {
     await this.#cluster
       .node(node)
       .exec(`echo ${TOSS_SECS} > /sys/kernel/config/dlm/cluster/toss_secs`);
-    this.#logs.set(node, new RecoveryLog(this.#cluster, node));
+    this.#logs.set(node, new RecoveryLog(this.#cluster.node(node)));
     await this.#cluster.node(node).exec(`dlm_tool join ${LOCKSPACE}`);
-    this.#guests.set(node, await Guest.start(this.#cluster, node));
+    this.#guests.set(node, await Guest.start(this.#cluster.node(node)));
   }
 
   /** Connects all nodes. Those that were killed are booted again. */
