@@ -252,7 +252,7 @@ void Lockspace::DeleteLock(Lock* lock) {
   if (!transactions_.empty()) transactions_.erase(lock->id);
   locks_.Remove(lock);
   DetachLock(lock);
-  delete lock;
+  lock_pool_.Delete(lock);
 }
 
 // --- Requests -----------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ void Lockspace::DeleteLock(Lock* lock) {
 int Lockspace::CreateLock(MemberImpl* member, int mode, uint32_t flags, std::string_view name,
                           uint64_t astarg, bool wants_bast, LockId* id) {
   if (!ValidLockArguments(mode, flags, name)) return -EINVAL;
-  Lock* lock = new (std::nothrow) Lock(member, astarg, flags, mode);
+  Lock* lock = lock_pool_.New(member, astarg, flags, mode);
   if (lock == nullptr) return -ENOMEM;
   lock->wants_bast = wants_bast;
   Resource* resource = nullptr;
@@ -279,7 +279,7 @@ int Lockspace::CreateLock(MemberImpl* member, int mode, uint32_t flags, std::str
     }
   }
   if (!ready) {
-    delete lock;
+    lock_pool_.Delete(lock);
     return -ENOMEM;
   }
   if (resource->master() == 0) resource->set_master(member->node());

@@ -21,6 +21,7 @@
 #include "owner.h"
 #include "resource.h"
 #include "util/intrusive_hash.h"
+#include "util/pool.h"
 
 namespace stackglue::fsdlm {
 
@@ -102,6 +103,7 @@ class Lockspace final : private CallbackSink {
   std::vector<MemberImpl*> members_;
   std::map<int, Node> nodes_;
   LockTable locks_;
+  Pool<Lock> lock_pool_;
   HashTable<Resource, ResourceTraits> resources_;
   List<ResourceBlock> tossed_;  // oldest first
   // Of the locks that are of one: most are not.

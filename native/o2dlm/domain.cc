@@ -44,7 +44,7 @@ void Domain::RemoveMember(MemberImpl* member) {
     resource->Shuffle(this);
   });
   FlushBasts();
-  locks->ForEachSafe([this](Lock* lock) { DeleteLock(lock); });
+  locks->ForEachSafe([this](Lock* lock) { RemoveLock(lock); });
 
   if (!HasNode(member->node())) {
     resources_.ForEachSafe([member](Resource* resource) {
@@ -80,7 +80,7 @@ void Domain::RecoverFrom(int dead_node, List<EventNode>* notices,
   });
   for (MemberImpl* member : members_) {
     if (member->node() != dead_node) continue;
-    member->locks()->ForEachSafe([this](Lock* lock) { DeleteLock(lock); });
+    member->locks()->ForEachSafe([this](Lock* lock) { RemoveLock(lock); });
     member->Die();
   }
   members_.erase(std::remove_if(members_.begin(), members_.end(),
@@ -104,11 +104,11 @@ Status Domain::CreateLock(MemberImpl* member, int mode, uint32_t flags, std::str
   const uint64_t hash = ResourceTraits::Hash(name);
   Resource* resource = resources_.Find(name, hash);
   const bool is_new = resource == nullptr;
-  if (is_new) resource = new (std::nothrow) Resource(name, member->node());
+  if (is_new) resource = resource_pool_.New(name, hash, member->node());
   if (resource == nullptr) return Status::kSysErr;
-  Lock* lock = new (std::nothrow) Lock(member, cluster_->NextLockId(), astarg, mode);
+  Lock* lock = lock_pool_.New(member, cluster_->NextLockId(), astarg, mode);
   if (lock == nullptr) {
-    if (is_new) delete resource;
+    if (is_new) resource_pool_.Delete(resource);
     return Status::kSysErr;
   }
   if (is_new) resources_.Insert(resource, hash);
@@ -131,7 +131,7 @@ Status Domain::CreateLock(MemberImpl* member, int mode, uint32_t flags, std::str
   if (status == Status::kNormal) {
     *id = lock->id;
   } else {
-    DeleteLock(lock);
+    RemoveLock(lock);
   }
   return status;
 }
@@ -232,11 +232,6 @@ void Domain::FlushBasts() {
   }
 }
 
-void Domain::RunThread(Resource* resource) {
-  resource->Shuffle(this);
-  FlushBasts();
-}
-
 void Domain::EndLock(Lock* lock) {
   lock->resource->MoveTo(Lock::Queue::kNone, lock);
   AstLink* ast = lock->ast();
@@ -248,13 +243,13 @@ void Domain::DetachLock(Lock* lock) {
   Resource* resource = lock->resource;
   if (resource == nullptr || !resource->Detach(lock)) return;
   resources_.Remove(resource);
-  delete resource;
+  resource_pool_.Delete(resource);
 }
 
-void Domain::DeleteLock(Lock* lock) {
+void Domain::RemoveLock(Lock* lock) {
   lock->member->locks()->Remove(lock);
   DetachLock(lock);
-  delete lock;
+  DeleteLock(lock);
 }
 
 }  // namespace stackglue::o2dlm

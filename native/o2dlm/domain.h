@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "resource.h"
+#include "util/pool.h"
 
 namespace stackglue::o2dlm {
 
@@ -75,6 +76,9 @@ class Domain {
   // becomes pending if it is not, and its level rises if need be.
   void QueueBast(Lock* lock, int mode);
 
+  // Deletes `lock`, which is on no queue and has no resource any more.
+  void DeleteLock(Lock* lock) { lock_pool_.Delete(lock); }
+
   // Calls `visit(const Resource&)` for each resource, in no particular order.
   template <class F>
   void ForEachResource(F&& visit) const {
@@ -83,12 +87,16 @@ class Domain {
 
  private:
   // Deletes `lock`, and its resource when that was its last lock.
-  void DeleteLock(Lock* lock);
+  void RemoveLock(Lock* lock);
   void DetachLock(Lock* lock);
   // The lock leaves its queue for good; its unlock AST becomes pending.
   void EndLock(Lock* lock);
   // dlm/dlmthread.c:dlm_thread() for one dirty resource.
-  void RunThread(Resource* resource);
+  void RunThread(Resource* resource) {
+    if (!resource->has_waiters()) return;
+    resource->Shuffle(this);
+    FlushBasts();
+  }
   // dlm/dlmthread.c:dlm_flush_asts(): BASTs follow the ASTs of the same run.
   void FlushBasts();
 
@@ -98,6 +106,8 @@ class Domain {
   std::vector<MemberImpl*> members_;
   ResourceTable resources_;
   List<BastLink> pending_basts_;
+  Pool<Lock> lock_pool_;
+  Pool<Resource> resource_pool_;
 };
 
 }  // namespace stackglue::o2dlm

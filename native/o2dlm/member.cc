@@ -110,7 +110,7 @@ void MemberImpl::Deliver(EventNode* node, Event* out) {
   if (node->kind == Event::Kind::kUnlockAst) {
     out->final = true;
     locks_.Remove(lock);
-    delete lock;
+    domain_->DeleteLock(lock);
     return;
   }
   // dlm/dlmast.c:dlm_update_lvb(): the block is read when the AST is delivered. Nobody can have

@@ -16,39 +16,6 @@ bool HoldsValue(const Lock& lock) { return lock.mode == kModePr || lock.mode == 
 
 }  // namespace
 
-Resource::Resource(std::string_view name, int master)
-    : master_(static_cast<uint8_t>(master)), name_length_(static_cast<uint8_t>(name.size())) {
-  std::memcpy(name_, name.data(), name.size());
-}
-
-void Resource::Attach(Lock* lock) {
-  lock->resource = this;
-  ++attached_;
-}
-
-bool Resource::Detach(Lock* lock) {
-  lock->resource = nullptr;
-  return --attached_ == 0;
-}
-
-void Resource::Count(const Lock& lock, int count) {
-  if (lock.queue == Lock::Queue::kGranted) granted_count_.Add(lock.mode, count);
-  if (lock.queue != Lock::Queue::kConverting) return;
-  converting_count_.Add(lock.mode, count);
-  (lock.convert_mode == kModePr ? wanting_pr_ : wanting_ex_) += static_cast<uint32_t>(count);
-}
-
-void Resource::MoveTo(Lock::Queue queue, Lock* lock) {
-  if (lock->queue != Lock::Queue::kNone) {
-    Count(*lock, -1);
-    MutableRingOf(lock->queue)->Remove(lock->queue_link());
-  }
-  lock->queue = queue;
-  if (queue == Lock::Queue::kNone) return;
-  MutableRingOf(queue)->PushBack(lock->queue_link());
-  Count(*lock, 1);
-}
-
 void Resource::Grant(Lock* lock, int mode) {
   MoveTo(Lock::Queue::kNone, lock);
   lock->mode = static_cast<int8_t>(mode);
@@ -62,23 +29,17 @@ void Resource::StartConverting(Lock* lock, int mode) {
   MoveTo(Lock::Queue::kConverting, lock);
 }
 
-bool Resource::CanGrantNew(int mode) const {
-  if (granted_count_.InTheWayOf(mode) + converting_count_.InTheWayOf(mode) > 0) return false;
-  if (mode == kModeNl) return true;
-  return wanting_ex_ == 0 && (mode == kModePr || wanting_pr_ == 0);
-}
-
 bool Resource::CanConvertUp(const Lock* lock, int mode) const {
   const uint32_t own = Compatible(lock->mode, mode) ? 0 : 1;
-  if (granted_count_.InTheWayOf(mode) + converting_count_.InTheWayOf(mode) > own) return false;
+  if (granted_held_.InTheWayOf(mode) + converting_held_.InTheWayOf(mode) > own) return false;
   return wanting_ex_ == 0 && (mode == kModePr || wanting_pr_ == 0);
 }
 
 bool Resource::QueueBasts(Domain* domain, const Lock* target, int mode) {
   const bool counts_itself = target->queue == Lock::Queue::kConverting;
   const uint32_t own = counts_itself && !Compatible(target->mode, mode) ? 1 : 0;
-  const uint32_t granted = granted_count_.InTheWayOf(mode);
-  const uint32_t converting = converting_count_.InTheWayOf(mode) - own;
+  const uint32_t granted = granted_held_.InTheWayOf(mode);
+  const uint32_t converting = converting_held_.InTheWayOf(mode) - own;
   QueueBasts(domain, granted_, granted, target, mode);
   QueueBasts(domain, converting_, converting, target, mode);
   return granted + converting > 0;

@@ -13,6 +13,7 @@
 #ifndef STACKGLUE_NATIVE_O2DLM_RESOURCE_H_
 #define STACKGLUE_NATIVE_O2DLM_RESOURCE_H_
 
+#include <cstring>
 #include <memory>
 #include <string_view>
 
@@ -31,21 +32,43 @@ constexpr bool Compatible(int existing, int request) {
 
 class Resource {
  public:
-  // `name` is 1 to kLockNameMax bytes; `master` is the node that masters the resource.
-  Resource(std::string_view name, int master);
+  // `name` is 1 to kLockNameMax bytes, `hash` its NameHash; `master` is the node that masters the
+  // resource.
+  Resource(std::string_view name, uint64_t hash, int master)
+      : hash_(static_cast<uint32_t>(hash)),
+        master_(static_cast<uint8_t>(master)),
+        name_length_(static_cast<uint8_t>(name.size())) {
+    std::memcpy(name_, name.data(), name.size());
+  }
   Resource(const Resource&) = delete;
   Resource& operator=(const Resource&) = delete;
 
   std::string_view name() const { return {name_, name_length_}; }
+  uint32_t hash() const { return hash_; }
   int master() const { return master_; }
 
   // Counts the locks that belong here. The resource may be forgotten when Detach() returns true.
-  void Attach(Lock* lock);
-  [[nodiscard]] bool Detach(Lock* lock);
+  void Attach(Lock* lock) {
+    lock->resource = this;
+    ++attached_;
+  }
+  [[nodiscard]] bool Detach(Lock* lock) {
+    lock->resource = nullptr;
+    return --attached_ == 0;
+  }
 
   // Puts `lock` last on a queue, from whichever it is on. kNone: on no queue. It must have the
   // modes that go with the queue that it is on.
-  void MoveTo(Lock::Queue queue, Lock* lock);
+  void MoveTo(Lock::Queue queue, Lock* lock) {
+    if (lock->queue != Lock::Queue::kNone) {
+      Count(*lock, -1);
+      MutableRingOf(lock->queue)->Remove(lock->queue_link());
+    }
+    lock->queue = queue;
+    if (queue == Lock::Queue::kNone) return;
+    MutableRingOf(queue)->PushBack(lock->queue_link());
+    Count(*lock, 1);
+  }
   // To the end of granted, in `mode`.
   void Grant(Lock* lock, int mode);
   // From granted to the end of converting, on its way up to `mode`.
@@ -57,7 +80,11 @@ class Resource {
 
   // dlm/dlmlock.c:dlm_can_grant_new_lock(): a new lock waits for granted and converting locks, and
   // for what the converting ones want, but *not* for the blocked queue.
-  bool CanGrantNew(int mode) const;
+  bool CanGrantNew(int mode) const {
+    if (granted_held_.InTheWayOf(mode) + converting_held_.InTheWayOf(mode) > 0) return false;
+    if (mode == kModeNl) return true;
+    return wanting_ex_ == 0 && (mode == kModePr || wanting_pr_ == 0);
+  }
 
   // dlm/dlmconvert.c:__dlmconvert_master(): whether granted lock `lock` can go up to `mode` at
   // once.
@@ -102,17 +129,18 @@ class Resource {
   Resource* hash_next = nullptr;
 
  private:
-  // How many locks of a queue are in each mode that can be in another's way.
-  struct Counts {
-    uint32_t pr = 0;
-    uint8_t ex = 0;  // never more than one is held
+  // How many locks of a queue hold each mode that can be in another's way. EX is held by one at
+  // most.
+  struct Held {
+    uint32_t pr : 31 = 0;
+    uint32_t ex : 1 = 0;
 
     uint32_t InTheWayOf(int mode) const {
       return mode == kModeNl ? 0 : mode == kModePr ? ex : pr + ex;
     }
     void Add(int mode, int count) {
-      if (mode == kModePr) pr += static_cast<uint32_t>(count);
-      if (mode == kModeEx) ex = static_cast<uint8_t>(ex + count);
+      if (mode == kModePr) pr = (pr + static_cast<uint32_t>(count)) & 0x7fffffff;
+      if (mode == kModeEx) ex = count > 0 ? 1 : 0;
     }
   };
 
@@ -125,7 +153,12 @@ class Resource {
     return const_cast<Ring<QueueLink>*>(&RingOf(queue));
   }
   // Adds `lock`, as it is on its queue, to the counters; or removes it, with -1.
-  void Count(const Lock& lock, int count);
+  void Count(const Lock& lock, int count) {
+    if (lock.queue == Lock::Queue::kGranted) granted_held_.Add(lock.mode, count);
+    if (lock.queue != Lock::Queue::kConverting) return;
+    converting_held_.Add(lock.mode, count);
+    (lock.convert_mode == kModePr ? wanting_pr_ : wanting_ex_) += static_cast<uint32_t>(count);
+  }
   // Queues BASTs for the locks on granted and converting that are in the way of `target`, which
   // wants `mode`; whether there are any.
   bool QueueBasts(Domain* domain, const Lock* target, int mode);
@@ -141,8 +174,9 @@ class Resource {
   uint32_t attached_ = 0;
   uint32_t wanting_pr_ = 0;  // converting to PR
   uint32_t wanting_ex_ = 0;  // converting to EX
-  Counts granted_count_;
-  Counts converting_count_;  // by the modes that they hold
+  Held granted_held_;
+  Held converting_held_;
+  const uint32_t hash_;  // the low half of the name's
   uint8_t master_;
   uint8_t name_length_;
   bool dirty_ = false;
@@ -155,6 +189,7 @@ struct ResourceTraits {
   using Key = std::string_view;
   static uint64_t Hash(std::string_view name) { return NameHash::Of(name); }
   static std::string_view KeyOf(const Resource& resource) { return resource.name(); }
+  static uint64_t HashOf(const Resource& resource) { return resource.hash(); }
 };
 
 using ResourceTable = HashTable<Resource, ResourceTraits>;

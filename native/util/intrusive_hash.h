@@ -21,8 +21,9 @@
 
 namespace stackglue {
 
-// T has a field `T* hash_next` and a type `T::Key` that is cheap to copy. Traits has
-// `uint64_t Hash(Key)` and `Key KeyOf(const T&)`.
+// T has a field `T* hash_next`. Traits has a type `Key` that is cheap to copy, `uint64_t Hash(Key)`
+// and `Key KeyOf(const T&)`; and, where elements keep what Hash() said of their keys,
+// `uint64_t HashOf(const T&)`, the low 32 bits of it or more.
 template <class T, class Traits>
 class HashTable {
  public:
@@ -40,12 +41,12 @@ class HashTable {
   T* Find(Key key) const { return Find(key, Traits::Hash(key)); }
 
   // The caller has made sure that the key is not there yet.
-  void Insert(T* element) { Insert(element, Traits::Hash(Traits::KeyOf(*element))); }
+  void Insert(T* element) { Insert(element, HashOf(*element)); }
 
   // The same for a caller that has the key's hash already.
   T* Find(Key key, uint64_t hash) const {
     for (T* at = *BucketOf(hash); at != nullptr; at = at->hash_next) {
-      if (Traits::KeyOf(*at) == key) return at;
+      if (MayHave(*at, hash) && Traits::KeyOf(*at) == key) return at;
     }
     return nullptr;
   }
@@ -58,7 +59,7 @@ class HashTable {
   }
 
   void Remove(T* element) {
-    T** at = BucketOf(Traits::Hash(Traits::KeyOf(*element)));
+    T** at = BucketOf(HashOf(*element));
     while (*at != element) at = &(*at)->hash_next;
     *at = element->hash_next;
     element->hash_next = nullptr;
@@ -79,7 +80,25 @@ class HashTable {
   }
 
  private:
-  static constexpr size_t kSegments = 40;
+  // Buckets are numbered by the low 32 bits of a hash.
+  static constexpr size_t kSegments = 33;
+  static constexpr bool kHashesAreKept = requires(const T& element) { Traits::HashOf(element); };
+
+  static uint64_t HashOf(const T& element) {
+    if constexpr (kHashesAreKept) {
+      return Traits::HashOf(element);
+    } else {
+      return Traits::Hash(Traits::KeyOf(element));
+    }
+  }
+  // Whether its key can be one of that hash, without looking at the key.
+  static bool MayHave(const T& element, uint64_t hash) {
+    if constexpr (kHashesAreKept) {
+      return static_cast<uint32_t>(Traits::HashOf(element)) == static_cast<uint32_t>(hash);
+    } else {
+      return true;
+    }
+  }
 
   T** Bucket(size_t index) const {
     const auto segment = static_cast<size_t>(std::bit_width(index));
@@ -106,7 +125,7 @@ class HashTable {
     T** to = Bucket(fresh);
     for (T** at = Bucket(fresh - std::bit_floor(fresh)); *at != nullptr;) {
       T* element = *at;
-      if ((static_cast<size_t>(Traits::Hash(Traits::KeyOf(*element))) & mask_) != fresh) {
+      if ((static_cast<size_t>(HashOf(*element)) & mask_) != fresh) {
         at = &element->hash_next;
         continue;
       }

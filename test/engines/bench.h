@@ -135,9 +135,11 @@ class Bench {
   static void Turns(Engine* engine, const std::vector<std::string>& names, size_t depth,
                     size_t count) {
     std::vector<LockId> ids(depth);
+    size_t next = 0;
     for (size_t done = 0; done < count; done += depth) {
-      for (size_t i = 0; i < depth; ++i) {
-        ids[i] = engine->Lock(Engine::kEx, names[(done + i) % names.size()]);
+      for (LockId& id : ids) {
+        id = engine->Lock(Engine::kEx, names[next]);
+        if (++next == names.size()) next = 0;
       }
       engine->Take();
       for (const LockId id : ids) engine->Unlock(id);

@@ -177,7 +177,7 @@ export async function build(only = suites) {
   return make(programs);
 }
 
-/** Builds one program for each `<engine>_bench.cc`, without sanitizers. */
+/** Builds one program for each `<engine>_bench.cc`, compiled as the addon is, without sanitizers. */
 export async function buildBenches() {
   const files = await sources(join(root, 'test/engines'), '_bench.cc');
   return make(
@@ -188,7 +188,7 @@ export async function buildBenches() {
         return {
           path: join(outDir, name),
           compiler: gcc,
-          compile: ['-O2', ...includesOf(engine)],
+          compile: ['-O3', ...includesOf(engine)],
           link: [],
           files: [...(await engineSources([engine])), file],
         };

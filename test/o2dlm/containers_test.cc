@@ -5,11 +5,13 @@
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "util/intrusive_hash.h"
 #include "util/intrusive_list.h"
 #include "util/name_hash.h"
+#include "util/pool.h"
 
 namespace stackglue::test {
 namespace {
@@ -85,6 +87,39 @@ TEST_CASE("ring: elements come and go at both ends and in between") {
   ring.Remove(&a);
   CHECK(ring.empty());
   CHECK(ring.back() == nullptr);
+}
+
+struct Counted {
+  explicit Counted(int* living) : alive(living) { ++*alive; }
+  ~Counted() { --*alive; }
+  int* const alive;
+};
+
+TEST_CASE("pool: objects are made and destroyed like any others, however many there were") {
+  Pool<Counted> pool;
+  std::mt19937 random(1);
+  std::vector<Counted*> objects;
+  int alive = 0;
+  for (int step = 0; step < 20'000; ++step) {
+    // More than the pool keeps, and down to none.
+    const bool make = objects.empty() || (random() % 10 < 7) == (step < 10'000);
+    if (make) {
+      objects.push_back(pool.New(&alive));
+      REQUIRE(objects.back() != nullptr);
+    } else {
+      std::swap(objects[random() % objects.size()], objects.back());
+      REQUIRE(objects.back()->alive == &alive);
+      pool.Delete(objects.back());
+      objects.pop_back();
+    }
+    REQUIRE(alive == static_cast<int>(objects.size()));
+  }
+  CHECK(std::set<Counted*>(objects.begin(), objects.end()).size() == objects.size());
+  while (!objects.empty()) {
+    pool.Delete(objects.back());
+    objects.pop_back();
+  }
+  CHECK(alive == 0);
 }
 
 TEST_CASE("name hash: names that differ in any byte or in length differ") {
