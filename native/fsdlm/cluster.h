@@ -14,11 +14,11 @@
 #include <chrono>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "lockspace.h"
 #include "member.h"
+#include "util/biased_mutex.h"
 
 namespace stackglue::fsdlm {
 
@@ -62,7 +62,7 @@ class ClusterImpl final : public Cluster {
 
   const std::string name_;
   Clock* const clock_;
-  std::mutex mutex_;
+  BiasedMutex mutex_;
   // Guarded by mutex_:
   LockspaceMap lockspaces_;
   List<MemberImpl> to_wake_;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cerrno>
+#include <mutex>
 #include <new>
 #include <utility>
 #include <vector>

@@ -14,11 +14,11 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "domain.h"
 #include "member.h"
+#include "util/biased_mutex.h"
 
 namespace stackglue::o2dlm {
 
@@ -56,7 +56,7 @@ class ClusterImpl final : public Cluster {
   using DomainMap = std::map<std::string, std::unique_ptr<Domain>, std::less<>>;
 
   const std::string name_;
-  std::mutex mutex_;
+  BiasedMutex mutex_;
   // Guarded by mutex_:
   DomainMap domains_;
   List<MemberImpl> to_wake_;

@@ -41,8 +41,8 @@ class Notifier {
 
 // Lets the engine's mutex go and wakes the members of the list, one after the other. The mutex is
 // free while it wakes; the list was seen empty when it returns.
-template <class Member>
-void UnlockAndWake(List<Member>* to_wake, std::mutex* mutex) noexcept {
+template <class Member, class Mutex>
+void UnlockAndWake(List<Member>* to_wake, Mutex* mutex) noexcept {
   while (Member* member = to_wake->PopFront()) {
     // A copy, because the member may go away as soon as the mutex is free.
     const std::shared_ptr<Notifier> notifier = member->notifier();

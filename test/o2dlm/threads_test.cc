@@ -4,8 +4,10 @@
 #include <mutex>
 #include <random>
 #include <thread>
+#include <vector>
 
 #include "peer.h"
+#include "util/biased_mutex.h"
 
 namespace stackglue::o2dlm::test {
 namespace {
@@ -55,6 +57,47 @@ class Worker {
   std::unique_ptr<Member> member_;
   bool joined_ = false;
 };
+
+// The maker is in the middle of its first turns when the others come, in each round elsewhere.
+TEST_CASE("mutex: excludes, from the moment that a second thread comes") {
+  constexpr int kRounds = 300;
+  constexpr int kThreads = 3;
+  constexpr int kTurns = 200;
+  for (int round = 0; round < kRounds; ++round) {
+    BiasedMutex mutex;
+    int count = 0;
+    const auto take_turns = [&] {
+      for (int turn = 0; turn < kTurns; ++turn) {
+        const std::lock_guard<BiasedMutex> guard(mutex);
+        ++count;
+      }
+    };
+    std::vector<std::thread> threads;
+    for (int i = 1; i < kThreads; ++i) threads.emplace_back(take_turns);
+    take_turns();
+    for (std::thread& thread : threads) thread.join();
+    REQUIRE(count == kThreads * kTurns);
+  }
+}
+
+TEST_CASE("mutex: the maker waits for others, and others for the maker") {
+  BiasedMutex mutex;
+  bool inside = false;
+  const auto take_turn = [&] {
+    const std::lock_guard<BiasedMutex> guard(mutex);
+    REQUIRE(!inside);
+    inside = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    inside = false;
+  };
+  mutex.lock();
+  std::thread other(take_turn);
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  mutex.unlock();
+  for (int i = 0; i < 3; ++i) take_turn();
+  other.join();
+  take_turn();
+}
 
 TEST_CASE("threads: EX excludes, and every waiter is woken") {
   constexpr int kThreads = 4;
