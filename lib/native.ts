@@ -50,6 +50,11 @@ export interface NativeConnection {
    * one; or a negative number, the stack's own refusal, and then there is no lock.
    */
   lock(block: number, mode: number, flags: number, name: string | Uint8Array, xid?: bigint): number;
+  /**
+   * The same for the name that the block was last locked with, by a call that was not refused. Absent
+   * where names are not remembered.
+   */
+  relock?(block: number, mode: number, flags: number): number;
   /** Asks for another mode. 0, or the stack's refusal, negative. */
   convert(index: number, mode: number, flags: number, xid?: bigint): number;
   /** Asks for the unlock, or for a cancel. 0, or the stack's refusal, negative. */

@@ -54,8 +54,23 @@ export function checkUsed(
   });
 }
 
+/** What a new lock needs: a name, and a lock status block that has no lock. */
+export function checkNewLock(name: string | Uint8Array, state: LksbState): void {
+  if (typeof name !== 'string' && !(name instanceof Uint8Array)) {
+    throw invalidType('name', 'of type string or an instance of Uint8Array', name);
+  }
+  if (state.index < 0) return;
+  throw new DlmError(
+    'ERR_DLM_LKSB_BUSY',
+    'This lock status block has a lock: convert or unlock it, or use another one',
+    { op: 'lock', errno: errno.EBUSY },
+  );
+}
+
 /** Request flags: bits of `DLM_LKF`. */
 export function checkFlags(flags: number): void {
+  // All that is asked on the way of a lock.
+  if (typeof flags === 'number' && (flags & DLM_LKF_ALL) === flags) return;
   checkInteger('flags', flags, 0, 0xffffffff);
   if ((flags & ~DLM_LKF_ALL) !== 0) {
     throw outOfRange('flags', 'made of DLM_LKF flags', `0x${flags.toString(16)}`);

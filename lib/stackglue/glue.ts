@@ -21,7 +21,7 @@ import {
   invalidType,
   outOfRange,
 } from '../errors.js';
-import { checkFlags, checkLksb, checkPlock, checkUsed } from './checks.js';
+import { checkFlags, checkLksb, checkNewLock, checkPlock, checkUsed } from './checks.js';
 import { ClusterConnection, type RecoveryHandler } from './connection.js';
 import { lksbState, readFlags, type DlmLksb } from './lksb.js';
 import type { ClusterMember, NoticeHandler } from './notices.js';
@@ -277,21 +277,11 @@ export class StackGlue {
     checkInteger('mode', mode, DLM_LOCK.NL, DLM_LOCK.EX);
     const state = checkLksb(lksb, connection, 'lock');
     checkFlags(flags);
-    if ((flags & DLM_LKF.CONVERT) === 0) {
-      if (typeof name !== 'string' && !(name instanceof Uint8Array)) {
-        throw invalidType('name', 'of type string or an instance of Uint8Array', name);
-      }
-      if (state.index >= 0) {
-        throw new DlmError(
-          'ERR_DLM_LKSB_BUSY',
-          'This lock status block has a lock: convert or unlock it, or use another one',
-          { op: 'lock', errno: errno.EBUSY },
-        );
-      }
-    }
+    const isNew = (flags & DLM_LKF.CONVERT) === 0;
+    if (isNew) checkNewLock(name, state);
     const { connection: connectionBefore, astarg: astargBefore } = state;
     state.connection = connection;
-    if ((flags & DLM_LKF.CONVERT) === 0) state.astarg = arguments.length > 5 ? astarg : lksb;
+    if (isNew) state.astarg = arguments.length > 5 ? astarg : lksb;
     try {
       return connection.plugin.operations.dlmLock(connection, mode, lksb, flags, name);
     } catch (error) {
@@ -359,18 +349,23 @@ export class StackGlue {
     ) {
       return;
     }
+    throw this.#unusable(connection, op);
+  }
+
+  /** Why the connection cannot be used here. */
+  #unusable(connection: unknown, op: string): Error {
     if (!(connection instanceof ClusterConnection)) {
-      throw invalidType('connection', 'an instance of ClusterConnection', connection);
+      return invalidType('connection', 'an instance of ClusterConnection', connection);
     }
     const { name, state, glue } = connection;
     if (glue !== this) {
-      throw new DlmError('ERR_DLM_WRONG_GLUE', `The connection to "${name}" is another glue's`, {
+      return new DlmError('ERR_DLM_WRONG_GLUE', `The connection to "${name}" is another glue's`, {
         op,
         resource: name,
         errno: errno.EINVAL,
       });
     }
-    throw new DlmError('ERR_DLM_DISCONNECTED', `The connection to "${name}" is ${state}`, {
+    return new DlmError('ERR_DLM_DISCONNECTED', `The connection to "${name}" is ${state}`, {
       op,
       resource: name,
       errno: errno.ENOTCONN,

@@ -22,6 +22,8 @@ export interface LksbState {
   readonly block: number;
   /** The transaction that its locks are of, or undefined. */
   readonly transactionId: bigint | undefined;
+  /** The name that native code knows this block by, if it does. */
+  name: string | undefined;
   /** The stack's index of its lock, or -1. */
   index: number;
   /** What the lock and blocking ASTs are given. */
@@ -68,6 +70,7 @@ function newState(transactionId: bigint | undefined): LksbState {
     offset,
     block: slabNumber * BLOCKS_PER_SLAB + offset / STATUS_BLOCK.size,
     transactionId,
+    name: undefined,
     index: -1,
     astarg: undefined,
     onCompletion: undefined,

@@ -7,7 +7,7 @@
  */
 import type { LockMode } from '../constants.js';
 import type { ClusterConnection } from '../stackglue/connection.js';
-import { lksbState, type DlmLksb } from '../stackglue/lksb.js';
+import { lksbState, type DlmLksb, type LksbState } from '../stackglue/lksb.js';
 import { EVENT_BATCH_MAX, EVENT_WORDS, EventKind, type NativeConnection } from '../native.js';
 
 /** What a stack does with the two events that it must interpret. */
@@ -46,15 +46,32 @@ export class NativeLocks {
     name: string | Uint8Array,
   ): number {
     const state = lksbState(lksb);
-    const { block, transactionId } = state;
     const index =
-      transactionId === undefined
-        ? native.lock(block, mode, flags, name)
-        : native.lock(block, mode, flags, name, transactionId);
+      state.name === name && native.relock !== undefined && state.transactionId === undefined
+        ? native.relock(state.block, mode, flags)
+        : this.#lockByName(native, state, mode, flags, name);
     if (index < 0) return index;
     state.index = index;
     this.#locks[index] = lksb;
     return 0;
+  }
+
+  #lockByName(
+    native: NativeConnection,
+    state: LksbState,
+    mode: number,
+    flags: number,
+    name: string | Uint8Array,
+  ): number {
+    const { block, transactionId } = state;
+    // Not what native code remembers from now on, nor what it does if this is refused.
+    state.name = undefined;
+    const index =
+      transactionId === undefined
+        ? native.lock(block, mode, flags, name)
+        : native.lock(block, mode, flags, name, transactionId);
+    if (index >= 0 && typeof name === 'string') state.name = name;
+    return index;
   }
 
   /** The native side's `onEvents`. */
@@ -67,30 +84,36 @@ export class NativeLocks {
     for (let at = 0; at < count * EVENT_WORDS; at += EVENT_WORDS) {
       // A handler may have disconnected; no handler is called after that.
       if (this.#connection.state === 'disconnecting') return;
-      const kind = batch[at];
+      const kind = batch[at] ?? 0;
       const index = batch[at + 1] ?? -1;
       const value = batch[at + 2] ?? 0;
-      if (kind === EventKind.nodeDown) {
-        this.#connection.nodeDown(value);
-        continue;
-      }
-      if (kind === EventKind.call) {
-        this.#wrappers.call?.(index, value);
+      if (kind === EventKind.nodeDown || kind === EventKind.call) {
+        this.#tellOfGroup(kind, index, value);
         continue;
       }
       const lksb = this.#locks[index];
-      if (lksb === undefined) continue;
-      const state = lksbState(lksb);
-      if (batch[at + 3] === 1) {
-        this.#locks[index] = undefined;
-        state.index = -1;
-      }
-      if (state.onCompletion !== undefined) {
-        if (kind === EventKind.completion) state.onCompletion();
-      } else if (kind === EventKind.blocking) this.#connection.blockingAst(lksb, value as LockMode);
-      else if (kind === EventKind.completion) this.#wrappers.completion(this.#connection, lksb);
-      else this.#wrappers.unlock(this.#connection, lksb, value);
+      if (lksb !== undefined) this.#tell(lksb, kind, index, value, batch[at + 3] === 1);
     }
+  }
+
+  #tell(lksb: DlmLksb, kind: number, index: number, value: number, isFinal: boolean): void {
+    const connection = this.#connection;
+    const state = lksbState(lksb);
+    if (isFinal) {
+      this.#locks[index] = undefined;
+      state.index = -1;
+    }
+    if (state.onCompletion !== undefined) {
+      if (kind === EventKind.completion) state.onCompletion();
+    } else if (kind === EventKind.blocking) connection.blockingAst(lksb, value as LockMode);
+    else if (kind === EventKind.completion) this.#wrappers.completion(connection, lksb);
+    else this.#wrappers.unlock(connection, lksb, value);
+  }
+
+  /** Of what is about no lock. */
+  #tellOfGroup(kind: number, index: number, value: number): void {
+    if (kind === EventKind.nodeDown) this.#connection.nodeDown(value);
+    else this.#wrappers.call?.(index, value);
   }
 
   /** The connection is gone, and its locks with it. */

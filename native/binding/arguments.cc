@@ -7,15 +7,17 @@ namespace stackglue::binding {
 
 bool LockName::Read(const Napi::Value& value) {
   // One byte of the buffer is the terminator's. What is cut, is cut between characters.
-  if (napi_get_value_string_utf8(value.Env(), value, bytes_.data(), bytes_.size(), &size_) ==
+  size_t size = 0;
+  if (napi_get_value_string_utf8(value.Env(), value, bytes_.data(), bytes_.size(), &size) ==
       napi_ok) {
+    size_ = static_cast<uint8_t>(size);
     return true;
   }
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
     return false;
   }
   const auto array = value.As<Napi::Uint8Array>();
-  size_ = std::min(array.ByteLength(), kMax + 1);
+  size_ = static_cast<uint8_t>(std::min(array.ByteLength(), kMax + 1));
   if (size_ > 0) std::memcpy(bytes_.data(), array.Data(), size_);
   return true;
 }

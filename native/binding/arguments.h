@@ -24,7 +24,7 @@ class LockName {
   // DLM_RESNAME_MAXLEN, the longest of any stack.
   static constexpr size_t kMax = 64;
   std::array<char, kMax + 8> bytes_;
-  size_t size_ = 0;
+  uint8_t size_ = 0;
 };
 
 // What a typed array over shared memory shows. Other memory may be detached by JavaScript, so

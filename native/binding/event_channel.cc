@@ -8,7 +8,7 @@ namespace stackglue::binding {
 
 EventChannel::EventChannel(Napi::Int32Array batch, Napi::Function on_events)
     : batch_(Napi::Persistent(batch)),
-      records_(batch.Data()),
+      records_(reinterpret_cast<EventRecord*>(batch.Data())),
       on_events_(Napi::Persistent(on_events)),
       context_(batch.Env(), "stackglue:events") {}
 
@@ -26,9 +26,13 @@ void EventChannel::Copy(const EventRecord* events, size_t count) {
 }
 
 void EventChannel::Deliver(const EventRecord* events, size_t count) {
+  Copy(events, count);
+  Deliver(count);
+}
+
+void EventChannel::Deliver(size_t count) {
   const Napi::Env env = on_events_.Env();
   const Napi::HandleScope scope(env);
-  Copy(events, count);
   CallAsTask(on_events_, context_, {Napi::Number::New(env, static_cast<double>(count))});
 }
 

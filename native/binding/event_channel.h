@@ -23,16 +23,22 @@ class EventChannel {
   // take.
   static bool Accepts(const Napi::CallbackInfo& info);
 
+  // The batch itself, kBatchMax records, for who fills it in place.
+  EventRecord* batch() { return records_; }
+
+  // Calls JavaScript once with the first `count` records of the batch, as a task of its own
+  // (microtasks run before this returns). What it throws becomes an uncaught exception.
+  void Deliver(size_t count);
+
   // Copies up to kBatchMax records into the batch, for JavaScript that asks for them.
   void Copy(const EventRecord* events, size_t count);
 
-  // Copies up to kBatchMax records into the batch and calls JavaScript once, as a task of its own
-  // (microtasks run before this returns). What it throws becomes an uncaught exception.
+  // Copies up to kBatchMax records into the batch and delivers them.
   void Deliver(const EventRecord* events, size_t count);
 
  private:
   Napi::Reference<Napi::Int32Array> batch_;
-  void* records_;
+  EventRecord* const records_;
   Napi::FunctionReference on_events_;
   Napi::AsyncContext context_;
 };

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "binding/arguments.h"
 #include "binding/fast_call.h"
@@ -107,8 +108,10 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
   }
 
   DefineFastCall<FsdlmConnection, &FsdlmConnection::Lock>(info, this, "lock");
+  DefineFastCall<FsdlmConnection, &FsdlmConnection::Relock>(info, this, "relock");
   DefineFastCall<FsdlmConnection, &FsdlmConnection::Convert>(info, this, "convert");
   DefineFastCall<FsdlmConnection, &FsdlmConnection::Unlock>(info, this, "unlock");
+  DefineFastCall<FsdlmConnection, &FsdlmConnection::More>(info, this, "more");
   slabs_ = Slabs::Of(env);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
@@ -142,6 +145,10 @@ FsdlmConnection::~FsdlmConnection() = default;
 
 napi_value FsdlmConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
   return CallLock(env, count, arguments, *slabs_, lockspace_.get());
+}
+
+napi_value FsdlmConnection::Relock(napi_env env, size_t count, const napi_value* arguments) {
+  return CallRelock(env, count, arguments, *slabs_, lockspace_.get());
 }
 
 napi_value FsdlmConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
@@ -214,22 +221,48 @@ void FsdlmConnection::OnWake() {
 
 void FsdlmConnection::Drain() {
   delivered_ = 0;
+  if (lockspace_) lockspace_->SetTold(false);
   // Not only once: what the handlers asked for is mostly granted already.
-  for (size_t count = Collect(); count > 0; count = Collect()) {
-    events_->Deliver(batch_.data(), count);
+  while (lockspace_) {
+    if (collected_ == 0) collected_ = Collect();
+    const size_t count = std::exchange(collected_, 0);
+    // A node's going before the grants that it led to.
+    ReportNotices();
+    // A listener may have closed the connection.
+    if (count == 0 || !lockspace_) break;
+    is_delivering_ = true;
+    events_->Deliver(count);
+    is_delivering_ = false;
     if (lockspace_) lockspace_->ReleaseEnded();
   }
+  if (!lockspace_) return;
   // What may be left takes its place behind the loop's other work.
   if (delivered_ >= kTurnMax) wake_.Wake();
+  lockspace_->SetTold(true);
+}
+
+// Asked by JavaScript when it has handled a batch: puts the next batch where the last one was and
+// returns its size; 0: no more for now.
+napi_value FsdlmConnection::More(napi_env env, size_t, const napi_value*) {
+  size_t count = 0;
+  if (is_delivering_ && lockspace_ && collected_ == 0) {
+    lockspace_->ReleaseEnded();
+    count = Collect();
+    // Notices come first, and not inside of this call.
+    if (HasNotices()) collected_ = std::exchange(count, 0);
+  }
+  return ResultNumber(env, static_cast<int64_t>(count));
 }
 
 size_t FsdlmConnection::Collect() {
-  if (!lockspace_ || delivered_ >= kTurnMax) return 0;
-  const size_t count = lockspace_->Collect(batch_.data(), &notices_);
+  if (delivered_ >= kTurnMax) return 0;
+  const size_t count = lockspace_->Collect(events_->batch(), &notices_);
   delivered_ += count;
-  ReportNotices();
-  // A listener may have closed the connection.
-  return lockspace_ ? count : 0;
+  return count;
+}
+
+bool FsdlmConnection::HasNotices() const {
+  return !notices_.empty() || (lockspace_->is_dead() && !told_of_death_);
 }
 
 void FsdlmConnection::ReportNotices() {

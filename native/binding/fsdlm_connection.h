@@ -8,7 +8,6 @@
 
 #include <napi.h>
 
-#include <array>
 #include <memory>
 #include <vector>
 
@@ -38,6 +37,7 @@ class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>, private 
 
  private:
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Relock(napi_env env, size_t count, const napi_value* arguments);
   napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
   napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
   Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
@@ -52,8 +52,10 @@ class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>, private 
   void OnEventsPending() noexcept override { wake_.Wake(); }
   void OnWake();
   void Drain();
+  napi_value More(napi_env env, size_t count, const napi_value* arguments);
   // The next batch; 0: there is none, or this turn of the loop has done enough.
   size_t Collect();
+  bool HasNotices() const;
   void ReportNotices();
   void ReportState(const char* state, int code, int error);
   void BeginClose();
@@ -73,8 +75,10 @@ class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>, private 
   bool closing_ = false;
   bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all
 
-  size_t delivered_ = 0;  // in the turn of the loop that Drain() is in
-  std::array<EventRecord, kBatchMax> batch_;
+  // Of the turn of the loop that Drain() is in.
+  bool is_delivering_ = false;
+  size_t delivered_ = 0;
+  size_t collected_ = 0;  // in the batch, but behind notices that come first
   std::vector<libdlm::Notice> notices_;
 };
 

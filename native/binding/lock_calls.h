@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
-#include <optional>
+#include <string_view>
 
 #include "binding/arguments.h"
 #include "binding/slabs.h"
@@ -30,20 +30,31 @@ inline bool ReadTransaction(napi_env env, size_t count, const napi_value* argume
   return napi_get_value_bigint_uint64(env, arguments[at], xid, &lossless) == napi_ok && lossless;
 }
 
-// lock(block, mode, flags, name, xid?)
+// lock(block, mode, flags, name, xid?), which remembers the name with the block, and
+// relock(block, mode, flags), which means that one.
 struct LockArguments {
-  uint32_t block = 0;
+  uint32_t number = 0;
   int32_t mode = 0;
   uint32_t flags = 0;
-  LockName name;
   uint64_t xid = 0;
+  Slabs::Block block;
 
-  [[nodiscard]] bool Read(napi_env env, size_t count, const napi_value* arguments) {
-    return count >= 4 && napi_get_value_uint32(env, arguments[0], &block) == napi_ok &&
-           napi_get_value_int32(env, arguments[1], &mode) == napi_ok &&
-           napi_get_value_uint32(env, arguments[2], &flags) == napi_ok &&
-           name.Read({env, arguments[3]}) && ReadTransaction(env, count, arguments, 4, &xid);
+  [[nodiscard]] bool Read(napi_env env, size_t count, const napi_value* arguments,
+                          const Slabs& slabs) {
+    return count >= 4 && ReadAgain(env, count, arguments, slabs) &&
+           block.name->Read({env, arguments[3]}) && ReadTransaction(env, count, arguments, 4, &xid);
   }
+  [[nodiscard]] bool ReadAgain(napi_env env, size_t count, const napi_value* arguments,
+                               const Slabs& slabs) {
+    if (count < 3 || napi_get_value_uint32(env, arguments[0], &number) != napi_ok ||
+        napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
+        napi_get_value_uint32(env, arguments[2], &flags) != napi_ok) {
+      return false;
+    }
+    block = slabs.Find(number);
+    return static_cast<bool>(block);
+  }
+  std::string_view name() const { return block.name->view(); }
 };
 
 // convert(index, mode, flags, xid?)
@@ -90,11 +101,20 @@ template <class Lockspace>
 napi_value CallLock(napi_env env, size_t count, const napi_value* arguments, const Slabs& slabs,
                     Lockspace* lockspace) {
   LockArguments given;
-  const auto status_block =
-      given.Read(env, count, arguments) ? slabs.Find(given.block) : std::nullopt;
-  if (!status_block) return ThrowBadArguments(env, "lock");
+  if (!given.Read(env, count, arguments, slabs)) return ThrowBadArguments(env, "lock");
   return Request(env, lockspace, [&] {
-    return lockspace->Lock(given.mode, given.flags, given.xid, given.name.view(), *status_block);
+    return lockspace->Lock(given.mode, given.flags, given.xid, given.name(),
+                           given.block.status_block);
+  });
+}
+
+template <class Lockspace>
+napi_value CallRelock(napi_env env, size_t count, const napi_value* arguments, const Slabs& slabs,
+                      Lockspace* lockspace) {
+  LockArguments given;
+  if (!given.ReadAgain(env, count, arguments, slabs)) return ThrowBadArguments(env, "relock");
+  return Request(env, lockspace, [&] {
+    return lockspace->Lock(given.mode, given.flags, 0, given.name(), given.block.status_block);
   });
 }
 

@@ -66,6 +66,7 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
   version_ = {*major, *minor};
 
   DefineFastCall<O2dlmConnection, &O2dlmConnection::Lock>(info, this, "lock");
+  DefineFastCall<O2dlmConnection, &O2dlmConnection::Relock>(info, this, "relock");
   DefineFastCall<O2dlmConnection, &O2dlmConnection::Convert>(info, this, "convert");
   DefineFastCall<O2dlmConnection, &O2dlmConnection::Unlock>(info, this, "unlock");
   DefineFastCall<O2dlmConnection, &O2dlmConnection::More>(info, this, "more");
@@ -96,11 +97,18 @@ O2dlmConnection::~O2dlmConnection() = default;
 
 napi_value O2dlmConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
   LockArguments given;
-  const auto status_block =
-      given.Read(env, count, arguments) ? slabs_->Find(given.block) : std::nullopt;
-  if (!status_block || (given.flags & o2dlm::kLkmConvert) != 0) {
-    return ThrowBadArguments(env, "lock");
-  }
+  if (!given.Read(env, count, arguments, *slabs_)) return ThrowBadArguments(env, "lock");
+  return Ask(env, given);
+}
+
+napi_value O2dlmConnection::Relock(napi_env env, size_t count, const napi_value* arguments) {
+  LockArguments given;
+  if (!given.ReadAgain(env, count, arguments, *slabs_)) return ThrowBadArguments(env, "relock");
+  return Ask(env, given);
+}
+
+napi_value O2dlmConnection::Ask(napi_env env, const LockArguments& given) {
+  if ((given.flags & o2dlm::kLkmConvert) != 0) return ThrowBadArguments(env, "lock");
   if (!member_) return Refusal(env, o2dlm::Status::kNoLockMgr);
   uint32_t index = 0;
   try {
@@ -110,10 +118,10 @@ napi_value O2dlmConnection::Lock(napi_env env, size_t count, const napi_value* a
   }
   LockRecord* record = locks_.Find(index);
   *record = {};
-  record->status_block = *status_block;
+  record->status_block = given.block.status_block;
   const o2dlm::Status status =
-      member_->Lock(given.mode, given.flags, given.name.view(),
-                    ToAstArg(index, locks_.generation(index)), status_block->lvb(), &record->id);
+      member_->Lock(given.mode, given.flags, given.name(),
+                    ToAstArg(index, locks_.generation(index)), nullptr, &record->id);
   if (status != o2dlm::Status::kNormal) {
     // dlmlock() leaves its status in the lksb too.
     record->status_block.set_status(static_cast<int32_t>(status));
@@ -165,33 +173,31 @@ Napi::Value O2dlmConnection::Version(const Napi::CallbackInfo& info) {
   return version;
 }
 
-void O2dlmConnection::OnEventsPending() noexcept {
-  // Drain() looks until there is nothing left; what its own thread does meanwhile needs no turn.
-  if (wake_.IsOnLoopThread() && is_draining_) return;
-  wake_.Wake();
-}
-
 void O2dlmConnection::Drain() {
+  if (!member_) return;
   delivered_ = 0;
   is_draining_ = true;
+  member_->SetTold(false);
   // Not only once: what the handlers asked for is mostly granted already.
   while (const size_t count = Collect()) {
-    events_->Deliver(batch_.data(), count);
+    events_->Deliver(count);
     ReleaseEnded();
   }
   is_draining_ = false;
+  // A handler may have closed the connection.
+  if (!member_) return;
   // What may be left takes its place behind the loop's other work.
   if (delivered_ >= kTurnMax) wake_.Wake();
+  member_->SetTold(true);
 }
 
-// Asked by JavaScript when it has handled a batch: copies the next batch to where the last one was
-// and returns its size; 0: no more for now.
+// Asked by JavaScript when it has handled a batch: puts the next batch where the last one was and
+// returns its size; 0: no more for now.
 napi_value O2dlmConnection::More(napi_env env, size_t, const napi_value*) {
   size_t count = 0;
   if (is_draining_) {
     ReleaseEnded();
     count = Collect();
-    if (count > 0) events_->Copy(batch_.data(), count);
   }
   return ResultNumber(env, static_cast<int64_t>(count));
 }
@@ -199,6 +205,7 @@ napi_value O2dlmConnection::More(napi_env env, size_t, const napi_value*) {
 size_t O2dlmConnection::Collect() {
   if (closing_ || delivered_ >= kTurnMax) return 0;
   ++batch_number_;
+  EventRecord* const batch = events_->batch();
   size_t count = 0;
   while (count < kBatchMax) {
     if (next_ == taken_count_) {
@@ -208,15 +215,20 @@ size_t O2dlmConnection::Collect() {
     }
     const o2dlm::Event& event = taken_[next_];
     const auto index = static_cast<uint32_t>(event.astarg);
-    LockRecord* record = locks_.Find(index, static_cast<uint32_t>(event.astarg >> 32));
-    if (record != nullptr && record->completed_in_batch == batch_number_ &&
-        event.kind == o2dlm::Event::Kind::kLockAst) {
-      break;  // its status block already tells of a completion that JavaScript has not seen
+    LockRecord* lock = nullptr;
+    if (event.kind != o2dlm::Event::Kind::kEviction) {
+      lock = locks_.Find(index, static_cast<uint32_t>(event.astarg >> 32));
+      if (lock == nullptr) {
+        ++next_;
+        continue;
+      }
+      if (lock->completed_in_batch == batch_number_ && event.kind == o2dlm::Event::Kind::kLockAst) {
+        break;  // its status block already tells of a completion that JavaScript has not seen
+      }
     }
     ++next_;
-    if (!HandleEvent(event, &batch_[count])) continue;
+    HandleEvent(event, lock, &batch[count++]);
     if (event.final) ended_[ended_count_++] = index;
-    ++count;
   }
   delivered_ += count;
   return count;
@@ -227,24 +239,18 @@ void O2dlmConnection::ReleaseEnded() {
   ended_count_ = 0;
 }
 
-bool O2dlmConnection::HandleEvent(const o2dlm::Event& event, EventRecord* record) {
-  *record = {};
+// `lock` is null for an eviction.
+void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock,
+                                  EventRecord* record) {
+  record->index = static_cast<int32_t>(static_cast<uint32_t>(event.astarg));
   record->value = event.value;
-  if (event.kind == o2dlm::Event::Kind::kEviction) {
-    record->kind = EventKind::kNodeDown;
-    return true;
-  }
-  const auto index = static_cast<uint32_t>(event.astarg);
-  LockRecord* lock = locks_.Find(index, static_cast<uint32_t>(event.astarg >> 32));
-  if (lock == nullptr) return false;
-  record->index = static_cast<int32_t>(index);
   record->final = event.final ? 1 : 0;
-  if (event.has_lvb) {
-    std::memcpy(lock->status_block.lvb(), event.lvb.data(), o2dlm::kLvbLen);
-  }
   switch (event.kind) {
     case o2dlm::Event::Kind::kLockAst:
       record->kind = EventKind::kCompletion;
+      if (event.has_lvb) {
+        std::memcpy(lock->status_block.lvb(), event.lvb.data(), o2dlm::kLvbLen);
+      }
       lock->status_block.set_status(event.value);
       lock->status_block.set_lock_id(static_cast<uint32_t>(lock->id));
       lock->completed_in_batch = batch_number_;
@@ -256,9 +262,9 @@ bool O2dlmConnection::HandleEvent(const o2dlm::Event& event, EventRecord* record
       record->kind = EventKind::kUnlock;
       break;
     case o2dlm::Event::Kind::kEviction:
+      record->kind = EventKind::kNodeDown;
       break;
   }
-  return true;
 }
 
 void O2dlmConnection::BeginClose() {

@@ -12,6 +12,7 @@
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
 #include "binding/external_memory.h"
+#include "binding/lock_calls.h"
 #include "binding/loop_wake.h"
 #include "binding/slabs.h"
 #include "o2dlm/o2dlm.h"
@@ -39,6 +40,8 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   };
 
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Relock(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Ask(napi_env env, const LockArguments& given);
   napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
   napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
   napi_value More(napi_env env, size_t count, const napi_value* arguments);
@@ -48,11 +51,11 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   Napi::Value JoinStatus(const Napi::CallbackInfo& info);
   Napi::Value Version(const Napi::CallbackInfo& info);
 
-  void OnEventsPending() noexcept override;
+  void OnEventsPending() noexcept override { wake_.Wake(); }
   void Drain();
   // The next batch; 0: there is none, or this turn of the loop has done enough.
   size_t Collect();
-  bool HandleEvent(const o2dlm::Event& event, EventRecord* record);
+  void HandleEvent(const o2dlm::Event& event, LockRecord* lock, EventRecord* record);
   void ReleaseEnded();
   void BeginClose();
   void OnClosed();
@@ -79,7 +82,6 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   bool is_draining_ = false;
   size_t delivered_ = 0;
   uint64_t batch_number_ = 0;
-  std::array<EventRecord, kBatchMax> batch_;
   std::array<uint32_t, kBatchMax> ended_;  // to be released when the batch has been handled
   size_t ended_count_ = 0;
   // From taken_[next_] on: events that are on their way to a batch.

@@ -21,23 +21,24 @@ Napi::Value Slabs::Register(const Napi::CallbackInfo& info) {
   Slabs* slabs = Of(env);
   if (slabs->free_.empty()) {
     slabs->free_.push_back(static_cast<uint32_t>(slabs->slabs_.size()));
-    slabs->slabs_.push_back(nullptr);
+    slabs->slabs_.emplace_back();
     slabs->free_.reserve(slabs->slabs_.capacity());
   }
   const uint32_t number = slabs->free_.back();
   slabs->free_.pop_back();
-  slabs->slabs_[number] = static_cast<uint8_t*>(memory->data);
+  slabs->slabs_[number] = {static_cast<uint8_t*>(memory->data),
+                           std::make_unique<std::array<LockName, kBlocks>>()};
   return ResultNumber(env, number);
 }
 
 void Slabs::Release(const Napi::CallbackInfo& info) {
   Slabs* slabs = Of(info.Env());
   const auto number = ReadInteger<uint32_t>(info[0]);
-  if (!number || *number >= slabs->slabs_.size() || slabs->slabs_[*number] == nullptr) {
+  if (!number || *number >= slabs->slabs_.size() || slabs->slabs_[*number].memory == nullptr) {
     ThrowBadArguments(info.Env(), "releaseSlab");
     return;
   }
-  slabs->slabs_[*number] = nullptr;
+  slabs->slabs_[*number] = {};
   slabs->free_.push_back(*number);
 }
 

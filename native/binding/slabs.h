@@ -1,5 +1,6 @@
 // The memory of status blocks, by number: JavaScript names a block by its slab's number and its
-// place there, which is cheap to hand over and can be checked.
+// place there, which is cheap to hand over and can be checked. Beside each block is kept the name
+// that it was last locked with, so that a lock on the same name again needs no string.
 //
 // Threads: each environment has its own, for its own thread.
 #ifndef STACKGLUE_NATIVE_BINDING_SLABS_H_
@@ -7,10 +8,12 @@
 
 #include <napi.h>
 
+#include <array>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <vector>
 
+#include "binding/arguments.h"
 #include "util/status_block.h"
 
 namespace stackglue::binding {
@@ -24,11 +27,20 @@ class Slabs {
   static void Initialize(Napi::Env env, Napi::Object exports);
   static Slabs* Of(Napi::Env env) { return env.GetInstanceData<Slabs>(); }
 
+  struct Block {
+    StatusBlock status_block;
+    LockName* name = nullptr;  // null: there is no such block
+
+    explicit operator bool() const { return name != nullptr; }
+  };
+
   // The block of this number (slab * kBlocks + place); none when its slab is not registered.
-  std::optional<StatusBlock> Find(uint32_t block) const {
-    const uint32_t slab = block / kBlocks;
-    if (slab >= slabs_.size() || slabs_[slab] == nullptr) return std::nullopt;
-    return StatusBlock(slabs_[slab] + size_t{block % kBlocks} * StatusBlock::kSize);
+  Block Find(uint32_t block) const {
+    const uint32_t number = block / kBlocks;
+    if (number >= slabs_.size() || slabs_[number].memory == nullptr) return {};
+    const Slab& slab = slabs_[number];
+    const size_t place = block % kBlocks;
+    return {StatusBlock(slab.memory + place * StatusBlock::kSize), &(*slab.names)[place]};
   }
 
  private:
@@ -37,7 +49,12 @@ class Slabs {
   static Napi::Value Register(const Napi::CallbackInfo& info);
   static void Release(const Napi::CallbackInfo& info);
 
-  std::vector<uint8_t*> slabs_;
+  struct Slab {
+    uint8_t* memory = nullptr;
+    std::unique_ptr<std::array<LockName, kBlocks>> names;
+  };
+
+  std::vector<Slab> slabs_;
   std::vector<uint32_t> free_;
 };
 

@@ -79,6 +79,7 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
   options.submission = static_cast<Lockspace::Submission>(*submission);
 
   DefineFastCall<UserConnection, &UserConnection::Lock>(info, this, "lock");
+  DefineFastCall<UserConnection, &UserConnection::Relock>(info, this, "relock");
   DefineFastCall<UserConnection, &UserConnection::Convert>(info, this, "convert");
   DefineFastCall<UserConnection, &UserConnection::Unlock>(info, this, "unlock");
   DefineFastCall<UserConnection, &UserConnection::More>(info, this, "more");
@@ -119,6 +120,10 @@ UserConnection::~UserConnection() = default;
 
 napi_value UserConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
   return CallLock(env, count, arguments, *slabs_, OpenLockspace());
+}
+
+napi_value UserConnection::Relock(napi_env env, size_t count, const napi_value* arguments) {
+  return CallRelock(env, count, arguments, *slabs_, OpenLockspace());
 }
 
 napi_value UserConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {

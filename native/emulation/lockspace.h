@@ -46,6 +46,8 @@ class Lockspace final : private libdlm::LockBook::Carrier {
   int DeadlockCancel(uint32_t index);
   int Purge(int32_t node, int32_t pid, uint32_t ticket);
 
+  // As fsdlm::Member's.
+  void SetTold(bool told) { member_->SetTold(told); }
   size_t Collect(EventRecord* events, std::vector<libdlm::Notice>* notices);
   void ReleaseEnded() { book_.ReleaseEnded(); }
 

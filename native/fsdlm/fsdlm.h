@@ -206,6 +206,11 @@ class Member {
   // Moves up to `max` of the oldest events to `out`; returns how many. A dead member has none.
   virtual size_t TakeEvents(Event* out, size_t max) = 0;
 
+  // Whether the EventSink is told, which it is at first. An owner that is about to look by itself
+  // turns it off, so that no time is spent on telling it; if there are events when it turns it on
+  // again, the sink is told then.
+  virtual void SetTold(bool told) = 0;
+
   // The node was killed; the sink is told of that.
   virtual bool dead() const = 0;
   virtual int node() const = 0;

@@ -14,6 +14,7 @@ MemberImpl::MemberImpl(std::shared_ptr<ClusterImpl> cluster, int node, int pid, 
       cluster_(std::move(cluster)),
       notifier_(std::make_shared<Notifier>(sink)),
       has_sink_(sink != nullptr),
+      is_told_(has_sink_),
       pid_(pid) {}
 
 MemberImpl::~MemberImpl() {
@@ -68,6 +69,12 @@ size_t MemberImpl::TakeEvents(Event* out, size_t max) {
     if (Deliver(&out[taken])) ++taken;
   }
   return taken;
+}
+
+void MemberImpl::SetTold(bool told) {
+  const ClusterImpl::Section section(cluster_.get());
+  is_told_ = told && has_sink_;
+  if (is_told_ && HasEvents()) cluster_->Wake(this);
 }
 
 bool MemberImpl::Deliver(Event* out) {
@@ -129,13 +136,13 @@ void MemberImpl::Post(fsdlm::Lock* lock) {
     last_with_events_->next_with_events = lock;
   }
   last_with_events_ = lock;
-  if (was_empty && has_sink_) cluster_->Wake(this);
+  if (was_empty && is_told_) cluster_->Wake(this);
 }
 
 void MemberImpl::PostNotice(Notice* notice) {
   const bool was_empty = !HasEvents();
   notices_.PushBack(notice);
-  if (was_empty && has_sink_) cluster_->Wake(this);
+  if (was_empty && is_told_) cluster_->Wake(this);
 }
 
 void MemberImpl::Mute() {

@@ -40,6 +40,7 @@ class MemberImpl final : public Member, public ListNode, public Owner {
   void WatchNodes() override;
   size_t Nodes(int* out, size_t max) const override;
   size_t TakeEvents(Event* out, size_t max) override;
+  void SetTold(bool told) override;
   bool dead() const override { return dead_.load(std::memory_order_acquire); }
   int node() const override { return Owner::node(); }
   int pid() const override { return pid_; }
@@ -69,6 +70,7 @@ class MemberImpl final : public Member, public ListNode, public Owner {
   const std::shared_ptr<ClusterImpl> cluster_;
   const std::shared_ptr<Notifier> notifier_;
   const bool has_sink_;
+  bool is_told_;
   const int pid_;
   std::atomic<bool> dead_{false};
   Lockspace* lockspace_ = nullptr;

@@ -23,6 +23,7 @@ MemberImpl::MemberImpl(std::shared_ptr<ClusterImpl> cluster, int node, EventSink
     : cluster_(std::move(cluster)),
       notifier_(std::make_shared<Notifier>(sink)),
       has_sink_(sink != nullptr),
+      is_told_(has_sink_),
       node_(node) {}
 
 MemberImpl::~MemberImpl() {
@@ -80,6 +81,12 @@ size_t MemberImpl::TakeEvents(Event* out, size_t max) {
   return taken;
 }
 
+void MemberImpl::SetTold(bool told) {
+  const ClusterImpl::Section section(cluster_.get());
+  is_told_ = told && has_sink_;
+  if (is_told_ && !events_.empty()) cluster_->Wake(this);
+}
+
 void MemberImpl::Deliver(EventNode* node, Event* out) {
   node->Unlink();
   out->kind = node->kind;
@@ -126,7 +133,7 @@ void MemberImpl::Deliver(EventNode* node, Event* out) {
 void MemberImpl::PostEvent(EventNode* event) {
   const bool was_empty = events_.empty();
   events_.Append(event);
-  if (was_empty && has_sink_) cluster_->Wake(this);
+  if (was_empty && is_told_) cluster_->Wake(this);
 }
 
 void MemberImpl::DropEvents() {

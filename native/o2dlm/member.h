@@ -31,6 +31,7 @@ class MemberImpl final : public Member, public ListNode {
               LockId* id) override;
   Status Unlock(LockId id, uint32_t flags, const uint8_t* lvb) override;
   size_t TakeEvents(Event* out, size_t max) override;
+  void SetTold(bool told) override;
   bool dead() const override { return dead_.load(std::memory_order_acquire); }
   int node() const override { return node_; }
 
@@ -54,6 +55,7 @@ class MemberImpl final : public Member, public ListNode {
   const std::shared_ptr<ClusterImpl> cluster_;
   const std::shared_ptr<Notifier> notifier_;
   const bool has_sink_;
+  bool is_told_;
   const int node_;
   std::atomic<bool> dead_{false};
   Domain* domain_ = nullptr;

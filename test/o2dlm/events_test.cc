@@ -16,6 +16,23 @@ TEST_CASE("events: the sink is told once, when the queue stops being empty") {
   CHECK(a.sink.wakes == 2);
 }
 
+TEST_CASE("events: who looks by itself is told of what is left when it stops") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  a.member->SetTold(false);
+  a.Lock(kPr);
+  CHECK(a.sink.wakes == 0);
+  CHECK(a.Take() == "granted 1");
+  a.member->SetTold(true);
+  CHECK(a.sink.wakes == 0);
+  a.Lock(kPr, "two");
+  CHECK(a.sink.wakes == 1);
+
+  a.member->SetTold(false);
+  a.member->SetTold(true);
+  CHECK(a.sink.wakes == 2);
+}
+
 TEST_CASE("events: every member concerned is told, however many") {
   auto cluster = Cluster::Create();
   Peer a(cluster, 1);

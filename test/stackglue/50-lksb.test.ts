@@ -41,6 +41,46 @@ describe('lock status block', () => {
     }
   });
 
+  for (const stackName of ['o2cb', 'pcmk'] as const) {
+    it(`locks what it is told to and nothing that it had before, on ${stackName}`, async () => {
+      const own = new TestNode(0, freshCluster(), stackName);
+      const { glue } = own;
+      const [group, witness] = [await own.connect(), new DlmLksb()];
+      const lksb = new DlmLksb();
+      const isHeld = async (name: string): Promise<boolean> => {
+        const refused = glue.dlmLock(group, EX, witness, NOQUEUE, name);
+        if (refused !== 0) return refused === -EAGAIN;
+        await own.next('lockAst', witness);
+        if (glue.dlmLockStatus(witness) === -EAGAIN) return true;
+        await own.unlock(group, witness);
+        return false;
+      };
+      const bytes = Buffer.from('b');
+      const tooLong = 'n'.repeat(65);
+      for (const [name, held] of [
+        ['a', 'a'],
+        ['a', 'a'],
+        ['b', 'b'],
+        [bytes, 'b'],
+        ['b', 'b'],
+        [bytes, 'c'],
+        ['c', 'c'],
+        ['\u00e4', '\u00e4'],
+        ['\u00e4', '\u00e4'],
+      ] as const) {
+        if (name === bytes) bytes.write(held);
+        // A name that is refused is not taken for the next lock's.
+        expect(glue.dlmLock(group, EX, lksb, 0, tooLong)).to.equal(-EINVAL);
+        expect(glue.dlmLock(group, EX, lksb, 0, name)).to.equal(0);
+        await own.next('lockAst', lksb);
+        for (const each of ['a', 'b', 'c', '\u00e4']) {
+          expect(await isHeld(each), each).to.equal(each === held);
+        }
+        await own.unlock(group, lksb);
+      }
+    });
+  }
+
   it("can be shown to people, with the lock manager's own name for its status", async () => {
     const lksb = await node.lock(connection, 'l');
     expect(node.glue.dlmDumpLksb(lksb)).to.match(/^lock \d+ status DLM_NORMAL$/);

@@ -146,6 +146,21 @@ describe('handlers', () => {
       expect(await node.unlockAstargs(1)).to.deep.equal(['accepted']);
     });
 
+    for (const late of [[], ['late'], [undefined], ['late', undefined, 'later']]) {
+      it(`of an unlock is not that of ${late.length} cancels before it: ${late.join()}`, async () => {
+        const lksb = await node.lock(connection, 'l');
+        for (const astarg of late) {
+          expect(node.glue.dlmUnlock(connection, lksb, CANCEL, astarg)).to.equal(0);
+        }
+        expect(node.glue.dlmUnlock(connection, lksb, 0, undefined)).to.equal(0);
+        expect(await node.unlockAstargs(1)).to.deep.equal([undefined]);
+        // And nothing of it is left.
+        await node.relock(connection, lksb, 'l');
+        expect(node.glue.dlmUnlock(connection, lksb, 0, 'unlock')).to.equal(0);
+        expect(await node.unlockAstargs(2)).to.deep.equal([undefined, 'unlock']);
+      });
+    }
+
     it('of a cancel under way is not changed by the unlock after it', async () => {
       const holder = await node.lock(connection, 'l', PR);
       const lksb = await node.lock(connection, 'l', PR);

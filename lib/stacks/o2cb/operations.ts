@@ -14,7 +14,7 @@ import {
   readLvb,
   readStatus,
   writeStatus,
-  type DlmLksb,
+  type LksbState,
 } from '../../stackglue/lksb.js';
 import type { StackOperations } from '../../stackglue/plugin.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
@@ -36,7 +36,7 @@ const wrappers: AstWrappers = {
   },
   /** `o2dlm_unlock_ast_wrapper`: a cancel that lost is told by the grant's own AST alone. */
   unlock(connection, lksb, status) {
-    const astarg = unlockAstargs(lksb).shift();
+    const astarg = takeUnlockAstarg(lksbState(lksb));
     if (status !== STATUS_CANCELGRANT) connection.unlockAst(astarg, statusToErrno(status));
   },
 };
@@ -123,14 +123,19 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
       if ((flags & DLM_LKF.CONVERT) === 0) {
         return statusToErrno(-locks.lock(native, lksb, mode, o2dlmFlags, name));
       }
-      return changeLock(lksb, (index) => native.convert(index, mode, o2dlmFlags));
+      const state = lksbState(lksb);
+      const status = state.index < 0 ? NO_LOCK : native.convert(state.index, mode, o2dlmFlags);
+      return status === 0 ? 0 : refused(state, -status);
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
-      const { native } = privateOf(connection);
-      const result = changeLock(lksb, (index) => native.unlock(index, flagsToO2dlm(flags)));
-      if (result === 0) unlockAstargs(lksb).push(astarg);
-      return result;
+      const state = lksbState(lksb);
+      const { index } = state;
+      const status =
+        index < 0 ? NO_LOCK : privateOf(connection).native.unlock(index, flagsToO2dlm(flags));
+      if (status !== 0) return refused(state, -status);
+      addUnlockAstarg(state, astarg);
+      return 0;
     },
 
     lockStatus(lksb) {
@@ -159,16 +164,39 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
   };
 }
 
-/** For each unlock and cancel that o2dlm accepted, in order: each ends in one unlock AST. */
-function unlockAstargs(lksb: DlmLksb): unknown[] {
-  return (lksbState(lksb).unlockAstargs ??= []) as unknown[];
+/** The astargs of the unlocks and cancels that are under way, where one alone will not do. */
+class UnlockAstargs {
+  readonly queue: unknown[] = [];
 }
 
-/** Asks for a change of the lock that `lksb` has; the status is also left in the lksb. */
-function changeLock(lksb: DlmLksb, change: (index: number) => number): number {
-  const state = lksbState(lksb);
-  const status = state.index < 0 ? -NO_LOCK : -change(state.index);
-  if (status !== 0) writeStatus(state, status);
+/**
+ * For each unlock and cancel that o2dlm accepted, in order: each ends in one unlock AST. Mostly there is
+ * one, and then it is kept as it is; undefined says that none is due.
+ */
+function addUnlockAstarg(state: LksbState, astarg: unknown): void {
+  const due = state.unlockAstargs;
+  if (due instanceof UnlockAstargs) {
+    due.queue.push(astarg);
+  } else if (due === undefined && astarg !== undefined) {
+    state.unlockAstargs = astarg;
+  } else {
+    const several = new UnlockAstargs();
+    if (due !== undefined) several.queue.push(due);
+    several.queue.push(astarg);
+    state.unlockAstargs = several;
+  }
+}
+
+function takeUnlockAstarg(state: LksbState): unknown {
+  const due = state.unlockAstargs;
+  if (due instanceof UnlockAstargs && due.queue.length > 1) return due.queue.shift();
+  state.unlockAstargs = undefined;
+  return due instanceof UnlockAstargs ? due.queue[0] : due;
+}
+
+/** The status of a request that was refused is also left in the lksb. */
+function refused(state: LksbState, status: number): number {
+  writeStatus(state, status);
   return statusToErrno(status);
 }
 
