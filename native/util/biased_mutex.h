@@ -62,14 +62,15 @@ class BiasedMutex {
 
   static long Membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0); }
 
+  // Tried once, so that it cannot be refused when it is needed: a sandbox may allow some of it.
   static bool CanBeBiased() {
-    constexpr long kNeeded =
-        MEMBARRIER_CMD_PRIVATE_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
-    static const long commands = Membarrier(MEMBARRIER_CMD_QUERY);
-    return commands > 0 && (commands & kNeeded) == kNeeded;
+    static const bool can = Membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 &&
+                            Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
+    return can;
   }
 
   static void Barrier() {
+    // Again, for a process that was forked after the first time.
     Membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
     Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
   }
