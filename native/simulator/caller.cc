@@ -48,6 +48,7 @@ class FsdlmCaller final : public Caller {
     if (request.kind == Request::Kind::kUnlock) {
       if ((request.flags & fsdlm::kLkfCancel) != 0) {
         lock->cancelling = 1;
+        lock->breaking_deadlock = request.breaks_deadlock;
       } else {
         lock->unlocking = true;
       }
@@ -79,6 +80,10 @@ class FsdlmCaller final : public Caller {
       lock->unlocking = false;
       return true;
     }
+    if (lock->cancelling > 0) {
+      const int status = static_cast<int>(event->value);
+      event->value = StatusOfCancelled(status, lock->breaking_deadlock);
+    }
     const bool granted = event->value == 0;
     const bool demoted = (event->flags & fsdlm::kSbfDemoted) != 0;
     const int mode_before = demoted ? fsdlm::kModeNl : lock->granted;
@@ -92,6 +97,7 @@ class FsdlmCaller final : public Caller {
     }
     lock->operation = Operation::kNone;
     lock->cancelling = 0;
+    lock->breaking_deadlock = false;
     if (lock->unlock_follows && event->value != -fsdlm::kEUnlock) {
       lock->unlock_follows = false;
       if (granted) {
@@ -139,8 +145,8 @@ class FsdlmCaller final : public Caller {
     if (!AreUnlockFlagsValid(request->flags) || lock == nullptr) return {Way::kAnswer, -EINVAL};
     if (lock->unlocking) return {Way::kAnswer, -EBUSY};
     const bool busy = lock->operation != Operation::kNone;
-    const bool ends_by_itself = lock->operation == Operation::kLock && EndsByItself(lock->flags);
-    const bool can_cancel = busy && lock->cancelling == 0 && !ends_by_itself;
+    const bool can_cancel =
+        CanCancel(busy, lock->operation == Operation::kLock, lock->flags, lock->cancelling > 0);
     if ((request->flags & fsdlm::kLkfCancel) != 0) {
       return {can_cancel ? Way::kSend : Way::kNothing, 0};
     }

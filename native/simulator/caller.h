@@ -31,7 +31,8 @@ struct CallerLock {
   uint32_t flags = 0;      // of that request
   bool in_flight = false;  // that request has not arrived
   bool unlocking = false;
-  int cancelling = 0;  // cancels that have not ended
+  int cancelling = 0;              // cancels that have not ended
+  bool breaking_deadlock = false;  // fsdlm: that cancel is to break a deadlock
   // fsdlm: an unlock that goes through NL, what the kernel would do with the value block at unlock,
   // and the same before a conversion that may be refused; see libdlm/lock_book.h.
   bool unlock_follows = false;

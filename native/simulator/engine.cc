@@ -101,6 +101,22 @@ class FsdlmEngine final : public Engine {
     return status;
   }
 
+  int Purge(ConnectionId connection, int node, int pid) override {
+    const auto at = connected_.find(connection);
+    return at == connected_.end() ? -EPERM : at->second.member->Purge(node, pid);
+  }
+  int OwnerPid(ConnectionId connection) const override {
+    const auto at = connected_.find(connection);
+    return at == connected_.end() ? 0 : at->second.member->pid();
+  }
+  std::vector<int> Nodes(ConnectionId connection) const override {
+    const auto at = connected_.find(connection);
+    if (at == connected_.end()) return {};
+    std::vector<int> nodes(at->second.member->Nodes(nullptr, 0));
+    at->second.member->Nodes(nodes.data(), nodes.size());
+    return nodes;
+  }
+
   bool Pending(ConnectionId connection) const override {
     const auto at = connected_.find(connection);
     return at != connected_.end() && at->second.sink.pending;
@@ -161,6 +177,8 @@ class FsdlmEngine final : public Engine {
         return "EBUSY";
       case -EINVAL:
         return "EINVAL";
+      case -ENOBUFS:
+        return "ENOBUFS";
       case -ENOENT:
         return "ENOENT";
       case -EPERM:
@@ -212,6 +230,11 @@ class O2dlmEngine final : public Engine {
     if (status == o2dlm::Status::kNormal) locks[request.lock] = id;
     return static_cast<int64_t>(status);
   }
+
+  // ocfs2's calls of its own lock manager have none of these.
+  int Purge(ConnectionId, int, int) override { return -EOPNOTSUPP; }
+  int OwnerPid(ConnectionId) const override { return 0; }
+  std::vector<int> Nodes(ConnectionId) const override { return {}; }
 
   bool Pending(ConnectionId connection) const override {
     const auto at = connected_.find(connection);

@@ -1,6 +1,7 @@
 // A cluster in virtual time. See simulation.h.
 #include "simulator/simulation.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <utility>
@@ -90,6 +91,7 @@ std::string Simulation::Describe(const Request& request, const CallerLock* lock)
   }
   if (request.kind != Request::Kind::kUnlock) text += " " + ModeName(request.mode);
   text += engine_->FlagsText(request.flags);
+  if (request.breaks_deadlock) text += " for a deadlock";
   // Below PW no block is written.
   const bool writes = lock != nullptr && lock->granted >= 4 && engine_->SendsBlock(request.flags);
   if (writes && !request.block.empty()) text += " block " + Hex(request.block);
@@ -303,6 +305,36 @@ void Simulation::Arrive(const Request& request) {
   PlanDeliveries();
 }
 
+// ---- Calls about no lock ----
+
+int Simulation::Purge(ConnectionId id, int node, int pid, uint64_t ticket) {
+  const auto at = connections_.find(id);
+  if (at == connections_.end() || !running(at->second.node)) return -ENOTCONN;
+  const int own = at->second.node;
+  const int target = node == 0 ? own : node;
+  Line(own, "purges n" + std::to_string(target) + (pid == 0 ? "" : " of " + std::to_string(pid)));
+  Event answer;
+  answer.kind = Event::Kind::kCall;
+  answer.connection = id;
+  answer.lock = ticket;
+  const std::vector<int> nodes = engine_->Nodes(id);
+  if (PurgesOwnLocks(own, engine_->OwnerPid(id), node, pid)) {
+    answer.value = -EINVAL;
+  } else if (!std::binary_search(nodes.begin(), nodes.end(), target)) {
+    answer.value = -ENOBUFS;
+  }
+  if (answer.value == 0) {
+    SendOut(own, [this, id, own, target, pid, answer] {
+      (void)engine_->Purge(id, target, pid);
+      PlanDeliveries();
+      if (target == own) SendIn(own, [this, answer] { Hear(answer); });
+    });
+    if (target == own) return 0;
+  }
+  SendIn(own, [this, answer] { Hear(answer); });
+  return 0;
+}
+
 // ---- Events ----
 
 void Simulation::PlanDeliveries() {
@@ -335,6 +367,11 @@ void Simulation::Hear(Event event) {
   const int node = at->second.node;
   if (event.kind == Event::Kind::kNodeDown) {
     Line(node, "hears that n" + std::to_string(event.value) + " died");
+    if (on_event_) on_event_(event);
+    return;
+  }
+  if (event.kind == Event::Kind::kCall) {
+    Line(node, event.value == 0 ? "purged" : "not purged " + engine_->RefusalText(event.value));
     if (on_event_) on_event_(event);
     return;
   }

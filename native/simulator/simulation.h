@@ -72,6 +72,15 @@ class Simulation final : private fsdlm::Clock {
   // the engine has it; or the engine's status, and nothing was done.
   int64_t Submit(Request* request);
 
+  // fsdlm: dlm_ls_purge(): the orphans on `node` (0: the connection's) go that process `pid` left,
+  // or with 0 any. 0, and then a kCall with `ticket` tells what came of it; another node's is only
+  // asked. -ENOTCONN: the node is down.
+  int Purge(ConnectionId connection, int node, int pid, uint64_t ticket);
+  // fsdlm: what Purge() knows the connection's process by. 0: it is not there.
+  int OwnerPid(ConnectionId connection) const { return engine_->OwnerPid(connection); }
+  // fsdlm: the nodes that are in the connection's group, ascending.
+  std::vector<int> Nodes(ConnectionId connection) const { return engine_->Nodes(connection); }
+
   // A power cut.
   void Kill(int node);
   // Nothing reaches the node or leaves it until Heal(). After `detect_us` it is dead.
