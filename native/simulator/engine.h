@@ -32,6 +32,7 @@ struct Request {
   uint64_t lock = 0;  // by its number
   int mode = 0;
   uint32_t flags = 0;            // the engine's own, CONVERT excepted
+  uint64_t sequence = 0;         // the simulator's, of each time that it was sent
   bool breaks_deadlock = false;  // a cancel of fs/dlm that is told of as a deadlock
   std::string resource;
   std::vector<uint8_t> block;  // empty: none
@@ -65,6 +66,13 @@ class Engine {
   virtual int Kill(int node) = 0;
   // The status that the call returns: 0 is accepted, anything else the engine's own.
   virtual int64_t Call(const Request& request) = 0;
+  // The node that masters a resource of the connection's group; 0: none does.
+  virtual int MasterOf(ConnectionId connection, std::string_view resource) const = 0;
+  // A grant was lost with its master, which is dead but has not been killed here: the lock waits
+  // again for `wanted`, holding `held` (-1: nothing). False: it is not granted, or no memory.
+  virtual bool Recall(const Event& grant, int held, int wanted) = 0;
+  // A blocking AST was lost in the same way.
+  virtual void ForgetBlocking(const Event& blocking) = 0;
   // fsdlm: drops the orphans on `node`, not 0, that process `pid` left, or with 0 any. 0 or a
   // negative errno.
   virtual int Purge(ConnectionId connection, int node, int pid) = 0;
