@@ -251,6 +251,12 @@ export interface NativeSimulation {
     block: Uint8Array | undefined,
   ): number;
   unlock(connection: number, lock: number, flags: number, block: Uint8Array | undefined): number;
+  /** For connections with the rules of fs/dlm, as those of {@link NativeUserConnection}. */
+  deadlockCancel(connection: number, lock: number): number;
+  purge(connection: number, node: number, pid: number, ticket: number): number;
+  ownerPid(connection: number): number;
+  /** The members' numbers, ascending. */
+  members(connection: number): number[];
   /** Its number, or 0 when the node does not run. */
   startTimer(node: number, delayUs: number): number;
   stopTimer(timer: number): void;

@@ -86,6 +86,11 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     return this.#world.unlock(this.number, lock.number, flags, this.#lvb(lock.bytes));
   }
 
+  /** The simulation's number of the lock with this index; 0: there is none. */
+  protected lockNumber(index: number): number {
+    return this.#locks[index]?.number ?? 0;
+  }
+
   close(): void {
     if (this.#isClosed) return;
     this.#world.leave(this.number);
@@ -108,8 +113,8 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     // `Event::Kind` of native/simulator/engine.h, in the order of EventKind.
     const kind = simulatedKind + 1;
     const { batch, onEvents } = this.#ends;
-    if (kind === EventKind.nodeDown) {
-      batch.set([kind, 0, value, 0]);
+    if (kind === EventKind.nodeDown || kind === EventKind.call) {
+      batch.set([kind, number, value, 0]);
       onEvents(1);
       return;
     }

@@ -1,11 +1,7 @@
 /** A simulated node's connection with the rules of fs/dlm: what stack `user` has beyond the other. */
-import { constants } from 'node:os';
-
 import type { NativeUserConnection, NativeUserListener, Version } from '../native.js';
 import { SimulatedConnection } from './connection.js';
 import type { World } from './world.js';
-
-const { errno } = constants;
 
 /** `OpenFailure` of native/libdlm/open_failure.h: for another reason than those that it names. */
 const OPEN_FAILURE_OTHER = 9;
@@ -13,8 +9,10 @@ const OPEN_FAILURE_OTHER = 9;
 /** The interface of the kernel's DLM device that is simulated. */
 const KERNEL_VERSION: Version = [6, 0, 2];
 
-/** One connection. There is no libdlm, no process and no orphan to purge. */
+/** One connection: to the simulation a process of its node. There is no libdlm. */
 export class SimulatedUserConnection extends SimulatedConnection implements NativeUserConnection {
+  readonly #world: World;
+
   constructor(
     world: World,
     node: number,
@@ -37,22 +35,21 @@ export class SimulatedUserConnection extends SimulatedConnection implements Nati
         },
       },
     );
+    this.#world = world;
     if (this.joinStatus === 0) queueMicrotask(() => onState('open', node, 0, ''));
   }
 
-  /** Not simulated. */
-  deadlockCancel(): number {
-    return -errno.EOPNOTSUPP;
+  deadlockCancel(index: number): number {
+    return this.#world.deadlockCancel(this.number, this.lockNumber(index));
   }
 
-  /** Not simulated. */
-  purge(): number {
-    return -errno.EOPNOTSUPP;
+  purge(node: number, pid: number, ticket: number): number {
+    return this.#world.purge(this.number, node, pid, ticket);
   }
 
-  /** Not simulated: empty. */
+  /** Nodes of a simulation have numbers only. */
   members(): [number, string, string[]][] {
-    return [];
+    return this.#world.members(this.number).map((node) => [node, '', []]);
   }
 
   versions(): [Version, Version] {
@@ -60,6 +57,6 @@ export class SimulatedUserConnection extends SimulatedConnection implements Nati
   }
 
   ownerPid(): number {
-    return this.number;
+    return this.#world.ownerPid(this.number);
   }
 }

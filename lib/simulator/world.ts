@@ -14,6 +14,10 @@ export interface World extends Pick<
   | 'lock'
   | 'convert'
   | 'unlock'
+  | 'deadlockCancel'
+  | 'purge'
+  | 'ownerPid'
+  | 'members'
   | 'startTimer'
   | 'stopTimer'
   | 'choose'
@@ -31,6 +35,10 @@ export const WORLD_CALLS = [
   'lock',
   'convert',
   'unlock',
+  'deadlockCancel',
+  'purge',
+  'ownerPid',
+  'members',
   'startTimer',
   'stopTimer',
   'choose',

@@ -44,6 +44,10 @@ Napi::Function SimulationHandle::Define(Napi::Env env) {
                          InstanceMethod<&SimulationHandle::Lock>("lock"),
                          InstanceMethod<&SimulationHandle::Convert>("convert"),
                          InstanceMethod<&SimulationHandle::Unlock>("unlock"),
+                         InstanceMethod<&SimulationHandle::DeadlockCancel>("deadlockCancel"),
+                         InstanceMethod<&SimulationHandle::Purge>("purge"),
+                         InstanceMethod<&SimulationHandle::OwnerPid>("ownerPid"),
+                         InstanceMethod<&SimulationHandle::Members>("members"),
                          InstanceMethod<&SimulationHandle::StartTimer>("startTimer"),
                          InstanceMethod<&SimulationHandle::StopTimer>("stopTimer"),
                          InstanceMethod<&SimulationHandle::Choose>("choose"),
@@ -240,6 +244,43 @@ Napi::Value SimulationHandle::Unlock(const Napi::CallbackInfo& info) {
   request.flags = *flags;
   request.block = std::move(*block);
   return Submit(info.Env(), &request, false);
+}
+
+Napi::Value SimulationHandle::DeadlockCancel(const Napi::CallbackInfo& info) {
+  const auto connection = ReadInteger<uint32_t>(info[0]);
+  const auto lock = ReadCount(info[1]);
+  if (!connection || !lock) return ThrowBadArguments(info.Env(), "deadlockCancel");
+  simulator::Request request;
+  request.kind = simulator::Request::Kind::kUnlock;
+  request.connection = *connection;
+  request.lock = *lock;
+  request.flags = fsdlm::kLkfCancel;
+  request.breaks_deadlock = true;
+  return Submit(info.Env(), &request, false);
+}
+
+Napi::Value SimulationHandle::Purge(const Napi::CallbackInfo& info) {
+  const auto connection = ReadInteger<uint32_t>(info[0]);
+  const auto node = ReadInteger<int32_t>(info[1]);
+  const auto pid = ReadInteger<int32_t>(info[2]);
+  const auto ticket = ReadCount(info[3]);
+  if (!connection || !node || !pid || !ticket) return ThrowBadArguments(info.Env(), "purge");
+  return Napi::Number::New(info.Env(), simulation_->Purge(*connection, *node, *pid, *ticket));
+}
+
+Napi::Value SimulationHandle::OwnerPid(const Napi::CallbackInfo& info) {
+  const auto connection = ReadInteger<uint32_t>(info[0]);
+  if (!connection) return ThrowBadArguments(info.Env(), "ownerPid");
+  return Napi::Number::New(info.Env(), simulation_->OwnerPid(*connection));
+}
+
+Napi::Value SimulationHandle::Members(const Napi::CallbackInfo& info) {
+  const auto connection = ReadInteger<uint32_t>(info[0]);
+  if (!connection) return ThrowBadArguments(info.Env(), "members");
+  Napi::Array members = Napi::Array::New(info.Env());
+  uint32_t count = 0;
+  for (const int node : simulation_->Nodes(*connection)) members.Set(count++, node);
+  return members;
 }
 
 Napi::Value SimulationHandle::StartTimer(const Napi::CallbackInfo& info) {

@@ -31,6 +31,10 @@ class SimulationHandle final : public Napi::ObjectWrap<SimulationHandle> {
   Napi::Value Lock(const Napi::CallbackInfo& info);
   Napi::Value Convert(const Napi::CallbackInfo& info);
   Napi::Value Unlock(const Napi::CallbackInfo& info);
+  Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
+  Napi::Value Purge(const Napi::CallbackInfo& info);
+  Napi::Value OwnerPid(const Napi::CallbackInfo& info);
+  Napi::Value Members(const Napi::CallbackInfo& info);
   Napi::Value StartTimer(const Napi::CallbackInfo& info);
   void StopTimer(const Napi::CallbackInfo& info);
   Napi::Value Choose(const Napi::CallbackInfo& info);

@@ -84,10 +84,7 @@ int Lockspace::DeadlockCancel(uint32_t index) {
 
 int Lockspace::Purge(int32_t node, int32_t pid, uint32_t ticket) {
   if (is_dead()) return -ENOTCONN;
-  const bool own_node = node == 0 || node == member_->node();
-  // To the kernel this would mean all locks of this connection, and it would tell nobody
-  // (fs/dlm/lock.c:dlm_user_purge).
-  const bool is_own = own_node && pid == member_->pid();
+  const bool is_own = PurgesOwnLocks(member_->node(), member_->pid(), node, pid);
   SubmitAnswer answer{};
   answer.operation = Operation::kPurge;
   answer.cookie = {ticket, 0};

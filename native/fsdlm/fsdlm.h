@@ -195,6 +195,20 @@ class Member {
   // tells it. 0: of none. Returns 0, -ENOENT when the lock is not this member's, or -ENOMEM.
   [[nodiscard]] virtual int SetTransaction(LockId id, uint64_t xid) = 0;
 
+  // The node that masters the resource; 0: there is none of that name, or the next lock decides.
+  virtual int MasterOf(std::string_view name) const = 0;
+
+  // For a simulator, in which messages take time: the grant that was taken last was lost on its way
+  // from a master that died. The lock has `held` again (kModeIv: nothing) and waits for `wanted`,
+  // as its own node knows it; nobody is told nor granted anything before the death's recovery.
+  // Returns 0, -ENOENT when the lock is not this member's, -EINVAL when it is not granted, or
+  // -ENOMEM.
+  [[nodiscard]] virtual int Recall(LockId id, int held, int wanted) = 0;
+
+  // The same for the blocking AST that was taken last: its lock's node has not been told
+  // (fs/dlm/lock.c:receive_bast()).
+  virtual void ForgetBast(LockId id) = 0;
+
   // From now on kNodeLeft and kNodeJoined tell of nodes; a node that leaves while there is no
   // memory is not told of.
   virtual void WatchNodes() = 0;

@@ -379,6 +379,23 @@ int Lockspace::Purge(MemberImpl* member, int node, int pid) {
   return 0;
 }
 
+int Lockspace::MasterOf(std::string_view name) const {
+  const Resource* resource = resources_.Find(name);
+  return resource == nullptr || resource->unused() ? 0 : resource->master();
+}
+
+int Lockspace::Recall(MemberImpl* member, LockId id, int held, int wanted) {
+  Lock* lock = locks_.Find(id);
+  if (lock == nullptr || lock->owner != member) return -ENOENT;
+  if (lock->queue != Lock::Queue::kGranted) return -EINVAL;
+  return lock->ReserveCast() && lock->resource->Recall(lock, held, wanted) ? 0 : -ENOMEM;
+}
+
+void Lockspace::ForgetBast(MemberImpl* member, LockId id) {
+  Lock* lock = locks_.Find(id);
+  if (lock != nullptr && lock->owner == member) lock->highbast = 0;
+}
+
 // --- Callbacks ----------------------------------------------------------------------------------
 
 void Lockspace::QueueCast(Lock* lock, int status) {

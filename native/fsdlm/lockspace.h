@@ -63,6 +63,10 @@ class Lockspace final : private CallbackSink {
                            const uint8_t* lvb);
   [[nodiscard]] int Purge(MemberImpl* member, int node, int pid);
 
+  int MasterOf(std::string_view name) const;
+  [[nodiscard]] int Recall(MemberImpl* member, LockId id, int held, int wanted);
+  void ForgetBast(MemberImpl* member, LockId id);
+
   [[nodiscard]] int SetTransaction(MemberImpl* member, LockId id, uint64_t xid);
   // 0: it is of none.
   uint64_t TransactionOf(const Lock& lock) const;

@@ -51,6 +51,21 @@ int MemberImpl::SetTransaction(LockId id, uint64_t xid) {
   return lockspace_ == nullptr ? -ENOENT : lockspace_->SetTransaction(this, id, xid);
 }
 
+int MemberImpl::MasterOf(std::string_view name) const {
+  const ClusterImpl::Section section(cluster_.get());
+  return lockspace_ == nullptr ? 0 : lockspace_->MasterOf(name);
+}
+
+int MemberImpl::Recall(LockId id, int held, int wanted) {
+  const ClusterImpl::Section section(cluster_.get());
+  return lockspace_ == nullptr ? -ENOENT : lockspace_->Recall(this, id, held, wanted);
+}
+
+void MemberImpl::ForgetBast(LockId id) {
+  const ClusterImpl::Section section(cluster_.get());
+  if (lockspace_ != nullptr) lockspace_->ForgetBast(this, id);
+}
+
 void MemberImpl::WatchNodes() {
   const ClusterImpl::Section section(cluster_.get());
   watches_nodes_ = true;

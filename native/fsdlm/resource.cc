@@ -568,6 +568,18 @@ void Resource::MoveBlockAtUnlock(Lock* lock) {
   if (lock->block != nullptr || IsRemote(*lock)) WriteBlock(lock->block.get());
 }
 
+bool Resource::Recall(Lock* lock, int held, int wanted) {
+  if (!ReserveContention()) return false;
+  MoveTo(Lock::Queue::kNone, lock);
+  lock->grmode = static_cast<int8_t>(held);
+  lock->rqmode = static_cast<int8_t>(wanted);
+  lock->sb_flags = 0;
+  lock->took_cast = held != kModeIv;
+  lock->last_cast_mode = static_cast<int8_t>(std::max(held, kModeNl));
+  MoveTo(held == kModeIv ? Lock::Queue::kWaiting : Lock::Queue::kConverting, lock);
+  return true;
+}
+
 // --- Recovery -----------------------------------------------------------------------------------
 
 void Resource::RecoverFrom(int gone_node) {

@@ -70,6 +70,9 @@ class Resource {
   void Unlock(Lock* lock, CallbackSink* sink);
   void Cancel(Lock* lock, CallbackSink* sink);
 
+  // A granted lock waits again, as it did before its grant. False: no memory.
+  [[nodiscard]] bool Recall(Lock* lock, int held, int wanted);
+
   // The lock goes without a word; nobody is granted anything.
   void Drop(Lock* lock) { MoveTo(Lock::Queue::kNone, lock); }
 

@@ -92,11 +92,9 @@ void LockBook::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint3
 
 // Whether there is something to cancel that may be cancelled, by invariant 1.
 bool LockBook::CanCancel(const LockRecord& record) {
-  const bool ends_by_itself =
-      record.operation == Pending::kLock && EndsByItself(record.request_flags);
-  // Nothing to cancel, or a cancel is under way: fs/dlm would do nothing either, but with a
-  // warning and a stack trace in the kernel's log (fs/dlm/lock.c:validate_unlock_args).
-  return record.operation != Pending::kNone && !record.cancelling && !ends_by_itself;
+  return stackglue::CanCancel(record.operation != Pending::kNone,
+                              record.operation == Pending::kLock, record.request_flags,
+                              record.cancelling);
 }
 
 int LockBook::Unlock(uint32_t index, uint32_t flags) {
@@ -224,9 +222,7 @@ bool LockBook::HandleCompletion(const Result& result, LockRecord* record, EventR
       (result.sb_flags & DLM_SBF_DEMOTED) != 0 ? DLM_LOCK_NL : record->granted_mode;
   int status = result.status;
   if (record->cancelling && (status == kStatusCanceled || status == -EDEADLK)) {
-    // fs/dlm forgets what a cancel was for while a request is on its way to the master, and
-    // remembers it for the next one when the grant was faster.
-    status = record->breaking_deadlock ? -EDEADLK : kStatusCanceled;
+    status = StatusOfCancelled(status, record->breaking_deadlock);
     record->cancelling = false;
   }
   record->cancel_lost = record->cancelling;

@@ -53,6 +53,11 @@ void Domain::RemoveMember(MemberImpl* member) {
   }
 }
 
+int Domain::MasterOf(std::string_view name) const {
+  const Resource* resource = resources_.Find(name);
+  return resource == nullptr ? -1 : resource->master();
+}
+
 size_t Domain::CountContended() const {
   size_t count = 0;
   ForEachResource([&count](const Resource& resource) {

@@ -50,6 +50,8 @@ class Domain {
   // kEviction for each surviving member; `contended` has room for CountContended() resources. The
   // dead members are no longer in the domain afterwards.
   void RecoverFrom(int dead_node, List<EventNode>* notices, std::vector<Resource*>* contended);
+  // The node that masters the resource; -1: there is none of that name.
+  int MasterOf(std::string_view name) const;
   // How many resources have locks that wait.
   size_t CountContended() const;
 

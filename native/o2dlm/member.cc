@@ -73,6 +73,22 @@ Status MemberImpl::Unlock(LockId id, uint32_t flags, const uint8_t* lvb) {
   return domain_->Unlock(lock, lvb);
 }
 
+int MemberImpl::MasterOf(std::string_view name) const {
+  const ClusterImpl::Section section(cluster_.get());
+  return domain_ == nullptr ? -1 : domain_->MasterOf(name);
+}
+
+Status MemberImpl::Recall(LockId id, int held, bool reads) {
+  const ClusterImpl::Section section(cluster_.get());
+  o2dlm::Lock* lock = locks_.Find(id);
+  if (lock == nullptr) return Status::kIvLockId;
+  if (lock->queue != o2dlm::Lock::Queue::kGranted || lock->ast_pending()) return Status::kDenied;
+  lock->get_lvb = reads;
+  lock->has_block = false;
+  lock->resource->Recall(lock, held);
+  return Status::kNormal;
+}
+
 size_t MemberImpl::TakeEvents(Event* out, size_t max) {
   if (out == nullptr) return 0;
   const ClusterImpl::Section section(cluster_.get());

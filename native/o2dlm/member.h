@@ -30,6 +30,8 @@ class MemberImpl final : public Member, public ListNode {
   Status Lock(int mode, uint32_t flags, std::string_view name, uint64_t astarg, const uint8_t* lvb,
               LockId* id) override;
   Status Unlock(LockId id, uint32_t flags, const uint8_t* lvb) override;
+  int MasterOf(std::string_view name) const override;
+  Status Recall(LockId id, int held, bool reads) override;
   size_t TakeEvents(Event* out, size_t max) override;
   void SetTold(bool told) override;
   bool dead() const override { return dead_.load(std::memory_order_acquire); }

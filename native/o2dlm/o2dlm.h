@@ -217,6 +217,17 @@ class Member {
   //               to cancel
   [[nodiscard]] virtual Status Unlock(LockId id, uint32_t flags, const uint8_t* lvb) = 0;
 
+  // The node that masters the resource; -1: there is none of that name.
+  virtual int MasterOf(std::string_view name) const = 0;
+
+  // For a simulator, in which messages take time: the lock AST that was taken last was lost on its
+  // way from a master that died. The lock has `held` again (kModeInvalid: nothing) and waits for
+  // what it was granted, as its own node knows it (dlm/dlmrecovery.c:
+  // dlm_move_lockres_to_recovery_list()); nobody is told nor granted anything before the death's
+  // recovery. `reads`: its AST is to bring the value block. Returns kNormal, kIvLockId when the
+  // lock is not this member's, or kDenied when it is not granted, or owes an event.
+  [[nodiscard]] virtual Status Recall(LockId id, int held, bool reads) = 0;
+
   // Moves up to `max` of the oldest events to `out`; returns how many. A dead member has none.
   virtual size_t TakeEvents(Event* out, size_t max) = 0;
 

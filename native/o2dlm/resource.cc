@@ -29,6 +29,16 @@ void Resource::StartConverting(Lock* lock, int mode) {
   MoveTo(Lock::Queue::kConverting, lock);
 }
 
+void Resource::Recall(Lock* lock, int held) {
+  if (held == kModeInvalid) {
+    MoveTo(Lock::Queue::kBlocked, lock);
+    return;
+  }
+  const int wanted = lock->mode;
+  Grant(lock, held);
+  StartConverting(lock, wanted);
+}
+
 bool Resource::CanConvertUp(const Lock* lock, int mode) const {
   const uint32_t own = Compatible(lock->mode, mode) ? 0 : 1;
   if (granted_held_.InTheWayOf(mode) + converting_held_.InTheWayOf(mode) > own) return false;

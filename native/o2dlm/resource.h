@@ -75,6 +75,9 @@ class Resource {
   void StartConverting(Lock* lock, int mode);
   // From converting to the end of granted, in the mode that it has.
   void StopConverting(Lock* lock) { Grant(lock, lock->mode); }
+  // From granted back to where it waited for its mode: holding `held`, or with kModeInvalid
+  // nothing.
+  void Recall(Lock* lock, int held);
   // Whether the thread could find something to do here.
   bool has_waiters() const { return !converting_.empty() || !blocked_.empty(); }
 

@@ -18,10 +18,25 @@ void BeginRequest(const Request& request, CallerLock* lock) {
   lock->flags = request.flags;
 }
 
+// A conversion between PR and CW goes neither up nor down.
+bool IsMiddle(int from, int to) {
+  return (from == fsdlm::kModePr && to == fsdlm::kModeCw) ||
+         (from == fsdlm::kModeCw && to == fsdlm::kModePr);
+}
+
 // fs/dlm answers in events. What it answers in the call is a matter of the request alone, and of
 // what its own node knows of the lock.
 class FsdlmCaller final : public Caller {
  public:
+  // fs/dlm/lock.c:dlm_recover_waiters_pre(), recover_convert_waiter(): the node answers unlocks,
+  // cancels and conversions downwards itself, and asks the new master the rest again.
+  Fate FateOf(const Request& request, const CallerLock& lock) const override {
+    if (request.kind == Request::Kind::kUnlock) return lock.in_flight ? Fate::kRedo : Fate::kDone;
+    const bool down =
+        request.kind == Request::Kind::kConvert && request.mode < std::max(lock.granted, 0);
+    return down && !IsMiddle(lock.granted, request.mode) ? Fate::kDone : Fate::kRedo;
+  }
+
   Verdict Judge(Request* request, CallerLock* lock) const override {
     switch (request->kind) {
       case Request::Kind::kLock:
@@ -48,6 +63,7 @@ class FsdlmCaller final : public Caller {
     if (request.kind == Request::Kind::kUnlock) {
       if ((request.flags & fsdlm::kLkfCancel) != 0) {
         lock->cancelling = 1;
+        lock->breaking_deadlock = request.breaks_deadlock;
       } else {
         lock->unlocking = true;
       }
@@ -79,6 +95,10 @@ class FsdlmCaller final : public Caller {
       lock->unlocking = false;
       return true;
     }
+    if (lock->cancelling > 0) {
+      const int status = static_cast<int>(event->value);
+      event->value = StatusOfCancelled(status, lock->breaking_deadlock);
+    }
     const bool granted = event->value == 0;
     const bool demoted = (event->flags & fsdlm::kSbfDemoted) != 0;
     const int mode_before = demoted ? fsdlm::kModeNl : lock->granted;
@@ -92,6 +112,7 @@ class FsdlmCaller final : public Caller {
     }
     lock->operation = Operation::kNone;
     lock->cancelling = 0;
+    lock->breaking_deadlock = false;
     if (lock->unlock_follows && event->value != -fsdlm::kEUnlock) {
       lock->unlock_follows = false;
       if (granted) {
@@ -118,6 +139,10 @@ class FsdlmCaller final : public Caller {
   int64_t UnreachableStatus(const Request&) const override { return 0; }
   int64_t DeadStatus() const override { return -EPERM; }
 
+ protected:
+  bool IsNotQueued(int64_t status) const override { return status == -EAGAIN; }
+  bool MayNotWait(uint32_t flags) const override { return (flags & fsdlm::kLkfNoQueue) != 0; }
+
  private:
   static bool ValidRequest(const Request& request) {
     const bool convert = request.kind == Request::Kind::kConvert;
@@ -139,8 +164,8 @@ class FsdlmCaller final : public Caller {
     if (!AreUnlockFlagsValid(request->flags) || lock == nullptr) return {Way::kAnswer, -EINVAL};
     if (lock->unlocking) return {Way::kAnswer, -EBUSY};
     const bool busy = lock->operation != Operation::kNone;
-    const bool ends_by_itself = lock->operation == Operation::kLock && EndsByItself(lock->flags);
-    const bool can_cancel = busy && lock->cancelling == 0 && !ends_by_itself;
+    const bool can_cancel =
+        CanCancel(busy, lock->operation == Operation::kLock, lock->flags, lock->cancelling > 0);
     if ((request->flags & fsdlm::kLkfCancel) != 0) {
       return {can_cancel ? Way::kSend : Way::kNothing, 0};
     }
@@ -162,6 +187,12 @@ class FsdlmCaller final : public Caller {
 // o2dlm's calls wait for the master's answer. One that a master cannot refuse needs no waiting.
 class O2dlmCaller final : public Caller {
  public:
+  // fs/ocfs2/dlm/dlmrecovery.c:dlm_move_lockres_to_recovery_list(): what was pending of an unlock
+  // or a cancel is committed, of a lock or a conversion undone, and its caller asks again.
+  Fate FateOf(const Request& request, const CallerLock& lock) const override {
+    return request.kind == Request::Kind::kUnlock && !lock.in_flight ? Fate::kDone : Fate::kRedo;
+  }
+
   Verdict Judge(Request* request, CallerLock* lock) const override {
     const bool is_lock = request->kind == Request::Kind::kLock;
     const bool cancels =
@@ -237,6 +268,12 @@ class O2dlmCaller final : public Caller {
   }
   int64_t DeadStatus() const override { return static_cast<int64_t>(o2dlm::Status::kRejected); }
 
+ protected:
+  bool IsNotQueued(int64_t status) const override {
+    return status == static_cast<int64_t>(o2dlm::Status::kNotQueued);
+  }
+  bool MayNotWait(uint32_t flags) const override { return (flags & o2dlm::kLkmNoQueue) != 0; }
+
  private:
   static Verdict Answer(o2dlm::Status status) {
     return {Way::kAnswer, static_cast<int64_t>(status)};
@@ -244,6 +281,34 @@ class O2dlmCaller final : public Caller {
 };
 
 }  // namespace
+
+Fate Caller::FateOf(const Event& event, const CallerLock& lock) const {
+  // The new master finds who is in whose way by itself.
+  if (event.kind == Event::Kind::kBlocking) return Fate::kForget;
+  if (event.kind != Event::Kind::kCompletion || lock.operation == Operation::kNone) {
+    return Fate::kDone;
+  }
+  if (IsNotQueued(event.value)) return Fate::kRedo;
+  // Only what took away from nobody can be undone: others may have what this lock gave up.
+  const bool is_up = event.value == 0 && lock.requested > lock.granted &&
+                     !IsMiddle(lock.granted, lock.requested) &&
+                     (event.flags & fsdlm::kSbfDemoted) == 0;
+  // One that may not wait would be asked for again, and be granted again.
+  return is_up && !MayNotWait(lock.flags) ? Fate::kRedo : Fate::kDone;
+}
+
+Request Caller::Repeat(uint64_t number, const CallerLock& lock) const {
+  Request request;
+  request.kind =
+      lock.operation == Operation::kLock ? Request::Kind::kLock : Request::Kind::kConvert;
+  request.connection = lock.connection;
+  request.lock = number;
+  request.mode = lock.requested;
+  request.flags = lock.flags;
+  request.resource = lock.resource;
+  request.block = lock.known_block;
+  return request;
+}
 
 std::unique_ptr<Caller> Caller::Create(Profile profile) {
   if (profile == Profile::kFsdlm) return std::make_unique<FsdlmCaller>();

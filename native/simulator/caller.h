@@ -30,8 +30,10 @@ struct CallerLock {
   int requested = -1;      // the last one that was asked for
   uint32_t flags = 0;      // of that request
   bool in_flight = false;  // that request has not arrived
+  int master = 0;          // whose the last event was
   bool unlocking = false;
-  int cancelling = 0;  // cancels that have not ended
+  int cancelling = 0;              // cancels that have not ended
+  bool breaking_deadlock = false;  // fsdlm: that cancel is to break a deadlock
   // fsdlm: an unlock that goes through NL, what the kernel would do with the value block at unlock,
   // and the same before a conversion that may be refused; see libdlm/lock_book.h.
   bool unlock_follows = false;
@@ -48,10 +50,27 @@ struct Verdict {
   int64_t status = 0;
 };
 
+// What becomes of a request, or of an event, that was lost with the resource's master.
+enum class Fate : uint8_t {
+  kRedo,  // the request is sent to the new master
+  // It has happened, without the master: the node that asked, whose state the new master learns,
+  // says so.
+  kDone,
+  kForget,
+};
+
 class Caller {
  public:
   static std::unique_ptr<Caller> Create(Profile profile);
   virtual ~Caller() = default;
+
+  // A request that was on its way to the master. Never kForget.
+  virtual Fate FateOf(const Request& request, const CallerLock& lock) const = 0;
+  // An event that the master would have told of, and its lock before it. kRedo for a grant: the
+  // lock waits again.
+  Fate FateOf(const Event& event, const CallerLock& lock) const;
+  // The request that a lock waits for, once more.
+  Request Repeat(uint64_t number, const CallerLock& lock) const;
 
   // `lock` is null when there is none of that number. May change the request to what is to be sent.
   virtual Verdict Judge(Request* request, CallerLock* lock) const = 0;
@@ -66,6 +85,12 @@ class Caller {
   virtual int64_t UnreachableStatus(const Request& request) const = 0;
   // What the calls of a dead node are answered with, and those about no lock.
   virtual int64_t DeadStatus() const = 0;
+
+ protected:
+  // Whether a status is that of a request with NOQUEUE which was refused.
+  virtual bool IsNotQueued(int64_t status) const = 0;
+  // Whether a request has NOQUEUE.
+  virtual bool MayNotWait(uint32_t flags) const = 0;
 };
 
 }  // namespace stackglue::simulator

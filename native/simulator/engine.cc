@@ -101,6 +101,39 @@ class FsdlmEngine final : public Engine {
     return status;
   }
 
+  int MasterOf(ConnectionId connection, std::string_view resource) const override {
+    const auto at = connected_.find(connection);
+    return at == connected_.end() ? 0 : std::max(at->second.member->MasterOf(resource), 0);
+  }
+  bool Recall(const Event& grant, int held, int wanted) override {
+    const auto at = connected_.find(grant.connection);
+    if (at == connected_.end()) return false;
+    const auto known = at->second.locks.find(grant.lock);
+    return known != at->second.locks.end() &&
+           at->second.member->Recall(known->second, held, wanted) == 0;
+  }
+  void ForgetBlocking(const Event& blocking) override {
+    const auto at = connected_.find(blocking.connection);
+    if (at == connected_.end()) return;
+    const auto known = at->second.locks.find(blocking.lock);
+    if (known != at->second.locks.end()) at->second.member->ForgetBast(known->second);
+  }
+  int Purge(ConnectionId connection, int node, int pid) override {
+    const auto at = connected_.find(connection);
+    return at == connected_.end() ? -EPERM : at->second.member->Purge(node, pid);
+  }
+  int OwnerPid(ConnectionId connection) const override {
+    const auto at = connected_.find(connection);
+    return at == connected_.end() ? 0 : at->second.member->pid();
+  }
+  std::vector<int> Nodes(ConnectionId connection) const override {
+    const auto at = connected_.find(connection);
+    if (at == connected_.end()) return {};
+    std::vector<int> nodes(at->second.member->Nodes(nullptr, 0));
+    at->second.member->Nodes(nodes.data(), nodes.size());
+    return nodes;
+  }
+
   bool Pending(ConnectionId connection) const override {
     const auto at = connected_.find(connection);
     return at != connected_.end() && at->second.sink.pending;
@@ -161,6 +194,8 @@ class FsdlmEngine final : public Engine {
         return "EBUSY";
       case -EINVAL:
         return "EINVAL";
+      case -ENOBUFS:
+        return "ENOBUFS";
       case -ENOENT:
         return "ENOENT";
       case -EPERM:
@@ -212,6 +247,25 @@ class O2dlmEngine final : public Engine {
     if (status == o2dlm::Status::kNormal) locks[request.lock] = id;
     return static_cast<int64_t>(status);
   }
+
+  int MasterOf(ConnectionId connection, std::string_view resource) const override {
+    const auto at = connected_.find(connection);
+    return at == connected_.end() ? 0 : std::max(at->second.member->MasterOf(resource), 0);
+  }
+  bool Recall(const Event& grant, int held, int) override {
+    const auto at = connected_.find(grant.connection);
+    if (at == connected_.end()) return false;
+    const auto known = at->second.locks.find(grant.lock);
+    return known != at->second.locks.end() &&
+           at->second.member->Recall(known->second, held, grant.has_block) ==
+               o2dlm::Status::kNormal;
+  }
+  // A lock is told anew whenever its resource is looked at.
+  void ForgetBlocking(const Event&) override {}
+  // ocfs2's calls of its own lock manager have none of these.
+  int Purge(ConnectionId, int, int) override { return -EOPNOTSUPP; }
+  int OwnerPid(ConnectionId) const override { return 0; }
+  std::vector<int> Nodes(ConnectionId) const override { return {}; }
 
   bool Pending(ConnectionId connection) const override {
     const auto at = connected_.find(connection);

@@ -31,18 +31,21 @@ struct Request {
   ConnectionId connection = 0;
   uint64_t lock = 0;  // by its number
   int mode = 0;
-  uint32_t flags = 0;  // the engine's own, CONVERT excepted
+  uint32_t flags = 0;            // the engine's own, CONVERT excepted
+  uint64_t sequence = 0;         // the simulator's, of each time that it was sent
+  bool breaks_deadlock = false;  // a cancel of fs/dlm that is told of as a deadlock
   std::string resource;
   std::vector<uint8_t> block;  // empty: none
 };
 
 struct Event {
   // kCompletion: a request has ended, fs/dlm's unlock included. kUnlock: o2dlm's unlock AST, or an
-  // unlock that was refused. kNodeDown: a node has died.
-  enum class Kind : uint8_t { kCompletion, kBlocking, kUnlock, kNodeDown };
+  // unlock that was refused. kNodeDown: a node has died. kCall: a call that is about no lock is
+  // over.
+  enum class Kind : uint8_t { kCompletion, kBlocking, kUnlock, kNodeDown, kCall };
   Kind kind = Kind::kCompletion;
   ConnectionId connection = 0;  // who hears of it
-  uint64_t lock = 0;            // 0 for kNodeDown
+  uint64_t lock = 0;            // 0 for kNodeDown; the ticket of kCall
   int64_t value = 0;            // the engine's status, the blocked mode, or the node that died
   uint8_t flags = 0;            // fsdlm: DLM_SBF_*
   bool final = false;           // the lock is no more
@@ -63,6 +66,20 @@ class Engine {
   virtual int Kill(int node) = 0;
   // The status that the call returns: 0 is accepted, anything else the engine's own.
   virtual int64_t Call(const Request& request) = 0;
+  // The node that masters a resource of the connection's group; 0: none does.
+  virtual int MasterOf(ConnectionId connection, std::string_view resource) const = 0;
+  // A grant was lost with its master, which is dead but has not been killed here: the lock waits
+  // again for `wanted`, holding `held` (-1: nothing). False: it is not granted, or no memory.
+  virtual bool Recall(const Event& grant, int held, int wanted) = 0;
+  // A blocking AST was lost in the same way.
+  virtual void ForgetBlocking(const Event& blocking) = 0;
+  // fsdlm: drops the orphans on `node`, not 0, that process `pid` left, or with 0 any. 0 or a
+  // negative errno.
+  virtual int Purge(ConnectionId connection, int node, int pid) = 0;
+  // fsdlm: what Purge() knows the connection's process by. 0: it is not there.
+  virtual int OwnerPid(ConnectionId connection) const = 0;
+  // fsdlm: the nodes of the connection's lockspace, ascending.
+  virtual std::vector<int> Nodes(ConnectionId connection) const = 0;
   // Whether a connection may have events.
   virtual bool Pending(ConnectionId connection) const = 0;
   // Takes the oldest event of a connection; false: none.

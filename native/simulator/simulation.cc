@@ -1,8 +1,10 @@
 // A cluster in virtual time. See simulation.h.
 #include "simulator/simulation.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <set>
 #include <utility>
 
 namespace stackglue::simulator {
@@ -47,7 +49,9 @@ std::string Hex(const std::vector<uint8_t>& bytes) {
 Simulation::Simulation(const Options& options)
     : options_(options),
       history_(options.seed),
-      scheduler_(&history_, options.delay_min_us, options.delay_max_us) {}
+      scheduler_(&history_, options.delay_min_us, options.delay_max_us),
+      network_(&scheduler_, &history_,
+               [this](const Link& link, Message message) { Arrive(link, std::move(message)); }) {}
 
 std::unique_ptr<Simulation> Simulation::Create(const Options& options) {
   std::unique_ptr<Simulation> simulation(new Simulation(options));
@@ -90,6 +94,7 @@ std::string Simulation::Describe(const Request& request, const CallerLock* lock)
   }
   if (request.kind != Request::Kind::kUnlock) text += " " + ModeName(request.mode);
   text += engine_->FlagsText(request.flags);
+  if (request.breaks_deadlock) text += " for a deadlock";
   // Below PW no block is written.
   const bool writes = lock != nullptr && lock->granted >= 4 && engine_->SendsBlock(request.flags);
   if (writes && !request.block.empty()) text += " block " + Hex(request.block);
@@ -127,7 +132,7 @@ Simulation::NodeState Simulation::state(int node) const {
   const auto at = nodes_.find(node);
   if (at == nodes_.end()) return NodeState::kUnknown;
   if (!at->second.running) return NodeState::kDown;
-  if (at->second.cut_off) return NodeState::kCutOff;
+  if (network_.is_cut(node)) return NodeState::kCutOff;
   return at->second.paused ? NodeState::kPaused : NodeState::kRunning;
 }
 
@@ -145,6 +150,7 @@ int Simulation::Start(int node) {
   state.life = life;
   state.running = true;
   state.member = true;
+  network_.Start(node);
   Line(node, "starts");
   return 0;
 }
@@ -152,13 +158,13 @@ int Simulation::Start(int node) {
 int Simulation::Join(int node, std::string_view group, Version* version, ConnectionId* connection) {
   if (!running(node)) return -EPERM;
   // What it has sent concerns groups that it is in already; nothing may overtake it all the same.
-  Flush(node);
+  network_.Flush(node);
   const int status = engine_->Join(last_connection_ + 1, node, group, version);
   if (status != 0) return status;
   *connection = ++last_connection_;
-  connections_[*connection] = {node, std::string(group), false};
+  connections_[*connection] = {node, std::string(group)};
   Line(node, "joins " + Quoted(group));
-  PlanDeliveries();
+  SendEvents();
   return 0;
 }
 
@@ -166,57 +172,74 @@ void Simulation::Leave(ConnectionId id) {
   const auto at = connections_.find(id);
   if (at == connections_.end()) return;
   const int node = at->second.node;
-  if (running(node) && !nodes_.at(node).cut_off) Flush(node);
+  if (running(node)) network_.Flush(node);
   if (running(node)) Line(node, "leaves " + Quoted(at->second.group));
   // A node that is down keeps what it has until it is found dead.
   if (!running(node) && nodes_.at(node).member) return;
+  // What it has said as a master and has not arrived is the next master's to say.
+  const std::string group = at->second.group;
   std::erase_if(locks_, [id](const auto& item) { return item.second.connection == id; });
-  connections_.erase(id);
+  std::erase_if(courses_, [id](const auto& item) { return item.first.first == id; });
+  connections_.erase(at);
   engine_->Leave(id);
-  PlanDeliveries();
+  std::vector<Event> said;
+  if (!IsIn(node, group)) {
+    said = network_.TakeEvents(node, [this, &group](const Event& event) {
+      const auto other = connections_.find(event.connection);
+      return other != connections_.end() && other->second.group == group;
+    });
+  }
+  for (Event& event : said) SendEvent(std::move(event));
+  SendEvents();
+}
+
+bool Simulation::IsIn(int node, const std::string& group) const {
+  return std::any_of(connections_.begin(), connections_.end(), [node, &group](const auto& item) {
+    return item.second.node == node && item.second.group == group;
+  });
 }
 
 // ---- Messages ----
 
-void Simulation::SendOut(int node, Outgoing message) {
-  Node& state = nodes_.at(node);
-  const uint64_t number = ++last_message_;
-  state.outbox.emplace_back(number, std::move(message));
-  scheduler_.Send(&state.out_us, [this, node, number] {
-    Node& now = nodes_.at(node);
-    // It may have been lost with its node, or arrived before its time; a cut keeps it.
-    if (now.outbox.empty() || now.outbox.front().first != number || now.cut_off) return;
-    const Outgoing arrived = std::move(now.outbox.front().second);
-    now.outbox.pop_front();
-    arrived();
-  });
-}
-
-// What the node has sent arrives now.
-void Simulation::Flush(int node) {
-  Node& state = nodes_.at(node);
-  if (state.cut_off) return;
-  while (!state.outbox.empty()) {
-    const Outgoing arrived = std::move(state.outbox.front().second);
-    state.outbox.pop_front();
-    arrived();
+void Simulation::Arrive(const Link& link, Message message) {
+  if (auto* request = std::get_if<Request>(&message)) {
+    Serve(std::move(*request), link.master);
+  } else if (auto* event = std::get_if<Event>(&message)) {
+    Take(link.node, [this, heard = std::move(*event)]() mutable { Hear(std::move(heard)); });
+  } else {
+    std::get<Scheduler::Task>(message)();
   }
 }
 
-void Simulation::SendIn(int node, Scheduler::Task task) {
-  Node& state = nodes_.at(node);
-  scheduler_.Send(&state.in_us, [this, node, life = state.life, task = std::move(task)] {
-    Take(node, life, task);
-  });
-}
-
-void Simulation::Take(int node, uint64_t life, Scheduler::Task task) {
+// What the node's lock manager has is the process's, unless that stands still.
+void Simulation::Take(int node, Scheduler::Task task) {
   Node& now = nodes_.at(node);
-  if (now.life != life || !now.running) return;
-  if (now.cut_off || now.paused) {
+  if (!now.running) return;
+  if (now.paused || !now.held_in.empty()) {
     now.held_in.push_back(std::move(task));
   } else {
     task();
+  }
+}
+
+// One after the other, so that others may come in between; what arrives meanwhile comes after them.
+void Simulation::TakeHeld(int node, uint64_t life) {
+  scheduler_.After(0, [this, node, life] {
+    Node& now = nodes_.at(node);
+    if (now.life != life || !now.running || now.paused || now.held_in.empty()) return;
+    const Scheduler::Task task = std::move(now.held_in.front());
+    task();
+    if (now.life != life || !now.running) return;
+    now.held_in.pop_front();
+    if (!now.held_in.empty()) TakeHeld(node, life);
+  });
+}
+
+void Simulation::SendOut(int node, int master, Message message) {
+  if (nodes_.at(node).paused) {
+    nodes_.at(node).held_out.push_back({master, std::move(message)});
+  } else {
+    network_.Send({node, master, true}, std::move(message));
   }
 }
 
@@ -233,11 +256,13 @@ int64_t Simulation::Submit(Request* request) {
   if (request->kind == Request::Kind::kLock) {
     made.connection = request->connection;
     made.resource = request->resource;
+    made.master = node;
     lock = &made;
     request->lock = last_lock_ + 1;
   } else if (const auto found = locks_.find(request->lock);
              found != locks_.end() && found->second.connection == request->connection) {
     lock = &found->second;
+    request->resource = lock->resource;
   }
 
   const std::string asked = Describe(*request, lock);
@@ -254,7 +279,7 @@ int64_t Simulation::Submit(Request* request) {
     caller_->Begin(*request, lock);
   }
   if (verdict.way == Verdict::Way::kAsk) {
-    PlanDeliveries();
+    SendEvents();
   } else if (accepted && verdict.way == Verdict::Way::kSend) {
     Send(*request, node);
   }
@@ -263,70 +288,159 @@ int64_t Simulation::Submit(Request* request) {
 
 // A call that waits for its answer: what was sent before it has arrived by then.
 int64_t Simulation::Ask(const Request& request, int node) {
-  if (nodes_.at(node).cut_off) {
+  if (!network_.Reaches(node, MasterFor(request, node))) {
     const int64_t status = caller_->UnreachableStatus(request);
     if (status != 0) return status;
   }
-  Flush(node);
+  network_.Flush(node);
   return engine_->Call(request);
 }
 
-void Simulation::Send(const Request& request, int node) {
-  if (request.kind != Request::Kind::kUnlock) locks_.at(request.lock).in_flight = true;
-  Outgoing message = [this, request] { Arrive(request); };
-  if (nodes_.at(node).paused) {
-    nodes_.at(node).held_out.push_back(std::move(message));
-  } else {
-    SendOut(node, std::move(message));
-  }
+bool Simulation::IsAdoption(const Request& request) const {
+  return options_.profile == Profile::kFsdlm && request.kind == Request::Kind::kLock &&
+         (request.flags & fsdlm::kLkfOrphan) != 0;
 }
 
-void Simulation::Arrive(const Request& request) {
+// Where a request goes: to the resource's master; if there is none, to the node that knows of the
+// next one.
+int Simulation::MasterFor(const Request& request, int node) const {
+  if (IsAdoption(request)) return node;
+  const int master = engine_->MasterOf(request.connection, request.resource);
+  return master != 0 ? master : DirectoryFor(request, node);
+}
+
+// fs/dlm/dir.c:dlm_hash2nodeid(): each name is known to one of the group's nodes. In o2dlm all of
+// them must agree (dlmmaster.c:dlm_get_lock_resource()); here, one other than who asks.
+int Simulation::DirectoryFor(const Request& request, int node) const {
+  const std::string& group = connections_.at(request.connection).group;
+  std::set<int> nodes;
+  for (const auto& [id, connection] : connections_) {
+    if (connection.group == group) nodes.insert(connection.node);
+  }
+  if (options_.profile == Profile::kO2dlm && nodes.size() > 1) nodes.erase(node);
+  uint32_t hash = 2166136261u;  // FNV-1a
+  for (const char c : request.resource) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619u;
+  return *std::next(nodes.begin(), static_cast<std::ptrdiff_t>(hash % nodes.size()));
+}
+
+void Simulation::Send(Request request, int node) {
+  if (request.kind != Request::Kind::kUnlock) locks_.at(request.lock).in_flight = true;
+  request.sequence = ++last_request_;
+  // Behind those that are on their way to the same resource, wherever they are going to.
+  Course& course = courses_[{request.connection, request.resource}];
+  if (course.under_way == 0 || !nodes_.at(course.master).member) {
+    course.master = MasterFor(request, node);
+  }
+  ++course.under_way;
+  course.last = request.sequence;
+  const int master = course.master;
+  SendOut(node, master, std::move(request));
+}
+
+// A request has come to what was its resource's master when it was sent.
+void Simulation::Serve(Request request, int master) {
   const auto at = connections_.find(request.connection);
   if (at == connections_.end()) return;
+  const auto course = courses_.find({request.connection, request.resource});
+  const int now = MasterFor(request, at->second.node);
+  const bool has_master = engine_->MasterOf(request.connection, request.resource) != 0;
+  if (now != master && has_master && !IsAdoption(request)) {
+    if (course != courses_.end() && course->second.last == request.sequence) {
+      course->second.master = now;
+    }
+    network_.Send({at->second.node, now, true}, std::move(request));
+    return;
+  }
+  EndCourse(request);
+  Perform(request);
+  SendEvents();
+}
+
+// It is not under way any more.
+void Simulation::EndCourse(const Request& request) {
+  const auto course = courses_.find({request.connection, request.resource});
+  if (course != courses_.end() && --course->second.under_way == 0) courses_.erase(course);
+}
+
+void Simulation::Perform(const Request& request) {
   const auto lock = locks_.find(request.lock);
   if (lock != locks_.end() && request.kind != Request::Kind::kUnlock) {
     lock->second.in_flight = false;
   }
   const int64_t status = engine_->Call(request);
   // Adopting an orphan is done when the call returns, and has no event.
-  const bool adopted = status == 0 && options_.profile == Profile::kFsdlm &&
-                       request.kind == Request::Kind::kLock &&
-                       (request.flags & fsdlm::kLkfOrphan) != 0;
-  if (lock != locks_.end() && (status != 0 || adopted)) {
-    Event event;
-    event.lock = request.lock;
-    if (!adopted) event = caller_->Refused(request, status, &lock->second);
-    event.connection = request.connection;
-    SendIn(at->second.node, [this, event] { Hear(event); });
+  const bool adopted = status == 0 && IsAdoption(request);
+  if (lock == locks_.end() || (status == 0 && !adopted)) return;
+  Event event;
+  event.lock = request.lock;
+  if (!adopted) event = caller_->Refused(request, status, &lock->second);
+  event.connection = request.connection;
+  SendEvent(std::move(event));
+}
+
+// ---- Calls about no lock ----
+
+int Simulation::Purge(ConnectionId id, int node, int pid, uint64_t ticket) {
+  const auto at = connections_.find(id);
+  if (at == connections_.end() || !running(at->second.node)) return -ENOTCONN;
+  const int own = at->second.node;
+  const int target = node == 0 ? own : node;
+  Line(own, "purges n" + std::to_string(target) + (pid == 0 ? "" : " of " + std::to_string(pid)));
+  Event answer;
+  answer.kind = Event::Kind::kCall;
+  answer.connection = id;
+  answer.lock = ticket;
+  const std::vector<int> nodes = engine_->Nodes(id);
+  if (PurgesOwnLocks(own, engine_->OwnerPid(id), node, pid)) {
+    answer.value = -EINVAL;
+  } else if (!std::binary_search(nodes.begin(), nodes.end(), target)) {
+    answer.value = -ENOBUFS;
   }
-  PlanDeliveries();
+  const bool is_local = answer.value == 0 && target == own;
+  if (answer.value == 0) {
+    SendOut(own, target, [this, id, target, pid, answer, is_local] {
+      (void)engine_->Purge(id, target, pid);
+      SendEvents();
+      if (is_local) SendEvent(answer);
+    });
+  }
+  if (!is_local) SendEvent(std::move(answer));
+  return 0;
 }
 
 // ---- Events ----
 
-void Simulation::PlanDeliveries() {
+std::vector<Event> Simulation::TakeEvents() {
+  std::vector<Event> events;
   for (const auto& [id, connection] : connections_) {
-    if (running(connection.node) && engine_->Pending(id)) PlanDelivery(id);
+    Event event;
+    while (engine_->Take(id, &event)) events.push_back(std::move(event));
   }
+  return events;
 }
 
-void Simulation::PlanDelivery(ConnectionId id) {
-  Connection& connection = connections_.at(id);
-  if (connection.delivery_planned) return;
-  connection.delivery_planned = true;
-  SendIn(connection.node, [this, id] { Deliver(id); });
+// After a call into the engine: what it brought goes on its way.
+void Simulation::SendEvents() {
+  for (Event& event : TakeEvents()) SendEvent(std::move(event));
 }
 
-void Simulation::Deliver(ConnectionId id) {
-  const auto at = connections_.find(id);
+// By the link of whoever tells it: the lock's master as it is now.
+void Simulation::SendEvent(Event event) {
+  const auto at = connections_.find(event.connection);
   if (at == connections_.end()) return;
-  at->second.delivery_planned = false;
-  Event event;
-  if (!engine_->Take(id, &event)) return;
-  // One at a time, so that others may come in between.
-  PlanDelivery(id);
-  Hear(std::move(event));
+  const int node = at->second.node;
+  int master = node;
+  if (event.kind == Event::Kind::kNodeDown) {
+    master = 0;
+  } else if (event.kind != Event::Kind::kCall) {
+    const auto lock = locks_.find(event.lock);
+    if (lock == locks_.end()) return;
+    const int now = engine_->MasterOf(event.connection, lock->second.resource);
+    if (now != 0) lock->second.master = now;
+    // Of a resource that went with its last lock, its own node tells when nobody else is there.
+    master = nodes_.at(lock->second.master).member ? lock->second.master : node;
+  }
+  network_.Send({node, master, false}, std::move(event));
 }
 
 void Simulation::Hear(Event event) {
@@ -338,11 +452,19 @@ void Simulation::Hear(Event event) {
     if (on_event_) on_event_(event);
     return;
   }
+  if (event.kind == Event::Kind::kCall) {
+    Line(node, event.value == 0 ? "purged" : "not purged " + engine_->RefusalText(event.value));
+    if (on_event_) on_event_(event);
+    return;
+  }
   const auto lock = locks_.find(event.lock);
   if (lock == locks_.end()) return;
   std::optional<Request> next;
   const bool is_heard = caller_->Hear(&event, &lock->second, &next);
-  if (next) Send(*next, node);
+  if (next) {
+    next->resource = lock->second.resource;
+    Send(*next, node);
+  }
   if (!is_heard) return;
   const std::string number = std::to_string(event.lock);
   if (event.kind == Event::Kind::kBlocking) {
@@ -374,16 +496,83 @@ void Simulation::Declare(int node) {
   Line(node, fenced ? "is fenced" : "is dead");
   state.running = false;
   state.member = false;
-  state.outbox.clear();
+  state.held_in.clear();
+  state.held_out.clear();
+  Recover(node);
+  if (fenced && on_fence_) on_fence_(node);
+}
+
+// The survivors go by what they know themselves: what the dead node decided as a master and could
+// not tell did not happen, or is told by the node that asked for it.
+// fs/dlm/recoverd.c:ls_recover(), fs/ocfs2/dlm/dlmrecovery.c:dlm_remaster_locks().
+void Simulation::Recover(int node) {
+  Network::Remains remains = network_.Remove(node);
+  std::vector<Request> again;
+  std::vector<Event> told;
+  Undo(remains.unsaid, &again, &told);
+  for (Message& message : remains.unheard) {
+    auto* request = std::get_if<Request>(&message);
+    const auto lock = request == nullptr ? locks_.end() : locks_.find(request->lock);
+    if (lock == locks_.end()) continue;
+    EndCourse(*request);
+    const bool is_its = engine_->MasterOf(request->connection, request->resource) == node;
+    if (is_its && caller_->FateOf(*request, lock->second) == Fate::kDone) {
+      Perform(*request);
+      SendEvents();
+    } else {
+      again.push_back(std::move(*request));
+    }
+  }
+  // What others would have been granted because of that, too.
+  Undo(network_.TakeUnsaid(node), &again, &told);
+
   (void)engine_->Kill(node);
   ForgetConnections(node);
-  PlanDeliveries();
-  if (fenced && on_fence_) on_fence_(node);
+  std::vector<Event> events = TakeEvents();
+  const auto others = std::stable_partition(events.begin(), events.end(), [](const Event& event) {
+    return event.kind == Event::Kind::kNodeDown;
+  });
+  events.insert(others, told.begin(), told.end());
+  for (Event& event : events) SendEvent(std::move(event));
+  for (Request& request : again) {
+    const auto at = connections_.find(request.connection);
+    if (at != connections_.end()) Send(std::move(request), at->second.node);
+  }
+}
+
+// Events that never came: `told` are to be told all the same, `again` is to be asked again.
+void Simulation::Undo(const std::vector<Event>& events, std::vector<Request>* again,
+                      std::vector<Event>* told) {
+  for (size_t i = 0; i < events.size(); ++i) {
+    const Event& event = events[i];
+    const auto lock = locks_.find(event.lock);
+    if (lock == locks_.end() || !running(connections_.at(event.connection).node)) continue;
+    Fate fate = caller_->FateOf(event, lock->second);
+    // A cancel that came too late stands by the grant.
+    const bool is_last =
+        std::none_of(events.begin() + static_cast<std::ptrdiff_t>(i) + 1, events.end(),
+                     [&event](const Event& later) {
+                       return later.lock == event.lock && later.kind == Event::Kind::kUnlock;
+                     });
+    if (fate == Fate::kRedo && event.value == 0) {
+      if (is_last && engine_->Recall(event, lock->second.granted, lock->second.requested)) continue;
+      fate = Fate::kDone;
+    }
+    if (event.kind == Event::Kind::kBlocking) engine_->ForgetBlocking(event);
+    if (fate == Fate::kRedo) {
+      again->push_back(caller_->Repeat(event.lock, lock->second));
+    } else if (fate == Fate::kDone) {
+      told->push_back(event);
+    }
+  }
 }
 
 void Simulation::ForgetConnections(int node) {
   std::erase_if(locks_, [this, node](const auto& item) {
     return connections_.at(item.second.connection).node == node;
+  });
+  std::erase_if(courses_, [this, node](const auto& item) {
+    return connections_.at(item.first.first).node == node;
   });
   std::erase_if(connections_, [this, node](const auto& item) {
     if (item.second.node != node) return false;
@@ -402,29 +591,24 @@ void Simulation::Kill(int node) {
   Node& state = nodes_.at(node);
   Line(node, "is killed");
   state.running = false;
-  // What a cut or a pause had kept from leaving is lost.
-  if (state.cut_off) state.outbox.clear();
+  state.held_in.clear();
   state.held_out.clear();
+  network_.Stop(node);
   StartSilence(node);
 }
 
 void Simulation::Partition(int node) {
-  if (!running(node) || nodes_.at(node).cut_off) return;
+  if (!running(node) || network_.is_cut(node)) return;
   Line(node, "is cut off");
-  nodes_.at(node).cut_off = true;
+  network_.Cut(node);
   StartSilence(node);
 }
 
 void Simulation::Heal(int node) {
-  if (!running(node) || !nodes_.at(node).cut_off) return;
+  if (!running(node) || !network_.is_cut(node)) return;
   Line(node, "is healed");
-  Node& state = nodes_.at(node);
-  state.cut_off = false;
-  ++state.silence;
-  for (auto& [number, message] : std::exchange(state.outbox, {})) {
-    SendOut(node, std::move(message));
-  }
-  for (Scheduler::Task& task : std::exchange(state.held_in, {})) SendIn(node, std::move(task));
+  ++nodes_.at(node).silence;
+  network_.Heal(node);
 }
 
 void Simulation::Pause(int node) {
@@ -438,8 +622,19 @@ void Simulation::Resume(int node) {
   Line(node, "goes on");
   Node& state = nodes_.at(node);
   state.paused = false;
-  for (Scheduler::Task& task : std::exchange(state.held_in, {})) SendIn(node, std::move(task));
-  for (Outgoing& message : std::exchange(state.held_out, {})) SendOut(node, std::move(message));
+  if (!state.held_in.empty()) TakeHeld(node, state.life);
+  // The masters may be others by now.
+  auto held = std::exchange(state.held_out, {});
+  for (auto& [master, message] : held) {
+    if (const auto* request = std::get_if<Request>(&message)) EndCourse(*request);
+  }
+  for (auto& [master, message] : held) {
+    if (auto* request = std::get_if<Request>(&message)) {
+      Send(std::move(*request), node);
+    } else {
+      network_.Send({node, master, true}, std::move(message));
+    }
+  }
 }
 
 // ---- Time ----
@@ -463,10 +658,8 @@ uint64_t Simulation::StartTimer(int node, uint64_t delay_us) {
     Node& now = nodes_.at(node);
     if (now.life != life || !now.running) {
       timers_.erase(timer);
-    } else if (now.paused) {
-      now.held_in.push_back(go_off);
     } else {
-      go_off();
+      Take(node, go_off);
     }
   });
   return timer;

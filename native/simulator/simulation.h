@@ -27,6 +27,7 @@
 #include "simulator/caller.h"
 #include "simulator/engine.h"
 #include "simulator/history.h"
+#include "simulator/network.h"
 #include "simulator/scheduler.h"
 
 namespace stackglue::simulator {
@@ -72,6 +73,15 @@ class Simulation final : private fsdlm::Clock {
   // the engine has it; or the engine's status, and nothing was done.
   int64_t Submit(Request* request);
 
+  // fsdlm: dlm_ls_purge(): the orphans on `node` (0: the connection's) go that process `pid` left,
+  // or with 0 any. 0, and then a kCall with `ticket` tells what came of it; another node's is only
+  // asked. -ENOTCONN: the node is down.
+  int Purge(ConnectionId connection, int node, int pid, uint64_t ticket);
+  // fsdlm: what Purge() knows the connection's process by. 0: it is not there.
+  int OwnerPid(ConnectionId connection) const { return engine_->OwnerPid(connection); }
+  // fsdlm: the nodes that are in the connection's group, ascending.
+  std::vector<int> Nodes(ConnectionId connection) const { return engine_->Nodes(connection); }
+
   // A power cut.
   void Kill(int node);
   // Nothing reaches the node or leaves it until Heal(). After `detect_us` it is dead.
@@ -106,25 +116,26 @@ class Simulation final : private fsdlm::Clock {
   std::string Waiting() const;
 
  private:
-  using Outgoing = std::function<void()>;
   struct Node {
     bool running = false;
     bool member = false;  // the others count it in
-    bool cut_off = false;
     bool paused = false;
     uint64_t life = 0;  // boots so far: what was for an earlier life is lost
     uint64_t silence = 0;
-    uint64_t out_us = 0;  // when the last message from and to it arrives
-    uint64_t in_us = 0;
-    // What it sent and has not arrived. Each arrival takes the first one.
-    std::deque<std::pair<uint64_t, Outgoing>> outbox;
-    std::vector<Scheduler::Task> held_in;  // by a cut or a pause
-    std::vector<Outgoing> held_out;        // by a pause
+    // By a pause: what its process is to hear, and what was asked of it, with the master.
+    std::deque<Scheduler::Task> held_in;
+    std::vector<std::pair<int, Message>> held_out;
   };
   struct Connection {
     int node = 0;
     std::string group;
-    bool delivery_planned = false;
+  };
+  // The requests of a connection for one resource that are under way. They keep their order, so all
+  // go where the last one goes.
+  struct Course {
+    int master = 0;
+    size_t under_way = 0;
+    uint64_t last = 0;  // its sequence
   };
   struct Timer {
     int node = 0;
@@ -135,20 +146,28 @@ class Simulation final : private fsdlm::Clock {
 
   uint64_t NowMs() noexcept override { return scheduler_.now_us() / 1000; }
 
-  void SendOut(int node, Outgoing message);
-  void Flush(int node);
-  void SendIn(int node, Scheduler::Task task);
-  void Take(int node, uint64_t life, Scheduler::Task task);
+  bool IsIn(int node, const std::string& group) const;
+  void Arrive(const Link& link, Message message);
+  void Take(int node, Scheduler::Task task);
+  void TakeHeld(int node, uint64_t life);
+  void SendOut(int node, int master, Message message);
   int64_t Ask(const Request& request, int node);
-  void Send(const Request& request, int node);
-  void Arrive(const Request& request);
-  // After a call into the engine: every connection that may have events is sent one.
-  void PlanDeliveries();
-  void PlanDelivery(ConnectionId id);
-  void Deliver(ConnectionId id);
+  bool IsAdoption(const Request& request) const;
+  int MasterFor(const Request& request, int node) const;
+  int DirectoryFor(const Request& request, int node) const;
+  void Send(Request request, int node);
+  void Serve(Request request, int master);
+  void EndCourse(const Request& request);
+  void Perform(const Request& request);
+  std::vector<Event> TakeEvents();
+  void SendEvents();
+  void SendEvent(Event event);
   void Hear(Event event);
   void StartSilence(int node);
   void Declare(int node);
+  void Recover(int node);
+  void Undo(const std::vector<Event>& events, std::vector<Request>* again,
+            std::vector<Event>* told);
   void ForgetConnections(int node);
   void Line(int who, const std::string& what);
   std::string Describe(const Request& request, const CallerLock* lock) const;
@@ -156,16 +175,18 @@ class Simulation final : private fsdlm::Clock {
   const Options options_;
   History history_;
   Scheduler scheduler_;
+  Network network_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Caller> caller_;
   std::map<int, Node> nodes_;
   std::map<ConnectionId, Connection> connections_;
   std::map<uint64_t, CallerLock> locks_;
+  std::map<std::pair<ConnectionId, std::string>, Course> courses_;
   std::map<uint64_t, Timer> timers_;
   ConnectionId last_connection_ = 0;
   uint64_t last_lock_ = 0;
   uint64_t last_timer_ = 0;
-  uint64_t last_message_ = 0;
+  uint64_t last_request_ = 0;
   Handler on_event_;
   TimerHandler on_timer_;
   FenceHandler on_fence_;

@@ -8,6 +8,7 @@
 
 #include <linux/dlmconstants.h>
 
+#include <cerrno>
 #include <cstdint>
 
 namespace stackglue {
@@ -60,6 +61,28 @@ inline bool CanQueueConversion(int granted, int mode) {
 // kernel would give the id of a lock that has ended to a stranger's.
 inline bool EndsByItself(uint32_t flags) {
   return (flags & (DLM_LKF_NOQUEUE | DLM_LKF_ORPHAN)) != 0;
+}
+
+// Whether what a lock waits for can be cancelled. If there is nothing to cancel, or a cancel is
+// under way, fs/dlm would do nothing either, but with a warning and a stack trace in the kernel's
+// log (fs/dlm/lock.c:validate_unlock_args). `is_new`: it waits for its first grant.
+inline bool CanCancel(bool is_waiting, bool is_new, uint32_t flags, bool is_cancelling) {
+  return is_waiting && !is_cancelling && !(is_new && EndsByItself(flags));
+}
+
+// What a program is told when an operation of whose cancel it knows ends with `status`. fs/dlm
+// forgets what a cancel was for while a request is on its way to the master, and remembers it for
+// the next one when the grant was faster.
+inline int StatusOfCancelled(int status, bool breaks_deadlock) {
+  constexpr int kStatusCanceled = -0x10001;  // -DLM_ECANCEL
+  if (status != kStatusCanceled && status != -EDEADLK) return status;
+  return breaks_deadlock ? -EDEADLK : kStatusCanceled;
+}
+
+// Whether a purge would mean all locks of whoever asks for it, and tell nobody
+// (fs/dlm/lock.c:dlm_user_purge). `node` 0 is the own one.
+inline bool PurgesOwnLocks(int own_node, int own_pid, int node, int pid) {
+  return (node == 0 || node == own_node) && pid == own_pid;
 }
 
 // What fs/dlm remembers of a lock's requests when it comes to the value block.

@@ -57,7 +57,7 @@ describe('history of a simulation', () => {
     const hash = createHash('sha256')
       .update(await stormHistory(1, 'o2dlm'))
       .digest('hex');
-    expect(hash).to.equal('f9d22615b86009dacc176a2628065fdeb85d07cac1917247a0b2b8218b470719');
+    expect(hash).to.equal('b29991e260358a9551dec2800fd8378f76ad8d6519ae210bd43bc1fa551f8d26');
   });
 
   it('names the line at which a replay of another program leaves it', async () => {

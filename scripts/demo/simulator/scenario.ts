@@ -36,11 +36,11 @@ export async function takeNumbers(simulation: Simulation, checksBlock: boolean):
       const other = givenTo.get(id);
       if (other !== undefined) throw new Error(`n${other} and n${node.number} both have ${id}`);
       givenTo.set(id, node.number);
-      await node.sleep(10 * node.random());
+      await node.sleep(50 * node.random());
     }
   };
 
   for (const number of NODES) simulation.node(number, { program });
-  simulation.chaos({ kills: 1, partitions: 1, pauses: 1, withinMs: 100, lengthMs: [10, 100] });
+  simulation.chaos({ kills: 1, partitions: 1, pauses: 1, withinMs: 200, lengthMs: [10, 100] });
   await simulation.sleep(10_000);
 }
