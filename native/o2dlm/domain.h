@@ -75,6 +75,10 @@ class Domain {
   // becomes pending if it is not, and its level rises if need be.
   void QueueBast(Lock* lock, int mode);
 
+  // Whether a run of the thread was put off; and those runs. See Cluster::HoldThread().
+  bool thread_is_due() const;
+  void RunHeldThread();
+
   // Calls `visit(const Resource&)` for each resource, in no particular order.
   template <class F>
   void ForEachResource(F&& visit) const {
@@ -87,7 +91,7 @@ class Domain {
   void DetachLock(Lock* lock);
   // The lock leaves its queue for good; its unlock AST becomes pending.
   void EndLock(Lock* lock);
-  // dlm/dlmthread.c:dlm_thread() for one dirty resource.
+  // dlm/dlmthread.c:dlm_thread() for one dirty resource; or a note that it is due, while it is held.
   void RunThread(Resource* resource);
   // dlm/dlmthread.c:dlm_flush_asts(): BASTs follow the ASTs of the same run.
   void FlushBasts();

@@ -80,6 +80,11 @@ size_t MemberImpl::TakeEvents(Event* out, size_t max) {
   return taken;
 }
 
+bool MemberImpl::has_events() {
+  const ClusterImpl::Section section(cluster_.get());
+  return !events_.empty();
+}
+
 void MemberImpl::Deliver(EventNode* node, Event* out) {
   node->Unlink();
   out->kind = node->kind;

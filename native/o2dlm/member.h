@@ -31,6 +31,7 @@ class MemberImpl final : public Member, public ListNode {
               LockId* id) override;
   Status Unlock(LockId id, uint32_t flags, const uint8_t* lvb) override;
   size_t TakeEvents(Event* out, size_t max) override;
+  bool has_events();
   bool dead() const override { return dead_.load(std::memory_order_acquire); }
   int node() const override { return node_; }
 

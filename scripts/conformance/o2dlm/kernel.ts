@@ -3,8 +3,9 @@
  * files of its own.
  */
 import type { Cluster } from '../../vm/index.js';
-import { Agent, buildAgent, type Report } from './agent.js';
+import { Agent, type Report } from './agent.js';
 import type { Command, HandleState, NodeNumber, Observation } from './commands.js';
+import { buildAgent } from './programs.js';
 
 const DOMAIN = 'conformance';
 
@@ -37,7 +38,7 @@ export class KernelCluster {
 
   /** All nodes of a cluster with membership `o2cb` join a domain. */
   static async start(cluster: Cluster): Promise<KernelCluster> {
-    buildAgent();
+    await buildAgent();
     const kernel = new KernelCluster(cluster);
     for (const node of cluster.nodes) await kernel.#join(node.id);
     kernel.#release = (await cluster.node(1).exec('uname -r')).stdout.trim();

@@ -53,8 +53,6 @@ export interface RunResult extends Progress {
 type Commands = Step['commands'];
 
 const MAX_FILES = 8;
-/** As many are checked at the same time. */
-const CHECKS = 25;
 
 /** Checks sequences as they come, and counts. */
 export class Checking {
@@ -79,16 +77,13 @@ export class Checking {
   /** Checks these. */
   async add(sequences: readonly Recorded[]): Promise<void> {
     const started = performance.now();
-    for (let from = 0; from < sequences.length; from += CHECKS) {
-      await Promise.all(
-        sequences.slice(from, from + CHECKS).map(async (sequence) => {
-          const { nodes, files, steps } = sequence;
-          const { outcome, disagreement, runs } = await check(nodes, files, steps);
-          this.#total.runs += runs;
-          this.#total.commands += commandsOf(steps);
-          if (disagreement) this.findings.push({ ...sequence, outcome, disagreement });
-        }),
-      );
+    const verdicts = await check(sequences);
+    for (const [index, { outcome, disagreement, runs }] of verdicts.entries()) {
+      const sequence = sequences[index];
+      if (sequence === undefined) continue;
+      this.#total.runs += runs;
+      this.#total.commands += commandsOf(sequence.steps);
+      if (disagreement) this.findings.push({ ...sequence, outcome, disagreement });
     }
     this.#total.sequences += sequences.length;
     this.#total.checkMs += performance.now() - started;
