@@ -128,10 +128,7 @@ async function ask(questions: readonly string[][]): Promise<Answer[]> {
 }
 
 /** Runs the checker on these lines; rejects with what it complained of unless it ended well. */
-async function converse(
-  lines: readonly string[],
-  onLine: (line: string) => void,
-): Promise<void> {
+async function converse(lines: readonly string[], onLine: (line: string) => void): Promise<void> {
   const checker = spawn(CHECKER, { stdio: ['pipe', 'pipe', 'pipe'] });
   let complaint = '';
   checker.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -307,12 +307,12 @@ std::vector<World::Possibility> World::Possibilities() {
     names.push_back(std::move(name));
     found.push_back({node, task});
   }
-  if (cluster_->thread_is_due()) found.push_back({});
   for (const auto& node : nodes_) {
     if (node->is_alive && o2dlm::HasEvents(node->member.get())) {
       found.push_back({.node = node.get(), .task = std::nullopt});
     }
   }
+  if (cluster_->thread_is_due()) found.push_back({});
   if (found.empty()) RunIdleTasks(true);
   return found;
 }
