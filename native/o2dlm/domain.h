@@ -91,7 +91,8 @@ class Domain {
   void DetachLock(Lock* lock);
   // The lock leaves its queue for good; its unlock AST becomes pending.
   void EndLock(Lock* lock);
-  // dlm/dlmthread.c:dlm_thread() for one dirty resource; or a note that it is due, while it is held.
+  // dlm/dlmthread.c:dlm_thread() for one dirty resource; or a note that it is due, while it is
+  // held.
   void RunThread(Resource* resource);
   // dlm/dlmthread.c:dlm_flush_asts(): BASTs follow the ASTs of the same run.
   void FlushBasts();

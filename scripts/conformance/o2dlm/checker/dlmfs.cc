@@ -138,9 +138,7 @@ void DlmfsFile::UnlockAst(Host* host) {
   Wake(host);
 }
 
-bool DlmfsFile::HoldsUp() const {
-  return writers_ > 0 || (blocking_ == kModeEx && readers_ > 0);
-}
+bool DlmfsFile::HoldsUp() const { return writers_ > 0 || (blocking_ == kModeEx && readers_ > 0); }
 
 void DlmfsFile::Queue(Host* host) {
   if (is_queued_) return;
@@ -181,8 +179,8 @@ void DlmfsFile::Wake(Host* host) {
 }
 
 bool DlmfsFile::IsIdle(const Task& task) const {
-  const bool was_woken = task.what == What::kOpener || task.what == What::kUnlinker ||
-                         task.what == What::kUnlinked;
+  const bool was_woken =
+      task.what == What::kOpener || task.what == What::kUnlinker || task.what == What::kUnlinked;
   return was_woken && (task.waits_for_blocked ? is_blocked_ : is_busy_);
 }
 

@@ -1,8 +1,8 @@
 // Looks for a run of the emulation that sees, step by step, what was seen on a cluster. It goes
-// through the states that can be reached: from a state that has been met before it does not go on. A
-// run cannot be taken back, so to go on from a state a new one is made that takes the same
+// through the states that can be reached: from a state that has been met before it does not go on.
+// A run cannot be taken back, so to go on from a state a new one is made that takes the same
 // decisions. The step that is reached last comes first, and in it the runs in which the fewest
-// things happened in another order than that in which they became possible.
+// things happened in an unlikely order.
 #ifndef STACKGLUE_SCRIPTS_CONFORMANCE_O2DLM_CHECKER_SEARCH_H_
 #define STACKGLUE_SCRIPTS_CONFORMANCE_O2DLM_CHECKER_SEARCH_H_
 
@@ -21,12 +21,12 @@ class Search final : public Choices {
  public:
   enum class Outcome { kAgrees, kDisagrees, kUndecided };
 
-  // `order`: see World. Gives up after `max_runs` runs.
-  Search(const Sequence& sequence, std::vector<int> order, int64_t max_runs);
+  // `order`, `haste`: see World. Gives up after `max_runs` runs.
+  Search(const Sequence& sequence, std::vector<int> order, Haste haste, int64_t max_runs);
 
   Outcome Run();
-  // After a disagreement: what runs that agreed up to furthest() see there, each once. Runs end where
-  // an open has another result than it should, so that is looked at without.
+  // After a disagreement: what runs that agreed up to furthest() see there, each once. Runs end
+  // where an open has another result than it should, so that is looked at without.
   std::set<std::string> Alternatives();
 
   int64_t runs() const { return runs_; }
@@ -45,6 +45,7 @@ class Search final : public Choices {
 
   const Sequence& sequence_;
   const std::vector<int> order_;
+  const Haste haste_;
   const int64_t max_runs_;
   int64_t runs_ = 0;
   // The states that decisions were taken in, by step.

@@ -56,10 +56,9 @@ struct World::Node final : Host {
 
   int Lock(int level, bool convert, bool tries) override {
     if (!convert) world->Keep(this);
-    const uint32_t flags = o2dlm::kLkmValBlk | (convert ? o2dlm::kLkmConvert : 0) |
-                           (tries ? o2dlm::kLkmNoQueue : 0);
-    const Status status =
-        member->Lock(level, flags, kFile, 1, file->block().data(), &lock);
+    const uint32_t flags =
+        o2dlm::kLkmValBlk | (convert ? o2dlm::kLkmConvert : 0) | (tries ? o2dlm::kLkmNoQueue : 0);
+    const Status status = member->Lock(level, flags, kFile, 1, file->block().data(), &lock);
     if (status == Status::kNotQueued) return EAGAIN;
     if (status != Status::kNormal) Impossible("lock", status);
     return 0;
@@ -121,8 +120,8 @@ struct World::Node final : Host {
   }
 };
 
-World::World(const std::vector<int>& order, Choices* choices)
-    : choices_(choices), cluster_(o2dlm::Cluster::Create()) {
+World::World(const std::vector<int>& order, Haste haste, Choices* choices)
+    : haste_(haste), choices_(choices), cluster_(o2dlm::Cluster::Create()) {
   cluster_->HoldThread();
   for (size_t index = 0; index < order.size(); ++index) {
     auto node = std::make_unique<Node>();
@@ -265,8 +264,7 @@ std::string World::NameOf(int handle) const {
   const Handle& state = handles_.at(handle);
   if (guide_ == nullptr) return std::to_string(handle);
   const auto seen = guide_->results.find(handle);
-  const std::optional<int> result =
-      seen == guide_->results.end() ? std::nullopt : seen->second;
+  const std::optional<int> result = seen == guide_->results.end() ? std::nullopt : seen->second;
   std::string name(1, static_cast<char>('A' + state.opener.level));
   name += state.opener.tries ? 't' : '-';
   name += state.opener.is_interrupted ? 'i' : '-';
@@ -300,19 +298,24 @@ std::vector<World::Possibility> World::Possibilities() {
   std::vector<Possibility> found;
   std::vector<std::string> names;
   for (const auto& [node, task] : tasks_) {
-    // Whoever was woken and cannot go on yet is woken again when he can, but after a silent failure.
+    // Whoever was woken and cannot go on yet is woken again when he can, but after a silent
+    // failure.
     if (node->file->IsIdle(task) && !node->MayFailSilently()) continue;
     std::string name = NameOf(node, task);
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
     names.push_back(std::move(name));
     found.push_back({node, task});
   }
+  const auto tasks = static_cast<std::ptrdiff_t>(found.size());
   for (const auto& node : nodes_) {
     if (node->is_alive && o2dlm::HasEvents(node->member.get())) {
       found.push_back({.node = node.get(), .task = std::nullopt});
     }
   }
-  if (cluster_->thread_is_due()) found.push_back({});
+  if (haste_ == Haste::kEvents) std::rotate(found.begin(), found.begin() + tasks, found.end());
+  if (cluster_->thread_is_due()) {
+    found.insert(haste_ == Haste::kThread ? found.begin() : found.end(), Possibility());
+  }
   if (found.empty()) RunIdleTasks(true);
   return found;
 }
@@ -349,8 +352,8 @@ void World::TakeEvent(Node* node) {
 
 void World::Keep(Node* node) {
   if (keeper_ != nullptr) {
-    const bool is_used = std::any_of(nodes_.begin(), nodes_.end(),
-                                     [](const auto& each) { return each->lock != 0; });
+    const bool is_used =
+        std::any_of(nodes_.begin(), nodes_.end(), [](const auto& each) { return each->lock != 0; });
     if (is_used) return;
     question_ = static_cast<char>('0' + node->number);
     const int forgets = Choose(2);

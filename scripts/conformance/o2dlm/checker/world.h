@@ -30,17 +30,22 @@ class Choices {
   ~Choices() = default;
 };
 
+// What happens first when nothing is decided: all are possible, but not equally likely, and that
+// depends on what the nodes are busy with.
+enum class Haste : uint8_t { kTasks, kThread, kEvents };
+
 class World {
  public:
-  // `order`: the nodes as they become the recovery's master. The engine takes the lowest number, the
-  // kernel whoever gets the recovery lock first (dlm_pick_recovery_master()).
-  World(const std::vector<int>& order, Choices* choices);
+  // `order`: the nodes as they become the recovery's master. The engine takes the lowest number,
+  // the kernel whoever gets the recovery lock first (dlm_pick_recovery_master()).
+  World(const std::vector<int>& order, Haste haste, Choices* choices);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
   // Gives a step's commands and lets everything happen that they cause. False when the run was
-  // abandoned: by Choices or, if it is `guided`, because an open or unlink has not the step's result.
+  // abandoned: by Choices or, if it is `guided`, because an open or unlink has not the step's
+  // result.
   bool Run(const Step& step, bool guided);
   // What can be seen now: sorted lines, as commands.ts:linesOf() has them.
   std::string Observe() const;
@@ -80,6 +85,7 @@ class World {
   int Choose(int count);
   Node* Find(int number);
 
+  const Haste haste_;
   Choices* const choices_;
   const std::shared_ptr<o2dlm::Cluster> cluster_;
   std::vector<std::unique_ptr<Node>> nodes_;
