@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 
-import { printingProgress, whyNotHere } from '../vm/index.js';
+import { printingProgress, VmError, whyNotHere } from '../vm/index.js';
 import { runFsdlm } from './fsdlm/index.js';
 import { checkRecording, runO2dlm } from './o2dlm/index.js';
 import type { Outcome, ProfileOptions } from './profile.js';
@@ -108,7 +108,14 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof UsageError) && !(error instanceof TypeError)) throw error;
-  console.error(`${error.message}\n\n${USAGE}`);
-  process.exitCode = 2;
+  if (error instanceof UsageError || error instanceof TypeError) {
+    console.error(`${error.message}\n\n${USAGE}`);
+    process.exitCode = 2;
+  } else if (error instanceof VmError) {
+    // A cluster that cannot be had, on a busy machine mostly: where in here makes no difference.
+    console.error(error.message);
+    process.exitCode = 1;
+  } else {
+    throw error;
+  }
 }

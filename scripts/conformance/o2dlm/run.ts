@@ -11,8 +11,6 @@ import type { Recorded } from './recording.js';
 export const BATCH = 200;
 
 const MAX_FILES = 8;
-/** How likely it is that a node dies in a batch: it costs booting that node again. */
-const DEATHS = 0.25;
 /** How likely a step has two commands for one file at once. */
 const RACING = 0.1;
 
@@ -36,7 +34,7 @@ export async function runOnKernel(kernel: KernelCluster, plan: Plan): Promise<Re
   const { seed, numbers, commands } = plan;
   const { nodes } = kernel;
   const batch = Math.floor((numbers[0] ?? 0) / BATCH);
-  const death = deathOf(new Random(mix(seed, batch)), nodes, commands);
+  const death = deathOf(new Random(mix(seed, batch)), nodes, batch, commands);
   const shapes = numbers.map((number) => {
     const own = mix(seed, number, 1);
     return { number, seed: own, files: 1 + new Random(own).below(MAX_FILES) };
@@ -74,12 +72,14 @@ export function commandsOf(steps: readonly Step[]): number {
   return steps.reduce((sum, { commands }) => sum + commands.length, 0);
 }
 
+/** In every second batch a node dies, at one step for all its sequences. */
 function deathOf(
   random: Random,
   nodes: readonly NodeNumber[],
+  batch: number,
   commands: number,
 ): Death | undefined {
-  if (!random.chance(DEATHS)) return undefined;
+  if (batch % 2 === 0) return undefined;
   return { step: 5 + random.below(Math.max(1, commands >> 1)), node: random.pick(nodes) };
 }
 
