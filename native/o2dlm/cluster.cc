@@ -1,6 +1,7 @@
 // Domains, joining and the death of nodes. See cluster.h.
 #include "cluster.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <mutex>
@@ -144,6 +145,22 @@ int ClusterImpl::KillNode(int node) {
     at = domain->members().empty() ? domains_.erase(at) : std::next(at);
   }
   return found ? 0 : -ENOENT;
+}
+
+void ClusterImpl::HoldThread() {
+  const Section section(this);
+  holds_thread_ = true;
+}
+
+bool ClusterImpl::thread_is_due() {
+  const Section section(this);
+  return std::any_of(domains_.begin(), domains_.end(),
+                     [](const auto& entry) { return entry.second->thread_is_due(); });
+}
+
+void ClusterImpl::RunThread() {
+  const Section section(this);
+  for (const auto& entry : domains_) entry.second->RunHeldThread();
 }
 
 const Domain* ClusterImpl::FindDomain(std::string_view name) const {

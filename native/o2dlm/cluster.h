@@ -43,6 +43,9 @@ class ClusterImpl final : public Cluster {
   int Join(std::string_view domain, int node, ProtocolVersion* version, EventSink* sink,
            std::unique_ptr<Member>* member) override;
   int KillNode(int node) override;
+  void HoldThread() override;
+  bool thread_is_due() override;
+  void RunThread() override;
 
   // `member` goes away. Called by its destructor.
   void Leave(MemberImpl* member);
@@ -50,6 +53,7 @@ class ClusterImpl final : public Cluster {
   // Needs the mutex held.
   void Wake(MemberImpl* member) { to_wake_.PushBack(member); }
   LockId NextLockId() { return next_lock_id_++; }
+  bool holds_thread() const { return holds_thread_; }
   const Domain* FindDomain(std::string_view name) const;
 
  private:
@@ -61,6 +65,7 @@ class ClusterImpl final : public Cluster {
   DomainMap domains_;
   List<MemberImpl> to_wake_;
   LockId next_lock_id_ = 1;
+  bool holds_thread_ = false;
 };
 
 }  // namespace stackglue::o2dlm

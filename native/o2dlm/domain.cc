@@ -100,7 +100,10 @@ void Domain::RecoverFrom(int dead_node, List<EventNode>* notices,
   });
   std::sort(contended->begin(), contended->end(),
             [](const Resource* a, const Resource* b) { return a->name() < b->name(); });
-  for (Resource* resource : *contended) resource->Shuffle(this);
+  for (Resource* resource : *contended) {
+    resource->set_awaits_thread(false);
+    resource->Shuffle(this);
+  }
   FlushBasts();
 }
 
@@ -237,6 +240,33 @@ void Domain::FlushBasts() {
   }
 }
 
+<<<<<<< HEAD
+=======
+bool Domain::thread_is_due() const {
+  bool due = false;
+  ForEachResource([&due](const Resource& resource) { due = due || resource.awaits_thread(); });
+  return due;
+}
+
+void Domain::RunHeldThread() {
+  resources_.ForEachSafe([this](Resource* resource) {
+    if (!resource->awaits_thread()) return;
+    resource->set_awaits_thread(false);
+    resource->Shuffle(this);
+  });
+  FlushBasts();
+}
+
+void Domain::RunThread(Resource* resource) {
+  if (cluster_->holds_thread()) {
+    resource->set_awaits_thread(resource->has_waiters());
+    return;
+  }
+  resource->Shuffle(this);
+  FlushBasts();
+}
+
+>>>>>>> 9c74a26ccff9f1728c0cb7874a6ce9aca9b6822c
 void Domain::EndLock(Lock* lock) {
   lock->resource->MoveTo(Lock::Queue::kNone, lock);
   AstLink* ast = lock->ast();

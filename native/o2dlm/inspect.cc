@@ -25,6 +25,10 @@ std::vector<LockView> Copy(const Resource& resource, Lock::Queue queue) {
 
 }  // namespace
 
+bool HasEvents(Member* member) {
+  return static_cast<MemberImpl*>(member)->has_events();  // the only Member there is
+}
+
 std::optional<DomainView> InspectDomain(Cluster* cluster, std::string_view name) noexcept {
   if (cluster == nullptr) return std::nullopt;
   auto* inside = static_cast<ClusterImpl*>(cluster);  // the only Cluster there is

@@ -42,6 +42,9 @@ struct DomainView {
   std::vector<ResourceView> resources;  // in no particular order
 };
 
+// Whether TakeEvents() would find any.
+[[nodiscard]] bool HasEvents(Member* member);
+
 // The domain's state; nothing when there is no such domain or no memory. `cluster` comes from
 // Cluster::Named() or Cluster::Create().
 [[nodiscard]] std::optional<DomainView> InspectDomain(Cluster* cluster,

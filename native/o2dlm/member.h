@@ -34,6 +34,7 @@ class MemberImpl final : public Member, public ListNode {
   Status Recall(LockId id, int held, bool reads) override;
   size_t TakeEvents(Event* out, size_t max) override;
   void SetTold(bool told) override;
+  bool has_events();
   bool dead() const override { return dead_.load(std::memory_order_acquire); }
   int node() const override { return node_; }
 

@@ -169,6 +169,17 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   // The number can join again later, as a rebooted node does. Returns 0, -ENOENT when the node is
   // in no domain, or -ENOMEM and nothing happened.
   [[nodiscard]] virtual int KillNode(int node) = 0;
+
+  // From now on dlm_thread (dlm/dlmthread.c) runs only in RunThread(), and not after each request:
+  // until then a request finds the queues as those before it left them, so that a new lock may pass
+  // one that could be granted. What is granted in a request itself is so with or without it. For
+  // simulations of what the kernel is free to do; a death still runs it.
+  virtual void HoldThread() = 0;
+  // It was held, and there is a resource with somebody waiting that had a request since its last
+  // run. Looks at all resources.
+  virtual bool thread_is_due() = 0;
+  // Runs dlm_thread for each of those.
+  virtual void RunThread() = 0;
 };
 
 // One connection of one node to one domain: what dlm_register_domain() returns to a mount.

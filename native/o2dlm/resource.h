@@ -120,6 +120,10 @@ class Resource {
   bool dirty() const { return dirty_; }
   void set_dirty(bool dirty) { dirty_ = dirty; }
 
+  // A run of the thread over this resource was put off.
+  bool awaits_thread() const { return awaits_thread_; }
+  void set_awaits_thread(bool awaits) { awaits_thread_ = awaits; }
+
   // Calls `visit(Lock&)` for each lock of a queue, oldest first.
   template <class F>
   void ForEach(Lock::Queue queue, F&& visit) const {
@@ -183,6 +187,7 @@ class Resource {
   uint8_t master_;
   uint8_t name_length_;
   bool dirty_ = false;
+  bool awaits_thread_ = false;
   char name_[kLockNameMax];
 };
 

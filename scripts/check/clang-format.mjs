@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const sources = Object.entries({
   native: /\.(cc|h)$/,
   test: /\.(c|cc|h)$/,
-  scripts: /\.(c|cc)$/,
+  scripts: /\.(c|cc|h)$/,
 }).flatMap(([folder, wanted]) =>
   existsSync(join(root, folder))
     ? readdirSync(join(root, folder), { recursive: true })

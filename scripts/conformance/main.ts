@@ -4,14 +4,15 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 
-import { printingProgress, whyNotHere } from '../vm/index.js';
+import { printingProgress, VmError, whyNotHere } from '../vm/index.js';
 import { runFsdlm } from './fsdlm/index.js';
+import { checkRecording, runO2dlm } from './o2dlm/index.js';
 import type { Outcome, ProfileOptions } from './profile.js';
 
 const USAGE = `Runs random sequences of commands on the engine and on real kernels, and compares.
 
   npm run conformance -- [options]
-      --profile <name>     fsdlm (all)
+      --profile <name>     fsdlm, o2dlm (all)
       --kernel <package>   a Debian kernel package, more than once for several
                            (linux-image-amd64 and linux-image-6.12-amd64)
       --sequences <n>      how many on each kernel (1000)
@@ -19,6 +20,8 @@ const USAGE = `Runs random sequences of commands on the engine and on real kerne
       --seed <n>           of a run that is to be repeated
       --first <n>          number of the first sequence (0)
       --shrink <n>         how many of each 500 sequences' disagreements are made smaller (2)
+      --record <file>      o2dlm: keep what the kernels did
+      --check <file>       o2dlm: judge what was kept, without any kernel
       --json <file>        write the result there, too
 `;
 
@@ -26,6 +29,7 @@ const KERNELS = ['linux-image-amd64', 'linux-image-6.12-amd64'];
 
 const PROFILES: Readonly<Record<string, (options: ProfileOptions) => Promise<Outcome>>> = {
   fsdlm: runFsdlm,
+  o2dlm: runO2dlm,
 };
 
 class UsageError extends Error {}
@@ -46,9 +50,21 @@ async function main(): Promise<void> {
       seed: { type: 'string' },
       first: { type: 'string', default: '0' },
       shrink: { type: 'string', default: '2' },
+      record: { type: 'string' },
+      check: { type: 'string' },
       json: { type: 'string' },
     },
   });
+  if (values.check !== undefined) {
+    const { agreed, commands, disagreements, seconds } = await checkRecording(values.check);
+    for (const disagreement of disagreements) console.log(disagreement);
+    console.log(
+      `${agreed} of ${agreed + disagreements.length} sequences agree,` +
+        ` ${commands} commands in ${seconds.toFixed(0)} s`,
+    );
+    if (disagreements.length > 0) process.exitCode = 1;
+    return;
+  }
   const seed = values.seed === undefined ? randomInt(2 ** 31) : whole(values.seed, '--seed', 0);
   const options = {
     seed,
@@ -56,6 +72,7 @@ async function main(): Promise<void> {
     commands: whole(values.commands, '--commands', 1),
     shrinks: whole(values.shrink, '--shrink', 0),
     first: whole(values.first, '--first', 0),
+    recording: values.record,
     say: (line: string) => console.log(line),
     progress: printingProgress((line) => console.log(line)),
   };
@@ -67,6 +84,7 @@ async function main(): Promise<void> {
   const reason = await whyNotHere();
   if (reason !== undefined) throw new UsageError(reason);
 
+  if (values.record !== undefined) writeFileSync(values.record, '');
   console.log(`seed ${seed}`);
   const rows: object[] = [];
   for (const { name, run } of profiles) {
@@ -90,7 +108,14 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof UsageError) && !(error instanceof TypeError)) throw error;
-  console.error(`${error.message}\n\n${USAGE}`);
-  process.exitCode = 2;
+  if (error instanceof UsageError || error instanceof TypeError) {
+    console.error(`${error.message}\n\n${USAGE}`);
+    process.exitCode = 2;
+  } else if (error instanceof VmError) {
+    // A cluster that cannot be had, on a busy machine mostly: where in here makes no difference.
+    console.error(error.message);
+    process.exitCode = 1;
+  } else {
+    throw error;
+  }
 }

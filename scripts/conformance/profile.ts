@@ -12,6 +12,8 @@ export interface ProfileOptions {
   readonly shrinks: number;
   /** The number of the first sequence; 0 by default. */
   readonly first?: number;
+  /** A file to which what the kernel does is added. */
+  readonly recording?: string | undefined;
   /** A line for people, now and then. */
   readonly say: (line: string) => void;
   readonly progress: Progress;

@@ -1,25 +1,10 @@
 /** The program on a node that uses dlmfs (guest/dlmfs-agent.c), from the host. */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-
 import { withDeadline } from '../../vm/deadline.js';
 import type { GuestProcess, Node } from '../../vm/index.js';
-import { PROJECT_ROOT } from '../../vm/paths.js';
-
-const SOURCE = 'scripts/conformance/o2dlm/guest/dlmfs-agent.c';
-const FOLDER = 'build/conformance';
-const PROGRAM = `${FOLDER}/dlmfs-agent`;
+import { AGENT } from './programs.js';
 
 /** How long a node may take to come to rest: a busy host is slow, and a recovery takes seconds. */
 const FENCE_MS = 240_000;
-
-/** Compiles the program. Nodes that have used it before may go on with the old one. */
-export function buildAgent(): void {
-  mkdirSync(join(PROJECT_ROOT, FOLDER), { recursive: true });
-  const flags = ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-O1', '-static', '-pthread'];
-  execFileSync('gcc', [...flags, '-o', PROGRAM, SOURCE], { cwd: PROJECT_ROOT });
-}
 
 /** What a node says after a fence: only what has changed since the last one. */
 export interface Report {
@@ -40,7 +25,7 @@ export class Agent {
 
   constructor(node: Node, folder: string) {
     this.#node = node;
-    this.#process = node.spawn(`exec ${PROGRAM} ${folder}`);
+    this.#process = node.spawn(`exec ${AGENT} ${folder}`);
     this.#lines = this.#process.lines;
   }
 

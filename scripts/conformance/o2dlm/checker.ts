@@ -2,19 +2,24 @@
  * Whether what a real cluster did is something that the emulation can do: some run of it with the same
  * commands, in one of the orders that the real system was free to take, sees at every step what was seen
  * on the cluster. Files have nothing to do with each other, so each is looked at by itself.
+ *
+ * The looking is done by a program of its own (checker/), which has the engine in it.
  */
-import { linesOf, type NodeNumber, type Step } from './commands.js';
-import { Search, type FileStep } from './search.js';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+import { commandOf, linesOf, type NodeNumber, type Step } from './commands.js';
+import { CHECKER } from './programs.js';
 
 /** As many runs of the emulation for one file before it is left undecided. */
-export const MAX_RUNS = 5000;
+const MAX_RUNS = 100_000;
 
 /** Where no run goes on as the cluster did. */
 export interface Disagreement {
   readonly step: number;
   readonly file: number;
   readonly kernel: string;
-  /** What the runs that agreed up to this step saw instead, each once. */
+  /** What the runs that agreed up to this step see instead, each once. */
   readonly engine: readonly string[];
 }
 
@@ -28,48 +33,117 @@ export interface Verdict {
   readonly runs: number;
 }
 
-/** Checks one sequence; `maxRuns` is for each of its files. */
+/** What can be checked. */
+export interface Checkable {
+  readonly nodes: readonly NodeNumber[];
+  readonly files: number;
+  readonly steps: readonly Step[];
+}
+
+/** Checks sequences; `maxRuns` is for each of their files. */
 export async function check(
-  nodes: readonly NodeNumber[],
-  files: number,
-  steps: readonly Step[],
+  sequences: readonly Checkable[],
   maxRuns = MAX_RUNS,
-): Promise<Verdict> {
-  let runs = 0;
-  let worst: Verdict = { outcome: 'agrees', runs };
-  for (const recoveryOrder of recoveryOrders(nodes, steps)) {
-    worst = { outcome: 'agrees', runs };
-    for (let file = 0; file < files && worst.outcome !== 'disagrees'; file++) {
-      const mine = stepsOf(file, steps);
-      const search = new Search({ nodes, recoveryOrder, file, steps: mine, maxRuns });
-      const outcome = await search.run();
-      runs += search.runs;
-      if (outcome === 'agrees') continue;
-      const { step, kernel, engine } = search.furthest;
-      worst = { outcome, disagreement: { step, file, kernel, engine: [...engine] }, runs };
-    }
-    if (worst.outcome === 'agrees') break;
-  }
-  return { ...worst, runs };
+): Promise<Verdict[]> {
+  const answers = await ask(sequences.map((sequence) => questionsOf(sequence, maxRuns)).flat());
+  let next = 0;
+  return sequences.map(({ files, steps }) => {
+    const mine = answers.slice(next, (next += files));
+    const runs = mine.reduce((sum, answer) => sum + answer.runs, 0);
+    const worst =
+      mine.find(({ outcome }) => outcome === 'disagrees') ??
+      mine.find(({ outcome }) => outcome === 'undecided');
+    if (worst === undefined) return { outcome: 'agrees', runs };
+    const { outcome, step, alternatives } = worst;
+    const file = mine.indexOf(worst);
+    const seen = steps[step]?.seen;
+    const kernel = seen === undefined ? '' : linesOf(seen, file);
+    return { outcome, disagreement: { step, file, kernel, engine: alternatives }, runs };
+  });
 }
 
-/** In which orders the nodes may become the recovery's master: it matters only when one dies. */
-function recoveryOrders(nodes: readonly NodeNumber[], steps: readonly Step[]): NodeNumber[][] {
-  const dies = steps.some(({ commands }) => commands.some(({ kind }) => kind === 'kill'));
-  return dies ? [[...nodes], [...nodes].reverse()] : [[...nodes]];
+/** What the emulation does with the commands when chance decides: one file's lines, step by step. */
+export async function play(
+  seed: number,
+  nodes: readonly NodeNumber[],
+  steps: readonly Step['commands'][],
+): Promise<string[]> {
+  const lines = [`play ${seed} ${nodes.join(' ')}`];
+  for (const [number, commands] of steps.entries()) {
+    lines.push(`step ${number}`, ...commands.map(commandOf));
+  }
+  const seen: string[][] = [];
+  await converse([...lines, 'end'], (line) => {
+    if (line.startsWith('step ')) seen.push([]);
+    else if (line.startsWith('seen ')) seen.at(-1)?.push(line.slice('seen '.length));
+  });
+  return seen.map((each) => each.join('\n'));
 }
 
-/** One file's part of the steps, without those in which nothing became of it. */
-function stepsOf(file: number, steps: readonly Step[]): FileStep[] {
-  const found: FileStep[] = [];
-  for (const [number, step] of steps.entries()) {
-    const commands = step.commands.filter(
-      (command) => command.kind === 'kill' || command.file === file,
-    );
-    const seen = linesOf(step.seen, file);
-    if (commands.length > 0 || seen !== (found.at(-1)?.seen ?? '')) {
-      found.push({ commands, seen, number });
+/** One file's part of a sequence, without the steps in which nothing became of it. */
+function questionsOf({ nodes, files, steps }: Checkable, maxRuns: number): string[][] {
+  return Array.from({ length: files }, (_, file) => {
+    const lines = [`check ${maxRuns} ${nodes.join(' ')}`];
+    let before = '';
+    for (const [number, step] of steps.entries()) {
+      const commands = step.commands.filter(
+        (command) => command.kind === 'kill' || command.file === file,
+      );
+      const seen = linesOf(step.seen, file);
+      if (commands.length === 0 && seen === before) continue;
+      before = seen;
+      lines.push(`step ${number}`, ...commands.map(commandOf));
+      if (seen !== '') lines.push(...seen.split('\n').map((line) => `seen ${line}`));
     }
-  }
-  return found;
+    return [...lines, 'end'];
+  });
+}
+
+interface Answer {
+  readonly outcome: Verdict['outcome'];
+  readonly runs: number;
+  readonly step: number;
+  readonly alternatives: string[];
+}
+
+async function ask(questions: readonly string[][]): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  let alternative: string[] = [];
+  const endAlternative = (): void => {
+    if (alternative.length > 0) answers.at(-1)?.alternatives.push(alternative.join('\n'));
+    alternative = [];
+  };
+  await converse(questions.flat(), (line) => {
+    const [verb = '', runs = '0', step = '0'] = line.split(' ');
+    if (verb === 'agrees' || verb === 'disagrees' || verb === 'undecided') {
+      answers.push({ outcome: verb, runs: Number(runs), step: Number(step), alternatives: [] });
+    } else if (verb === 'seen') {
+      alternative.push(line.slice('seen '.length));
+    } else {
+      endAlternative();
+    }
+  });
+  if (answers.length === questions.length) return answers;
+  throw new Error(`the checker gave ${answers.length} answers to ${questions.length} questions`);
+}
+
+/** Runs the checker on these lines; rejects with what it complained of unless it ended well. */
+async function converse(lines: readonly string[], onLine: (line: string) => void): Promise<void> {
+  const checker = spawn(CHECKER, { stdio: ['pipe', 'pipe', 'pipe'] });
+  let complaint = '';
+  checker.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complaint += text;
+  });
+  const ended = new Promise<void>((resolve, reject) => {
+    checker.once('error', reject);
+    checker.once('close', (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new Error(`the checker ended with ${signal ?? code}: ${complaint}`));
+    });
+  });
+  // If it ends early its exit tells why.
+  checker.stdin.on('error', () => undefined);
+  checker.stdin.end(`${lines.join('\n')}\n`);
+  createInterface({ input: checker.stdout }).on('line', onLine);
+  await ended;
 }

@@ -76,6 +76,23 @@ function describeState({ result, blocked, block }: HandleState): string {
   return `${blocked ? 'blocks others, ' : ''}block "${block}"`;
 }
 
+/** A command as the checker reads it (checker/main.cc). */
+export function commandOf(command: Command): string {
+  const { kind, node } = command;
+  switch (command.kind) {
+    case 'open':
+      return `open ${node} ${command.handle} ${command.writes ? 'w' : 'r'} ${command.tries ? 't' : '-'}`;
+    case 'write':
+      return `write ${node} ${command.handle} ${command.bytes}`;
+    case 'close':
+    case 'interrupt':
+      return `${kind} ${node} ${command.handle}`;
+    case 'unlink':
+    case 'kill':
+      return `${kind} ${node}`;
+  }
+}
+
 /** A command in words. */
 export function describeCommand(command: Command): string {
   const { kind, node } = command;

@@ -29,6 +29,18 @@ export interface Source {
   lose(node: NodeNumber): void;
 }
 
+/** Closes what is open, one handle of a file at a time, until nothing waits for it any more. */
+function ending(seen: Observation): Command[] | undefined {
+  const open = new Map<number, [number, HandleState]>();
+  for (const entry of seen.handles) {
+    if (entry[1].result === 0 && !open.has(entry[1].file)) open.set(entry[1].file, entry);
+  }
+  if (open.size === 0) return undefined;
+  return [...open.values()].map(([handle, { node, file }]) => {
+    return { kind: 'close', node, file, handle };
+  });
+}
+
 /** A random sequence. */
 export class Generator implements Source {
   readonly #random: Random;
@@ -48,7 +60,7 @@ export class Generator implements Source {
   }
 
   next(seen: Observation): Command[] | undefined {
-    if (this.#given >= this.#shape.commands) return this.#ending(seen);
+    if (this.#given >= this.#shape.commands) return ending(seen);
     const random = this.#random;
     const files = random.shuffle(Array.from({ length: this.#shape.files }, (_, file) => file));
     const commands: Command[] = [];
@@ -99,21 +111,12 @@ export class Generator implements Source {
     const tries = random.chance(0.2);
     return { kind: 'open', node, file, handle: ++this.#handles, writes, tries };
   }
-
-  /** Closes what is open, one handle of a file at a time, until nothing waits for it any more. */
-  #ending(seen: Observation): Command[] | undefined {
-    const open = new Map<number, [number, HandleState]>();
-    for (const entry of seen.handles) {
-      if (entry[1].result === 0 && !open.has(entry[1].file)) open.set(entry[1].file, entry);
-    }
-    if (open.size === 0) return undefined;
-    return [...open.values()].map(([handle, { node, file }]) => {
-      return { kind: 'close', node, file, handle };
-    });
-  }
 }
 
-/** The same commands again, or some of them: one that has no meaning as things stand is left out. */
+/**
+ * The same commands again, or some of them: one that has no meaning as things stand is left out. Then what
+ * is open is closed.
+ */
 export class Replay implements Source {
   readonly #steps: readonly (readonly Command[])[];
   readonly #lost = new Set<NodeNumber>();
@@ -129,7 +132,8 @@ export class Replay implements Source {
 
   next(seen: Observation): Command[] | undefined {
     const commands = this.#steps[this.#at++];
-    return commands?.filter((command) => this.#makesSense(command, seen));
+    if (commands === undefined) return ending(seen);
+    return commands.filter((command) => this.#makesSense(command, seen));
   }
 
   #makesSense(command: Command, seen: Observation): boolean {

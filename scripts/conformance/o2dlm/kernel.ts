@@ -3,8 +3,9 @@
  * files of its own.
  */
 import type { Cluster } from '../../vm/index.js';
-import { Agent, buildAgent, type Report } from './agent.js';
+import { Agent, type Report } from './agent.js';
 import type { Command, HandleState, NodeNumber, Observation } from './commands.js';
+import { buildAgent } from './programs.js';
 
 const DOMAIN = 'conformance';
 
@@ -28,6 +29,8 @@ export class KernelCluster {
   readonly #numbers = new Map<string, number>();
   readonly #unlinkTags = new Map<number, { sequence: number; key: string }>();
   #lastNumber = 0;
+  /** The last number that handles of earlier batches have. */
+  #lastOfEarlier = 0;
   #prefix = 'a';
   #release = '';
 
@@ -37,7 +40,7 @@ export class KernelCluster {
 
   /** All nodes of a cluster with membership `o2cb` join a domain. */
   static async start(cluster: Cluster): Promise<KernelCluster> {
-    buildAgent();
+    await buildAgent();
     const kernel = new KernelCluster(cluster);
     for (const node of cluster.nodes) await kernel.#join(node.id);
     kernel.#release = (await cluster.node(1).exec('uname -r')).stdout.trim();
@@ -57,6 +60,7 @@ export class KernelCluster {
   /** Forgets all sequences; those that come next have files of other names. */
   startBatch(prefix: string): void {
     this.#prefix = prefix;
+    this.#lastOfEarlier = this.#lastNumber;
     this.#entries.clear();
     this.#numbers.clear();
     this.#unlinkTags.clear();
@@ -64,10 +68,7 @@ export class KernelCluster {
 
   /** Gives the commands to the nodes, waits until the cluster is at rest, and looks. */
   async step(commands: StepCommands): Promise<Map<number, Observation>> {
-    this.#unlinkTags.clear();
-    for (const [number, { state }] of this.#entries) {
-      if (state.result !== undefined && state.result !== 0) this.#forget(number);
-    }
+    this.#beginStep();
     for (const [sequence, list] of commands) {
       for (const command of list) this.#give(sequence, command);
     }
@@ -77,6 +78,7 @@ export class KernelCluster {
 
   /** Cuts a node's power; resolves when the others have recovered and are at rest. */
   async kill(node: NodeNumber, sequences: Iterable<number>): Promise<Map<number, Observation>> {
+    this.#beginStep();
     this.#agents.delete(node);
     for (const [number, { state }] of this.#entries) {
       if (state.node === node) this.#forget(number);
@@ -92,13 +94,26 @@ export class KernelCluster {
     await this.#join(node);
   }
 
-  /** Unlinks all files that are left of a batch, so that the lock manager has nothing to keep. */
+  /** Forgets what was of interest only once. */
+  #beginStep(): void {
+    this.#unlinkTags.clear();
+    for (const [number, { state }] of this.#entries) {
+      if (state.result !== undefined && state.result !== 0) this.#forget(number);
+    }
+  }
+
+  /**
+   * Unlinks the files that are left of a batch, so that the lock manager has nothing to keep. One with
+   * an open that sleeps for ever stays.
+   */
   async tidy(): Promise<void> {
     await Promise.all(
       this.nodes.map((node) =>
         this.#cluster
           .node(node)
-          .exec(`cd /dlm/${DOMAIN} && ls | xargs -r rm`, { timeoutMs: 300_000 }),
+          .exec(`cd /dlm/${DOMAIN} && (ls | xargs -r rm -f) 2>/dev/null || true`, {
+            timeoutMs: 300_000,
+          }),
       ),
     );
   }
@@ -183,6 +198,8 @@ export class KernelCluster {
   }
 
   #update(number: number, change: Partial<HandleState>): void {
+    // An open that slept for ever in an earlier batch may be woken by the end of its file.
+    if (number <= this.#lastOfEarlier) return;
     const entry = this.#entries.get(number);
     if (entry === undefined) throw new Error(`a node spoke of an unknown handle, ${number}`);
     entry.state = { ...entry.state, ...change };

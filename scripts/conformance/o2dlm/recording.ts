@@ -2,7 +2,7 @@
  * What the kernels did in a run, in a file: it can be checked against the emulation as often as one likes,
  * without virtual machines. One line of JSON for each sequence.
  */
-import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile } from 'node:fs/promises';
 
 import type { Command, HandleState, NodeNumber, Step } from './commands.js';
 
@@ -11,7 +11,9 @@ export interface Recorded {
   /** The release of the kernel that did it. */
   readonly kernel: string;
   readonly nodes: readonly NodeNumber[];
+  /** The run's seed, and the sequence's number in it. */
   readonly seed: number;
+  readonly number: number;
   readonly files: number;
   readonly steps: readonly Step[];
 }
@@ -22,11 +24,6 @@ interface Line extends Omit<Recorded, 'steps'> {
     readonly handles: readonly (readonly [number, HandleState])[];
     readonly unlinks: readonly (readonly [string, number])[];
   }[];
-}
-
-/** Makes an empty recording, in place of what was in the file. */
-export async function startRecording(path: string): Promise<void> {
-  await writeFile(path, '');
 }
 
 /** Adds sequences to a recording. */

@@ -1,0 +1,69 @@
+// Looks for a run of the emulation that sees, step by step, what was seen on a cluster. It goes
+// through the states that can be reached: from a state that has been met before it does not go on.
+// A run cannot be taken back, so to go on from a state a new one is made that takes the same
+// decisions. The step that is reached last comes first, and in it the runs in which the fewest
+// things happened in an unlikely order.
+#ifndef STACKGLUE_SCRIPTS_CONFORMANCE_O2DLM_CHECKER_SEARCH_H_
+#define STACKGLUE_SCRIPTS_CONFORMANCE_O2DLM_CHECKER_SEARCH_H_
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "commands.h"
+#include "world.h"
+
+namespace stackglue::conformance {
+
+class Search final : public Choices {
+ public:
+  enum class Outcome { kAgrees, kDisagrees, kUndecided };
+
+  // `order`, `haste`: see World. Gives up after `max_runs` runs.
+  Search(const Sequence& sequence, std::vector<int> order, Haste haste, int64_t max_runs);
+
+  Outcome Run();
+  // After a disagreement: what runs that agreed up to furthest() see there, each once. Runs end
+  // where an open has another result than it should, so that is looked at without.
+  std::set<std::string> Alternatives();
+
+  int64_t runs() const { return runs_; }
+  // The index of the step that no run has got past.
+  size_t furthest() const { return furthest_; }
+
+  std::optional<int> Choose(int count, const World& world) override;
+
+ private:
+  using Decisions = std::vector<uint8_t>;
+
+  void Restart();
+  std::optional<Decisions> Next();
+  // Runs the model with these decisions first, as far as it sees what it should.
+  bool Agrees(Decisions given);
+
+  const Sequence& sequence_;
+  const std::vector<int> order_;
+  const Haste haste_;
+  const int64_t max_runs_;
+  int64_t runs_ = 0;
+  // The states that decisions were taken in, by step.
+  std::vector<std::unordered_set<std::string>> met_;
+  // Decisions that lead to states from which nobody has gone on, by the step of the last of them
+  // and by how many were unlikely in that step; the latest last.
+  std::vector<std::vector<std::vector<Decisions>>> open_;
+  size_t furthest_ = 0;
+  // For Alternatives().
+  bool is_curious_ = false;
+  std::set<std::string> alternatives_;
+  // This run's.
+  size_t step_ = 0;
+  size_t unlikely_ = 0;
+  Decisions given_;
+  Decisions decided_;
+};
+
+}  // namespace stackglue::conformance
+
+#endif  // STACKGLUE_SCRIPTS_CONFORMANCE_O2DLM_CHECKER_SEARCH_H_

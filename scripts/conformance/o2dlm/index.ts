@@ -1,0 +1,79 @@
+/** Profile `o2dlm`: the engine against the kernel's own o2dlm, which dlmfs gives access to. */
+import { Cluster } from '../../vm/index.js';
+import type { Outcome, ProfileOptions } from '../profile.js';
+import { KernelCluster } from './kernel.js';
+import { buildChecker } from './programs.js';
+import { readRecording, record } from './recording.js';
+import { BATCH, commandsOf, describe, judge, runOnKernel } from './run.js';
+import { shrink } from './shrink.js';
+
+const NODES = 3;
+
+/** The sequences of a run whose numbers are those of one batch. */
+function batchesOf(first: number, count: number): number[][] {
+  const batches: number[][] = [];
+  for (let number = first; number < first + count;) {
+    const end = Math.min(first + count, (Math.floor(number / BATCH) + 1) * BATCH);
+    batches.push(Array.from({ length: end - number }, (_, index) => number + index));
+    number = end;
+  }
+  return batches;
+}
+
+/** Runs sequences on one kernel. */
+export async function runO2dlm(options: ProfileOptions): Promise<Outcome> {
+  const { seed, sequences, commands, shrinks, first = 0, say, progress, recording } = options;
+  await buildChecker();
+  const cluster = await Cluster.boot({
+    nodes: NODES,
+    membership: 'o2cb',
+    kernel: options.kernel,
+    progress,
+  });
+  const started = performance.now();
+  let agreed = 0;
+  let given = 0;
+  const disagreements: string[] = [];
+  try {
+    const kernel = await KernelCluster.start(cluster);
+    for (const numbers of batchesOf(first, sequences)) {
+      const t0 = performance.now();
+      const done = await runOnKernel(kernel, { seed, numbers, commands });
+      const t1 = performance.now();
+      if (recording !== undefined) await record(recording, done);
+      const findings = await judge(done);
+      const t2 = performance.now();
+      agreed += done.length - findings.length;
+      given += done.reduce((sum, { steps }) => sum + commandsOf(steps), 0);
+      let shrunk = 0;
+      for (const finding of findings) {
+        const isWorthIt = finding.outcome === 'disagrees' && shrunk++ < shrinks;
+        const text = describe(isWorthIt ? await shrink(kernel, finding) : finding);
+        say(text);
+        disagreements.push(text);
+      }
+      const seconds = [t1 - t0, t2 - t1].map((ms) => (ms / 1000).toFixed(1));
+      say(
+        `${agreed} agree, ${disagreements.length} do not or are undecided` +
+          ` (kernel ${seconds[0]} s, comparison ${seconds[1]} s)`,
+      );
+    }
+  } finally {
+    await cluster.close();
+  }
+  return { agreed, commands: given, disagreements, seconds: (performance.now() - started) / 1000 };
+}
+
+/** Judges a recording, without any kernel. */
+export async function checkRecording(path: string): Promise<Outcome> {
+  await buildChecker();
+  const started = performance.now();
+  const sequences = await readRecording(path);
+  const disagreements = (await judge(sequences)).map(describe);
+  return {
+    agreed: sequences.length - disagreements.length,
+    commands: sequences.reduce((sum, { steps }) => sum + commandsOf(steps), 0),
+    disagreements,
+    seconds: (performance.now() - started) / 1000,
+  };
+}
