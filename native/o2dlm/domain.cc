@@ -240,8 +240,6 @@ void Domain::FlushBasts() {
   }
 }
 
-<<<<<<< HEAD
-=======
 bool Domain::thread_is_due() const {
   bool due = false;
   ForEachResource([&due](const Resource& resource) { due = due || resource.awaits_thread(); });
@@ -257,16 +255,15 @@ void Domain::RunHeldThread() {
   FlushBasts();
 }
 
-void Domain::RunThread(Resource* resource) {
+void Domain::RunThreadOverWaiters(Resource* resource) {
   if (cluster_->holds_thread()) {
-    resource->set_awaits_thread(resource->has_waiters());
+    resource->set_awaits_thread(true);
     return;
   }
   resource->Shuffle(this);
   FlushBasts();
 }
 
->>>>>>> 9c74a26ccff9f1728c0cb7874a6ce9aca9b6822c
 void Domain::EndLock(Lock* lock) {
   lock->resource->MoveTo(Lock::Queue::kNone, lock);
   AstLink* ast = lock->ast();

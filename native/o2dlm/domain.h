@@ -78,14 +78,12 @@ class Domain {
   // becomes pending if it is not, and its level rises if need be.
   void QueueBast(Lock* lock, int mode);
 
-<<<<<<< HEAD
   // Deletes `lock`, which is on no queue and has no resource any more.
   void DeleteLock(Lock* lock) { lock_pool_.Delete(lock); }
-=======
+
   // Whether a run of the thread was put off; and those runs. See Cluster::HoldThread().
   bool thread_is_due() const;
   void RunHeldThread();
->>>>>>> 9c74a26ccff9f1728c0cb7874a6ce9aca9b6822c
 
   // Calls `visit(const Resource&)` for each resource, in no particular order.
   template <class F>
@@ -99,18 +97,16 @@ class Domain {
   void DetachLock(Lock* lock);
   // The lock leaves its queue for good; its unlock AST becomes pending.
   void EndLock(Lock* lock);
-<<<<<<< HEAD
-  // dlm/dlmthread.c:dlm_thread() for one dirty resource.
-  void RunThread(Resource* resource) {
-    if (!resource->has_waiters()) return;
-    resource->Shuffle(this);
-    FlushBasts();
-  }
-=======
   // dlm/dlmthread.c:dlm_thread() for one dirty resource; or a note that it is due, while it is
   // held.
-  void RunThread(Resource* resource);
->>>>>>> 9c74a26ccff9f1728c0cb7874a6ce9aca9b6822c
+  void RunThread(Resource* resource) {
+    if (resource->has_waiters()) {
+      RunThreadOverWaiters(resource);
+    } else {
+      resource->set_awaits_thread(false);
+    }
+  }
+  void RunThreadOverWaiters(Resource* resource);
   // dlm/dlmthread.c:dlm_flush_asts(): BASTs follow the ASTs of the same run.
   void FlushBasts();
 

@@ -97,16 +97,15 @@ size_t MemberImpl::TakeEvents(Event* out, size_t max) {
   return taken;
 }
 
-<<<<<<< HEAD
 void MemberImpl::SetTold(bool told) {
   const ClusterImpl::Section section(cluster_.get());
   is_told_ = told && has_sink_;
   if (is_told_ && !events_.empty()) cluster_->Wake(this);
-=======
+}
+
 bool MemberImpl::has_events() {
   const ClusterImpl::Section section(cluster_.get());
   return !events_.empty();
->>>>>>> 9c74a26ccff9f1728c0cb7874a6ce9aca9b6822c
 }
 
 void MemberImpl::Deliver(EventNode* node, Event* out) {
