@@ -31,6 +31,7 @@ class Services {
       : profile_(profile), simulation_(Make(profile, seed, 0)) {
     simulation_->set_handler([this](const Event& event) { Hear(event); });
     simulation_->set_fence_handler([this](int node) { Forget(node); });
+    for (int resource = 0; resource < kResources; ++resource) written_[resource] = {};
     for (int node = 1; node <= kNodes; ++node) Begin(node);
     for (int i = 0; i < 10; ++i) After(Choose(kWorkUs), [this] { Fail(); });
   }
@@ -201,10 +202,12 @@ class Services {
       case 0:
         StartFailing(node);
         simulation_->Kill(node);
+        ForgetWhenDead(node);
         break;
       case 1:
         StartFailing(node);
         simulation_->Partition(node);
+        ForgetWhenDead(node);
         After(length, [this, node] {
           if (simulation_->state(node) != Simulation::NodeState::kCutOff) return;
           simulation_->Heal(node);
@@ -229,6 +232,15 @@ class Services {
   }
   void StopFailing(int node) { failing_.erase(node); }
 
+  // When the node has been silent for so long that it is dead, whether or not somebody is left to
+  // hear of it.
+  void ForgetWhenDead(int node) {
+    const int failure = ++failures_[node];
+    After(Simulation::Options{}.detect_us, [this, node, failure] {
+      if (failures_[node] == failure) Forget(node);
+    });
+  }
+
   // The node is dead for the others.
   void Forget(int node) {
     if (simulation_->running(node)) return;
@@ -244,6 +256,7 @@ class Services {
   std::map<uint64_t, Held> locks_;
   std::map<int, Block> written_;
   std::map<int, int> failing_;
+  std::map<int, int> failures_;  // how often each node has failed
   std::string wrong_;
   int grants_ = 0;
   int blocks_ = 0;
