@@ -102,22 +102,6 @@ export class KernelCluster {
     }
   }
 
-  /**
-   * Unlinks the files that are left of a batch, so that the lock manager has nothing to keep. One with
-   * an open that sleeps for ever stays.
-   */
-  async tidy(): Promise<void> {
-    await Promise.all(
-      this.nodes.map((node) =>
-        this.#cluster
-          .node(node)
-          .exec(`cd /dlm/${DOMAIN} && (ls | xargs -r rm -f) 2>/dev/null || true`, {
-            timeoutMs: 300_000,
-          }),
-      ),
-    );
-  }
-
   async #join(node: NodeNumber): Promise<void> {
     const machine = this.#cluster.node(node);
     await machine.exec(`mkdir /dlm/${DOMAIN}`);

@@ -49,7 +49,6 @@ export async function runOnKernel(kernel: KernelCluster, plan: Plan): Promise<Re
   });
   const histories = await runBatch(kernel, `b${batch.toString(36)}`, sources, death);
   if (death) await kernel.restart(death.node);
-  await kernel.tidy();
   return shapes.map(({ number, files }, index) => {
     return { kernel: kernel.release, seed, number, files, nodes, steps: histories[index] ?? [] };
   });

@@ -28,7 +28,6 @@ export async function shrink(kernel: KernelCluster, finding: Finding): Promise<F
       death,
     );
     if (death) await kernel.restart(death.node);
-    await kernel.tidy();
     const found = await judge(histories.map((history) => ({ ...best, steps: history })));
     let shortest: Finding | undefined;
     for (const each of found) {
