@@ -98,10 +98,7 @@ napi_value Request(napi_env env, Lockspace* lockspace, Make make) {
 }
 
 template <class Lockspace>
-napi_value CallLock(napi_env env, size_t count, const napi_value* arguments, const Slabs& slabs,
-                    Lockspace* lockspace) {
-  LockArguments given;
-  if (!given.Read(env, count, arguments, slabs)) return ThrowBadArguments(env, "lock");
+napi_value RequestLock(napi_env env, const LockArguments& given, Lockspace* lockspace) {
   return Request(env, lockspace, [&] {
     return lockspace->Lock(given.mode, given.flags, given.xid, given.name(),
                            given.block.status_block);
@@ -109,13 +106,19 @@ napi_value CallLock(napi_env env, size_t count, const napi_value* arguments, con
 }
 
 template <class Lockspace>
+napi_value CallLock(napi_env env, size_t count, const napi_value* arguments, const Slabs& slabs,
+                    Lockspace* lockspace) {
+  LockArguments given;
+  if (!given.Read(env, count, arguments, slabs)) return ThrowBadArguments(env, "lock");
+  return RequestLock(env, given, lockspace);
+}
+
+template <class Lockspace>
 napi_value CallRelock(napi_env env, size_t count, const napi_value* arguments, const Slabs& slabs,
                       Lockspace* lockspace) {
   LockArguments given;
   if (!given.ReadAgain(env, count, arguments, slabs)) return ThrowBadArguments(env, "relock");
-  return Request(env, lockspace, [&] {
-    return lockspace->Lock(given.mode, given.flags, 0, given.name(), given.block.status_block);
-  });
+  return RequestLock(env, given, lockspace);
 }
 
 template <class Lockspace>

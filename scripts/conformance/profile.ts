@@ -29,3 +29,17 @@ export interface Outcome {
   /** Without booting. */
   readonly seconds: number;
 }
+
+/**
+ * The numbers of a run's sequences, those of one batch together: sequence n is always in batch n / size,
+ * wherever the run begins.
+ */
+export function batchesOf(first: number, count: number, size: number): number[][] {
+  const batches: number[][] = [];
+  for (let number = first; number < first + count;) {
+    const end = Math.min(first + count, (Math.floor(number / size) + 1) * size);
+    batches.push(Array.from({ length: end - number }, (_, index) => number + index));
+    number = end;
+  }
+  return batches;
+}

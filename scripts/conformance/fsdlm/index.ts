@@ -1,5 +1,5 @@
 /** Profile `fsdlm`: the engine against the kernel's DLM, both through stack `user`. */
-import type { Outcome, ProfileOptions } from '../profile.js';
+import { batchesOf, type Outcome, type ProfileOptions } from '../profile.js';
 import { at } from './batch.js';
 import { BATCH, generate, judge, runOnKernel } from './differential.js';
 import { KernelLab } from './kernel-world.js';
@@ -7,17 +7,6 @@ import type { CallbackRules } from './callbacks.js';
 import { brokenInvariants } from './invariants.js';
 import { printDisagreement } from './print.js';
 import { shrink } from './shrink.js';
-
-/** The sequences of a run whose numbers are those of one batch. */
-function batchesOf(first: number, count: number): number[][] {
-  const batches: number[][] = [];
-  for (let number = first; number < first + count;) {
-    const end = Math.min(first + count, (Math.floor(number / BATCH) + 1) * BATCH);
-    batches.push(Array.from({ length: end - number }, (_, index) => number + index));
-    number = end;
-  }
-  return batches;
-}
 
 const rulesOf = (kernel: string): CallbackRules => (kernel.includes('6.12') ? '6.12' : '6.1');
 
@@ -31,7 +20,7 @@ export async function runFsdlm(options: ProfileOptions): Promise<Outcome> {
   let given = 0;
   const disagreements: string[] = [];
   try {
-    for (const numbers of batchesOf(first, sequences)) {
+    for (const numbers of batchesOf(first, sequences, BATCH)) {
       const batch = Math.floor((numbers[0] ?? 0) / BATCH);
       const t0 = performance.now();
       const { programs, result } = await generate(seed, numbers, commands, batch);

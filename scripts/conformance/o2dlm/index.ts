@@ -1,6 +1,6 @@
 /** Profile `o2dlm`: the engine against the kernel's own o2dlm, which dlmfs gives access to. */
 import { Cluster } from '../../vm/index.js';
-import type { Outcome, ProfileOptions } from '../profile.js';
+import { batchesOf, type Outcome, type ProfileOptions } from '../profile.js';
 import { KernelCluster } from './kernel.js';
 import { buildChecker } from './programs.js';
 import { readRecording, record } from './recording.js';
@@ -8,17 +8,6 @@ import { BATCH, commandsOf, describe, judge, runOnKernel } from './run.js';
 import { shrink } from './shrink.js';
 
 const NODES = 3;
-
-/** The sequences of a run whose numbers are those of one batch. */
-function batchesOf(first: number, count: number): number[][] {
-  const batches: number[][] = [];
-  for (let number = first; number < first + count;) {
-    const end = Math.min(first + count, (Math.floor(number / BATCH) + 1) * BATCH);
-    batches.push(Array.from({ length: end - number }, (_, index) => number + index));
-    number = end;
-  }
-  return batches;
-}
 
 /** Runs sequences on one kernel. */
 export async function runO2dlm(options: ProfileOptions): Promise<Outcome> {
@@ -28,7 +17,7 @@ export async function runO2dlm(options: ProfileOptions): Promise<Outcome> {
   let given = 0;
   let milliseconds = 0;
   const disagreements: string[] = [];
-  for (const numbers of batchesOf(first, sequences)) {
+  for (const numbers of batchesOf(first, sequences, BATCH)) {
     // Opens that sleep for ever keep their files busy, and an unlink that waits for one keeps the
     // directory. So nothing is left over from one batch to the next.
     const cluster = await Cluster.boot({
