@@ -108,6 +108,26 @@ export function completionBehaviours(suite: Suite): void {
     },
   );
 
+  suite.test('a cancel that overtakes its request leaves those behind it alone', async (nodes) => {
+    // fs/dlm asks a directory node first who the master is. Where that is a third one, it forgets
+    // whoever waits for the same answer when the first of them was cancelled (README of native/).
+    const [a, b] = nodes;
+    const names = Array.from({ length: ROUNDS }, (_, index) => `overtaken-${index}`);
+    await Promise.all(names.map((name) => a.lock(`holder-${name}`, name, EX)));
+    const ends = names.map(async (name) => {
+      const [first, second] = [`first-${name}`, `second-${name}`];
+      const calls = [b.ask(first, name, EX), b.ask(second, name, EX), b.cancel(first)];
+      assert.deepEqual(await Promise.all(calls), [0, 0, 0]);
+      const { error, of } = await b.unlockAst(first);
+      assert.deepEqual({ error, of }, { error: 0, of: 'cancel' });
+      await a.unlock(`holder-${name}`);
+      await b.lockAst(second);
+      await b.unlock(second);
+      assert.deepEqual([endsOf(b, first), endsOf(b, second)], [1, 2]);
+    });
+    await Promise.all(ends);
+  });
+
   suite.test('in a contention with cancels every request ends exactly once', async ([a, b, c]) => {
     const nodes = [a, b, c];
     const request = async (node: NodeDriver, index: number): Promise<void> => {

@@ -52,6 +52,8 @@ int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view 
   record->memory.Take(flags);
   record->requested_mode = static_cast<int8_t>(mode);
   record->request_flags = flags;
+  record->name_size = static_cast<uint8_t>(name.size());
+  std::memcpy(record->name.data(), name.data(), name.size());
   // Whether an orphan has a value block was decided by whoever made it.
   if (adopts) record->memory.lvb = false;
   return index;
@@ -107,9 +109,8 @@ int LockBook::Unlock(uint32_t index, uint32_t flags) {
   const bool can_cancel = CanCancel(*record);
   if (cancel) {
     if (!can_cancel) return 0;
-    Order order = OrderFor(index, *record, Operation::kCancel);
-    order.flags = flags;
-    carrier_->Put(order);
+    record->breaking_deadlock = false;
+    SubmitAfterProbe(index, record, flags);
     record->cancelling = true;
     return 0;
   }
@@ -121,14 +122,22 @@ int LockBook::Unlock(uint32_t index, uint32_t flags) {
     const bool force = (flags & DLM_LKF_FORCEUNLOCK) != 0;
     if (!force || through_null || !can_cancel) return -EBUSY;
   }
-  if (through_null) {
-    SubmitConvert(index, record, DLM_LOCK_NL, flags & DLM_LKF_VALBLK, 0);
-    record->unlock_follows = true;
+  if (record->operation != Pending::kNone) {
+    SubmitAfterProbe(index, record, flags);
   } else {
-    SubmitUnlock(index, *record, flags);
+    SubmitUnlockBySteps(index, record, flags);
   }
   record->unlocking = true;
   return 0;
+}
+
+void LockBook::SubmitUnlockBySteps(uint32_t index, LockRecord* record, uint32_t flags) {
+  if (!UnlocksThroughNull(record->granted_mode, flags, record->memory)) {
+    SubmitUnlock(index, *record, flags);
+    return;
+  }
+  SubmitConvert(index, record, DLM_LOCK_NL, flags & DLM_LKF_VALBLK, 0);
+  record->unlock_follows = true;
 }
 
 void LockBook::SubmitUnlock(uint32_t index, const LockRecord& record, uint32_t flags) {
@@ -144,12 +153,94 @@ int LockBook::DeadlockCancel(uint32_t index) {
   if (record == nullptr || record->ended) return -EINVAL;
   if (record->unlocking) return -EBUSY;
   if (!CanCancel(*record)) return 0;
-  Order order = OrderFor(index, *record, Operation::kCancel);
-  order.flags = DLM_LKF_CANCEL;
-  order.breaks_deadlock = true;
-  carrier_->Put(order);
-  record->cancelling = record->breaking_deadlock = true;
+  record->breaking_deadlock = true;
+  SubmitAfterProbe(index, record, DLM_LKF_CANCEL);
+  record->cancelling = true;
   return 0;
+}
+
+// A cancel, or an unlock by force, of what is under way: by invariant 3.
+void LockBook::SubmitAfterProbe(uint32_t index, LockRecord* record, uint32_t flags) {
+  record->unlock_flags = flags;
+  if (record->operation != Pending::kLock) {
+    SubmitAwaiting(index, *record);
+    return;
+  }
+  const uint32_t probe_index = locks_.Acquire();
+  LockRecord* probe = locks_.Find(probe_index);
+  *probe = LockRecord{};
+  probe->is_probe = true;
+  probe->operation = Pending::kLock;
+  Order order = OrderFor(probe_index, *probe, Operation::kLock);
+  order.mode = DLM_LOCK_NL;
+  order.flags = DLM_LKF_EXPEDITE | DLM_LKF_NODLCKWT;
+  order.name = {record->name.data(), record->name_size};
+  try {
+    probes_[probe_index] = {{index, locks_.generation(index)}};
+    carrier_->Put(order);
+  } catch (...) {
+    probes_.erase(probe_index);
+    locks_.Release(probe_index);
+    throw;
+  }
+  ++results_due_;
+  record->awaits_probe = true;
+}
+
+void LockBook::SubmitAwaiting(uint32_t index, const LockRecord& record) {
+  if ((record.unlock_flags & DLM_LKF_CANCEL) == 0) {
+    SubmitUnlock(index, record, record.unlock_flags);
+    return;
+  }
+  Order order = OrderFor(index, record, Operation::kCancel);
+  order.flags = record.unlock_flags;
+  order.breaks_deadlock = record.breaking_deadlock;
+  carrier_->Put(order);
+}
+
+// The kernel knows the master, or never will.
+void LockBook::HandleProbed(const Cookie& lock) {
+  LockRecord* record = locks_.Find(lock.index, lock.generation);
+  if (record == nullptr || !record->awaits_probe) return;
+  record->awaits_probe = false;
+  SubmitAwaiting(lock.index, *record);
+}
+
+void LockBook::HandleProbeResult(const Result& result, LockRecord* probe) {
+  const uint32_t index = result.cookie.index;
+  if (results_due_ > 0) --results_due_;
+  const Cookie lock = TakeProbed(index);
+  if (result.status != 0) {
+    locks_.Release(index);
+  } else {
+    probe->lock_id = result.lock_id;
+    probe->cancel_lost = probe->cancelling;
+    carrier_->Put(OrderFor(index, *probe, Operation::kUnlock));
+    ++results_due_;
+  }
+  // After the probe's unlock, so that it is gone when the cancel is complete.
+  HandleProbed(lock);
+}
+
+// The lock that the probe was for; that of no lock from the second time on.
+Cookie LockBook::TakeProbed(uint32_t index) {
+  const auto found = probes_.find(index);
+  if (found == probes_.end()) return {};
+  const Cookie lock = found->second.lock;
+  probes_.erase(found);
+  return lock;
+}
+
+void LockBook::LookAfterProbes() {
+  for (auto& [index, probe] : probes_) {
+    if (++probe.looks != kLooksAtProbe) continue;
+    HandleProbed(probe.lock);
+    LockRecord* record = locks_.Find(index);
+    Order order = OrderFor(index, *record, Operation::kCancel);
+    order.flags = DLM_LKF_CANCEL;
+    carrier_->Put(order);
+    record->cancelling = true;
+  }
 }
 
 // ---- What comes back ----
@@ -169,6 +260,12 @@ bool LockBook::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
   LockRecord* record = locks_.Find(answer.cookie.index, answer.cookie.generation);
   if (record == nullptr || record->ended) return false;
   if (answer.operation != Operation::kAdopt && results_due_ > 0) --results_due_;
+  if (record->is_probe) {
+    const Cookie lock = TakeProbed(answer.cookie.index);
+    locks_.Release(answer.cookie.index);
+    HandleProbed(lock);
+    return false;
+  }
   // It has changed nothing.
   if (answer.operation == Operation::kConvert) record->memory = record->memory_before;
   // An unlock may begin with a conversion.
@@ -202,6 +299,10 @@ bool LockBook::HandleResult(const Result& result, EventRecord* event) {
   LockRecord* record = locks_.Find(result.cookie.index, result.cookie.generation);
   // A record that ended in this batch is still in the table, but no longer the kernel's.
   if (record == nullptr || record->ended) return false;
+  if (record->is_probe) {
+    if (!result.blocking) HandleProbeResult(result, record);
+    return false;
+  }
   *event = {};
   event->index = static_cast<int32_t>(result.cookie.index);
   if (result.blocking) {
@@ -218,6 +319,9 @@ bool LockBook::HandleCompletion(const Result& result, LockRecord* record, EventR
   if (results_due_ > 0) --results_due_;
   record->lock_id = result.lock_id;
   const bool granted = result.status == 0;
+  // Not put yet, so the cancel changes nothing; an unlock by force is one like any other now.
+  const bool unlocks_now = granted && record->awaits_probe && record->unlocking;
+  if (record->awaits_probe) record->awaits_probe = record->cancelling = false;
   const int mode_before =
       (result.sb_flags & DLM_SBF_DEMOTED) != 0 ? DLM_LOCK_NL : record->granted_mode;
   int status = result.status;
@@ -265,6 +369,7 @@ bool LockBook::HandleCompletion(const Result& result, LockRecord* record, EventR
   if (result.status == kStatusUnlocked || (!granted && record->granted_mode < 0)) {
     End(index, record, event);
   }
+  if (unlocks_now) SubmitUnlockBySteps(index, record, record->unlock_flags);
   return true;
 }
 

@@ -10,7 +10,14 @@
 //    stranger's lock. So a request that ends by itself (NOQUEUE) is never cancelled, and nothing is
 //    asked for behind a cancel or an unlock.
 // 2. A record is released only after JavaScript has been told of its end.
-// 3. Every accepted request ends in exactly one completion, except a cancel that came too late,
+// 3. A cancel of a new lock is put only when the kernel knows who the resource's master is. fs/dlm
+// has
+//    all requests for a resource wait behind the first while it asks the directory for the master.
+//    If the first is cancelled meanwhile, and another node is the master, it forgets those behind
+//    it: they are never sent (fs/dlm/lock.c:receive_lookup_reply, which does not call
+//    confirm_master). So a lock of our own goes first, a probe: NL with EXPEDITE waits for nobody
+//    but the master, and is given back when it is granted, before the cancel. Nobody is told of it.
+// 4. Every accepted request ends in exactly one completion, except a cancel that came too late,
 //    which fs/dlm ends in none (fs/dlm/lock.c:dlm_user_cancel).
 #ifndef STACKGLUE_NATIVE_LIBDLM_LOCK_BOOK_H_
 #define STACKGLUE_NATIVE_LIBDLM_LOCK_BOOK_H_
@@ -18,6 +25,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string_view>
 #include <vector>
 
@@ -87,6 +95,11 @@ class LockBook {
   bool HandleResult(const Result& result, EventRecord* event);
   // The batch has been delivered.
   void ReleaseEnded();
+  // To be called now and then while the lockspace runs. Puts the cancels whose probes are not
+  // granted within kLooksAtProbe calls: then the request that went first was another process's, and
+  // cancelled (by its end, or by libdlm), and ours is among those that fs/dlm has forgotten.
+  void LookAfterProbes();
+  static constexpr int kLooksAtProbe = 10;
 
  private:
   enum class Pending : uint8_t { kNone, kLock, kConvert };
@@ -109,20 +122,34 @@ class LockBook {
     bool cancel_lost : 1 = false;
     // This conversion to NL is ours, and the unlock that was asked for follows it.
     bool unlock_follows : 1 = false;
+    // A cancel, or an unlock by force, is put when the probe is granted.
+    bool awaits_probe : 1 = false;
+    bool is_probe : 1 = false;
     // It has ended; JavaScript is about to be told.
     bool ended : 1 = false;
+    uint8_t name_size = 0;
+    uint32_t unlock_flags = 0;  // of what awaits the probe
     ValueBlockMemory memory;
     // Before the request that is under way, for one that the kernel refuses.
     ValueBlockMemory memory_before;
     // The resource's value block as this lock last read or wrote it. It is sent with conversions
     // that do not write: fs/dlm takes what they send for the resource's block when the master dies.
     std::array<uint8_t, kLvbLen> known_lvb{};
+    // Of kLock, while it is under way; not cleared for the next lock.
+    std::array<char, kResourceNameMax> name;
   };
 
   Order OrderFor(uint32_t index, const LockRecord& record, Operation operation) const;
   static bool CanCancel(const LockRecord& record);
   void SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags, uint64_t xid);
   void SubmitUnlock(uint32_t index, const LockRecord& record, uint32_t flags);
+  void SubmitUnlockBySteps(uint32_t index, LockRecord* record, uint32_t flags);
+  void SubmitCancel(uint32_t index, const LockRecord& record);
+  void SubmitAfterProbe(uint32_t index, LockRecord* record, uint32_t flags);
+  void SubmitAwaiting(uint32_t index, const LockRecord& record);
+  void HandleProbed(const Cookie& lock);
+  void HandleProbeResult(const Result& result, LockRecord* probe);
+  Cookie TakeProbed(uint32_t index);
   bool HandleCompletion(const Result& result, LockRecord* record, EventRecord* event);
   void End(uint32_t index, LockRecord* record, EventRecord* event);
 
@@ -130,6 +157,12 @@ class LockBook {
   SlotTable<LockRecord> locks_;
   size_t results_due_ = 0;
   std::vector<uint32_t> ended_;
+  struct Probe {
+    Cookie lock;  // for which it was put
+    int looks = 0;
+  };
+  // Those that are not granted yet, by their indexes.
+  std::map<uint32_t, Probe> probes_;
   uint32_t batch_ = 0;
 };
 

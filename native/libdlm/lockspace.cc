@@ -184,6 +184,7 @@ void Lockspace::HandleTime(std::vector<Notice>* notices) {
   const size_t first = notices->size();
   watch_.Look(notices);
   HandleNotices(notices, first);
+  if (Serves() && !is_stopped() && !watch_.is_tense()) book_.LookAfterProbes();
 }
 
 void Lockspace::CollectNotices(std::vector<Notice>* notices) {
