@@ -36,6 +36,13 @@ export const Submission = Object.freeze({ thread: 0, loop: 1, keeper: 2 });
 export const EVENT_WORDS = 4;
 /** The most events in one batch. */
 export const EVENT_BATCH_MAX = 128;
+/**
+ * Two words behind the last event: the place of the event that was told last, and the size of a batch
+ * that has taken the place of this one meanwhile (`BatchState` of native/util/event_record.h).
+ */
+export const BATCH_TOLD = EVENT_BATCH_MAX * EVENT_WORDS;
+export const BATCH_NEXT = BATCH_TOLD + 1;
+export const BATCH_WORDS = BATCH_NEXT + 1;
 
 /** Bytes of one status block and where its parts lie: native/util/status_block.h. */
 export const STATUS_BLOCK = Object.freeze({ size: 80, status: 0, flags: 4, lockId: 8, lvb: 16 });

@@ -8,7 +8,14 @@
 import type { LockMode } from '../constants.js';
 import type { ClusterConnection } from '../stackglue/connection.js';
 import { lksbState, type DlmLksb, type LksbState } from '../stackglue/lksb.js';
-import { EVENT_BATCH_MAX, EVENT_WORDS, EventKind, type NativeConnection } from '../native.js';
+import {
+  BATCH_NEXT,
+  BATCH_TOLD,
+  BATCH_WORDS,
+  EVENT_WORDS,
+  EventKind,
+  type NativeConnection,
+} from '../native.js';
 
 /** What a stack does with the two events that it must interpret. */
 export interface AstWrappers {
@@ -24,7 +31,7 @@ export interface AstWrappers {
 export class NativeLocks {
   /** Shared, because native code writes to it and shared memory cannot be detached. */
   readonly batch = new Int32Array(
-    new SharedArrayBuffer(EVENT_BATCH_MAX * EVENT_WORDS * Int32Array.BYTES_PER_ELEMENT),
+    new SharedArrayBuffer(BATCH_WORDS * Int32Array.BYTES_PER_ELEMENT),
   );
   /** Who delivers the batches, if it has more of them than it delivers. */
   native: NativeConnection | undefined;
@@ -76,12 +83,23 @@ export class NativeLocks {
 
   /** The native side's `onEvents`. */
   readonly dispatch = (count: number): void => {
-    for (let size = count; size > 0; size = this.native?.more?.() ?? 0) this.#handle(size);
+    for (let size = count; size > 0; size = this.#takeNext()) this.#handle(size);
   };
+
+  /** The size of the next batch; 0: there is none. */
+  #takeNext(): number {
+    const size = this.batch[BATCH_NEXT] ?? 0;
+    if (size === 0) return this.native?.more?.() ?? 0;
+    this.batch[BATCH_NEXT] = 0;
+    return size;
+  }
 
   #handle(count: number): void {
     const { batch } = this;
-    for (let at = 0; at < count * EVENT_WORDS; at += EVENT_WORDS) {
+    // From the handlers of the last event on, the batch may have become the next one.
+    for (let place = 0; place < count; place += 1) {
+      const at = place * EVENT_WORDS;
+      batch[BATCH_TOLD] = place;
       // A handler may have disconnected; no handler is called after that.
       if (this.#connection.state === 'disconnecting') return;
       const kind = batch[at] ?? 0;
@@ -92,7 +110,8 @@ export class NativeLocks {
         continue;
       }
       const lksb = this.#locks[index];
-      if (lksb !== undefined) this.#tell(lksb, kind, index, value, batch[at + 3] === 1);
+      const isFinal = batch[at + 3] === 1;
+      if (lksb !== undefined) this.#tell(lksb, kind, index, value, isFinal);
     }
   }
 

@@ -9,6 +9,7 @@ namespace stackglue::binding {
 EventChannel::EventChannel(Napi::Int32Array batch, Napi::Function on_events)
     : batch_(Napi::Persistent(batch)),
       records_(reinterpret_cast<EventRecord*>(batch.Data())),
+      state_(reinterpret_cast<BatchState*>(records_ + kBatchMax)),
       on_events_(Napi::Persistent(on_events)),
       context_(batch.Env(), "stackglue:events") {}
 
@@ -18,7 +19,7 @@ bool EventChannel::Accepts(const Napi::CallbackInfo& info) {
   }
   const auto memory = SharedMemory::Of(info[1]);
   return memory && memory->type == napi_int32_array &&
-         memory->length * sizeof(int32_t) >= kBatchMax * sizeof(EventRecord);
+         memory->length * sizeof(int32_t) >= kBatchMax * sizeof(EventRecord) + sizeof(BatchState);
 }
 
 void EventChannel::Copy(const EventRecord* events, size_t count) {

@@ -19,12 +19,14 @@ class EventChannel {
   EventChannel(Napi::Int32Array batch, Napi::Function on_events);
 
   // Whether these are (options, batch, onEvents, onOther) with a batch that has room for kBatchMax
-  // records, in shared memory, which cannot be detached: what the constructors of both connections
-  // take.
+  // records and a BatchState, in shared memory, which cannot be detached: what the constructors of
+  // both connections take.
   static bool Accepts(const Napi::CallbackInfo& info);
 
   // The batch itself, kBatchMax records, for who fills it in place.
   EventRecord* batch() { return records_; }
+  BatchState* state() { return state_; }
+  const BatchState* state() const { return state_; }
 
   // Calls JavaScript once with the first `count` records of the batch, as a task of its own
   // (microtasks run before this returns). What it throws becomes an uncaught exception.
@@ -39,6 +41,7 @@ class EventChannel {
  private:
   Napi::Reference<Napi::Int32Array> batch_;
   EventRecord* const records_;
+  BatchState* const state_;
   Napi::FunctionReference on_events_;
   Napi::AsyncContext context_;
 };

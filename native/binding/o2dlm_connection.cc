@@ -128,6 +128,7 @@ napi_value O2dlmConnection::Ask(napi_env env, const LockArguments& given) {
     locks_.Release(index);
     return Refusal(env, status);
   }
+  CollectEarly();
   return ResultNumber(env, index);
 }
 
@@ -137,6 +138,8 @@ napi_value O2dlmConnection::Convert(napi_env env, size_t count, const napi_value
   const uint32_t index = given.index;
   LockRecord* record = locks_.Find(index);
   if (!member_ || record == nullptr) return Refusal(env, o2dlm::Status::kBadArgs);
+  // The engine takes it to be told.
+  if (IsUntold(index, *record)) return Refusal(env, o2dlm::Status::kDenied);
   o2dlm::LockId id = record->id;
   const o2dlm::Status status =
       member_->Lock(given.mode, given.flags | o2dlm::kLkmConvert, {},
@@ -152,7 +155,32 @@ napi_value O2dlmConnection::Unlock(napi_env env, size_t count, const napi_value*
   if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "unlock");
   LockRecord* record = locks_.Find(given.index);
   if (!member_ || record == nullptr) return Refusal(env, o2dlm::Status::kBadArgs);
-  return Refusal(env, member_->Unlock(record->id, given.flags, record->status_block.lvb()));
+  const bool cancels = (given.flags & o2dlm::kLkmCancel) != 0;
+  if (!cancels && IsUntold(given.index, *record)) return Refusal(env, o2dlm::Status::kBadParam);
+  const o2dlm::Status status =
+      member_->Unlock(record->id, given.flags, record->status_block.lvb());
+  CollectEarly();
+  return Refusal(env, status);
+}
+
+bool O2dlmConnection::IsUntold(uint32_t index, const LockRecord& record) const {
+  if (record.completed_in_batch == batch_number_ && record.place > events_->state()->told) {
+    return true;
+  }
+  for (size_t at = next_; at < taken_count_; ++at) {
+    const o2dlm::Event& event = taken_[at];
+    if (event.kind == o2dlm::Event::Kind::kLockAst &&
+        event.astarg == ToAstArg(index, locks_.generation(index))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void O2dlmConnection::CollectEarly() {
+  if (!is_dispatching_ || events_->state()->told + 1 != static_cast<int32_t>(batch_size_)) return;
+  ReleaseEnded();
+  events_->state()->next = static_cast<int32_t>(Collect());
 }
 
 void O2dlmConnection::Close(const Napi::CallbackInfo&) { BeginClose(); }
@@ -176,14 +204,14 @@ Napi::Value O2dlmConnection::Version(const Napi::CallbackInfo& info) {
 void O2dlmConnection::Drain() {
   if (!member_) return;
   delivered_ = 0;
-  is_draining_ = true;
   member_->SetTold(false);
   // Not only once: what the handlers asked for is mostly granted already.
   while (const size_t count = Collect()) {
+    is_dispatching_ = true;
     events_->Deliver(count);
+    is_dispatching_ = false;
     ReleaseEnded();
   }
-  is_draining_ = false;
   // A handler may have closed the connection.
   if (!member_) return;
   // What may be left takes its place behind the loop's other work.
@@ -195,23 +223,26 @@ void O2dlmConnection::Drain() {
 // returns its size; 0: no more for now.
 napi_value O2dlmConnection::More(napi_env env, size_t, const napi_value*) {
   size_t count = 0;
-  if (is_draining_) {
+  if (is_dispatching_) {
     ReleaseEnded();
     count = Collect();
+    is_dispatching_ = count > 0;
   }
   return ResultNumber(env, static_cast<int64_t>(count));
 }
 
 size_t O2dlmConnection::Collect() {
   if (closing_ || delivered_ >= kTurnMax) return 0;
-  ++batch_number_;
-  EventRecord* const batch = events_->batch();
   size_t count = 0;
   while (count < kBatchMax) {
     if (next_ == taken_count_) {
       next_ = 0;
       taken_count_ = member_->TakeEvents(taken_.data(), kTakeMax);
       if (taken_count_ == 0) break;
+    }
+    if (count == 0) {
+      ++batch_number_;
+      events_->state()->told = -1;
     }
     const o2dlm::Event& event = taken_[next_];
     const auto index = static_cast<uint32_t>(event.astarg);
@@ -227,9 +258,10 @@ size_t O2dlmConnection::Collect() {
       }
     }
     ++next_;
-    HandleEvent(event, lock, &batch[count++]);
+    HandleEvent(event, lock, count++);
     if (event.final) ended_[ended_count_++] = index;
   }
+  if (count > 0) batch_size_ = count;
   delivered_ += count;
   return count;
 }
@@ -240,8 +272,8 @@ void O2dlmConnection::ReleaseEnded() {
 }
 
 // `lock` is null for an eviction.
-void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock,
-                                  EventRecord* record) {
+void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock, size_t place) {
+  EventRecord* const record = events_->batch() + place;
   record->index = static_cast<int32_t>(static_cast<uint32_t>(event.astarg));
   record->value = event.value;
   record->final = event.final ? 1 : 0;
@@ -254,6 +286,7 @@ void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock,
       lock->status_block.set_status(event.value);
       lock->status_block.set_lock_id(static_cast<uint32_t>(lock->id));
       lock->completed_in_batch = batch_number_;
+      lock->place = static_cast<int32_t>(place);
       break;
     case o2dlm::Event::Kind::kBlockingAst:
       record->kind = EventKind::kBlocking;

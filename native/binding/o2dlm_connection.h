@@ -37,6 +37,7 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
     o2dlm::LockId id = 0;
     StatusBlock status_block;
     uint64_t completed_in_batch = 0;
+    int32_t place = 0;  // of the completion in that batch
   };
 
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
@@ -51,11 +52,16 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   Napi::Value JoinStatus(const Napi::CallbackInfo& info);
   Napi::Value Version(const Napi::CallbackInfo& info);
 
+  // Whether the lock has a completion that JavaScript has not been told of.
+  bool IsUntold(uint32_t index, const LockRecord& record) const;
+  // After a request that JavaScript has made: puts what that has led to where the batch was whose
+  // last event is being told, so that JavaScript need not ask.
+  void CollectEarly();
   void OnEventsPending() noexcept override { wake_.Wake(); }
   void Drain();
   // The next batch; 0: there is none, or this turn of the loop has done enough.
   size_t Collect();
-  void HandleEvent(const o2dlm::Event& event, LockRecord* lock, EventRecord* record);
+  void HandleEvent(const o2dlm::Event& event, LockRecord* lock, size_t place);
   void ReleaseEnded();
   void BeginClose();
   void OnClosed();
@@ -78,10 +84,12 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
 
   const Slabs* slabs_ = nullptr;
   SlotTable<LockRecord> locks_;
-  // Of the turn of the loop that Drain() is in.
-  bool is_draining_ = false;
+  // Of the turn of the loop that Drain() is in: JavaScript has not said yet that it has handled all
+  // that there was.
+  bool is_dispatching_ = false;
   size_t delivered_ = 0;
   uint64_t batch_number_ = 0;
+  size_t batch_size_ = 0;
   std::array<uint32_t, kBatchMax> ended_;  // to be released when the batch has been handled
   size_t ended_count_ = 0;
   // From taken_[next_] on: events that are on their way to a batch.

@@ -1,5 +1,5 @@
 // One event on its way to JavaScript: four 32-bit words in the batch that both sides see.
-// lib/native.ts repeats the numbers.
+// lib/native.ts repeats the numbers, and those of BatchState.
 #ifndef STACKGLUE_NATIVE_UTIL_EVENT_RECORD_H_
 #define STACKGLUE_NATIVE_UTIL_EVENT_RECORD_H_
 
@@ -24,6 +24,16 @@ struct EventRecord {
 };
 
 static_assert(sizeof(EventRecord) == 16);
+
+// What JavaScript and native code tell each other about a batch, behind its last place.
+struct BatchState {
+  // JavaScript: the place of the last event that a handler was called for; native code: -1 when it
+  // puts a batch.
+  int32_t told = -1;
+  // Native code: the size of a batch that it has put while the last event of the one before was
+  // told, and the memory was free again; JavaScript: 0 when it begins with that.
+  int32_t next = 0;
+};
 
 // The most events that one call into JavaScript carries: it bounds the work of one turn.
 inline constexpr size_t kBatchMax = 128;

@@ -14,7 +14,7 @@ import { disconnectTestNodes, freshCluster, TestNode } from './test-node.js';
 
 const { NL, PR, EX } = DLM_LOCK;
 const { CANCEL, CONVERT } = DLM_LKF;
-const { EACCES } = constants.errno;
+const { EACCES, EINVAL } = constants.errno;
 
 describe('handlers', () => {
   let cluster: string;
@@ -188,6 +188,43 @@ describe('handlers', () => {
       await Promise.all(lksbs.map((lksb) => node.next('unlockAst', lksb)));
       expect(node.calls.filter(({ kind }) => kind === 'lockAst')).to.have.lengthOf(200);
     });
+
+    for (const count of [1, 2, 300]) {
+      it(`cannot give up what has not been told, of ${count} granted at once`, async () => {
+        const { glue } = node;
+        const lksbs = Array.from({ length: count }, () => new DlmLksb());
+        const later = Array.from({ length: count }, () => new DlmLksb());
+        const told = new Set<unknown>();
+        const wrong: string[] = [];
+        const expectUntold = (lksb: DlmLksb, what: string): void => {
+          const results = [
+            glue.dlmUnlock(connection, lksb, 0),
+            glue.dlmLock(connection, PR, lksb, CONVERT, ''),
+          ];
+          if (results.join() !== `${-EINVAL},${-EACCES}`) wrong.push(`${what}: ${results.join()}`);
+        };
+        node.onCall = ({ kind, at }) => {
+          if (kind !== 'lockAst') return;
+          told.add(at);
+          const index = lksbs.indexOf(at as DlmLksb);
+          for (const [other, lksb] of lksbs.entries()) {
+            if (!told.has(lksb)) expectUntold(lksb, `${other} in the handler of ${index}`);
+          }
+          const next = later[index];
+          if (next !== undefined) {
+            glue.dlmLock(connection, EX, next, 0, `later-${index}`);
+            expectUntold(next, `the one asked for in the handler of ${index}`);
+          }
+          const result = glue.dlmUnlock(connection, at as DlmLksb, 0);
+          if (result !== 0) wrong.push(`${index} itself: ${result}`);
+        };
+        for (const [index, lksb] of lksbs.entries()) {
+          glue.dlmLock(connection, EX, lksb, 0, `l${index}`);
+        }
+        await Promise.all([...lksbs, ...later].map((lksb) => node.next('unlockAst', lksb)));
+        expect(wrong).to.deep.equal([]);
+      });
+    }
 
     it('may give way in the blocking AST', async () => {
       node.onCall = ({ kind, at }) => {
