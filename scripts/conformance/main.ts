@@ -56,7 +56,9 @@ async function main(): Promise<void> {
     },
   });
   if (values.check !== undefined) {
-    const { agreed, commands, disagreements, seconds } = await checkRecording(values.check);
+    const say = (line: string): void => console.log(line);
+    const outcome = await checkRecording(values.check, say);
+    const { agreed, commands, disagreements, seconds } = outcome;
     for (const disagreement of disagreements) console.log(disagreement);
     console.log(
       `${agreed} of ${agreed + disagreements.length} sequences agree,` +

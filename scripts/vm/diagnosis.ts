@@ -1,6 +1,7 @@
 /** What a node that no longer does its work has to say about why. */
 
-import { messageOf } from './errors.js';
+import { withDeadline } from './deadline.js';
+import { messageOf, VmError } from './errors.js';
 import type { Node } from './node.js';
 
 const ASK_MS = 20_000;
@@ -10,7 +11,7 @@ const QUESTIONS = [
   'for f in /sys/kernel/dlm/*/recover_status; do [ -e $f ] && echo $f $(cat $f); done',
   'ls /sys/kernel/config/dlm/cluster/comms /sys/kernel/config/dlm/cluster/spaces/* /dev/misc 2>/dev/null | tr "\\n" " "; echo',
   'ps -o pid,stat,args | grep -v "\\[" | tail -30',
-  'for p in /proc/[0-9]*; do grep -q "^State:.D" $p/status && echo $p $(cat $p/comm) && cat $p/stack; done',
+  'for p in /proc/[0-9]*/task/*; do grep -q "^State:.D" $p/status && echo $p $(cat $p/comm) && cat $p/stack; done',
   'dmesg | tail -25',
   '[ -n "$(pidof dlm_controld)" ] && dlm_tool ls -n && dlm_tool dump | tail -60',
   'true',
@@ -23,5 +24,26 @@ export async function diagnose(node: Node): Promise<string> {
     return `${stdout}${stderr}`;
   } catch (error) {
     return `${messageOf(error)}\n${node.consoleTail()}`;
+  }
+}
+
+/**
+ * What `work` resolves to, if it does so in time.
+ *
+ * @param what what the node does meanwhile, e.g. "no answer".
+ * @throws {VmError} `timeout` after `timeoutMs`, which tells what the node waits for.
+ */
+export async function inTime<T>(
+  node: Node,
+  what: string,
+  timeoutMs: number,
+  work: Promise<T>,
+): Promise<T> {
+  const describe = (): string => `Node ${node.id}: ${what} for ${timeoutMs / 1000} s.`;
+  try {
+    return await withDeadline(work, timeoutMs, describe);
+  } catch (error) {
+    if (!(error instanceof VmError) || error.code !== 'timeout') throw error;
+    throw new VmError('timeout', `${error.message}\n${await diagnose(node)}`, { cause: error });
   }
 }

@@ -152,6 +152,41 @@ describe('conformance: comparing with the kernel', function () {
     }
   });
 
+  it('lets a signal come before or after what another node does at once', async function () {
+    const interrupt: Command = { kind: 'interrupt', node: 2, file: 0, handle: 2 };
+    const waiting = [[open(1, 1, 'w')], [open(2, 2, 'w')]];
+    for (const order of [
+      [[interrupt], [close(1, 1)]],
+      [[close(1, 1)], [interrupt]],
+    ]) {
+      const last = (await playAll(...waiting, ...order)).at(-1);
+      if (last === undefined) throw new Error('four steps were played');
+      const steps = await playAll(...waiting);
+      steps.push({ commands: [close(1, 1), interrupt], seen: last.seen });
+      expect((await verdictOn(steps)).disagreement).to.equal(undefined);
+    }
+  });
+
+  it('lets the block of a file go that only a dead node had locked', async function () {
+    const write: Command = { kind: 'write', node: 3, file: 0, handle: 1, bytes: 'ff' };
+    const unlink: Command = { kind: 'unlink', node: 3, file: 0 };
+    const before = [[open(3, 1, 'w')], [write], [close(3, 1)], [open(2, 2, 'r')]];
+    const steps = await playAll(
+      ...before,
+      [{ kind: 'kill', node: 2 }],
+      [unlink],
+      [open(1, 3, 'r')],
+    );
+    const last = steps.pop();
+    const state = last?.seen.handles.get(3);
+    if (last === undefined || state === undefined) throw new Error('node 1 has opened the file');
+    for (const block of ['', 'ff']) {
+      const seen = { ...last.seen, handles: new Map([[3, { ...state, block }]]) };
+      const { disagreement } = await verdictOn([...steps, { ...last, seen }]);
+      expect(disagreement, `block "${block}"`).to.equal(undefined);
+    }
+  });
+
   it('finds an outcome that no order has, and says where', async function () {
     const steps = await playAll([open(1, 1, 'w')], [open(2, 2, 'w')]);
     const last = steps[1];

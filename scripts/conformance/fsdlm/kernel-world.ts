@@ -3,15 +3,7 @@
  */
 import { createInterface } from 'node:readline';
 
-import {
-  Cluster,
-  diagnose,
-  VmError,
-  withDeadline,
-  type GuestProcess,
-  type Node,
-  type Progress,
-} from '../../vm/index.js';
+import { Cluster, inTime, type GuestProcess, type Node, type Progress } from '../../vm/index.js';
 import type { WireCommand, WireEvent } from './agent.js';
 import { NODES } from './program.js';
 import { fencedStep, type FencedNode, type Placed, type Told, type World } from './world.js';
@@ -31,17 +23,6 @@ interface Answer {
 
 /** How long a kernel may take for a step of all sequences of a batch, or to recover. */
 const ANSWER_MS = 180_000;
-
-/** What `work` resolves to; an error that says what the node is waiting for if it takes too long. */
-async function inTime<T>(node: Node, what: string, work: Promise<T>): Promise<T> {
-  const describe = (): string => `Node ${node.id}: ${what} for ${ANSWER_MS / 1000} s.`;
-  try {
-    return await withDeadline(work, ANSWER_MS, describe);
-  } catch (error) {
-    if (!(error instanceof VmError) || error.code !== 'timeout') throw error;
-    throw new Error(`${error.message}\n${await diagnose(node)}`, { cause: error });
-  }
-}
 
 /** The agent on one node, asked for one thing at a time. */
 class Guest implements FencedNode {
@@ -76,7 +57,12 @@ class Guest implements FencedNode {
   }
 
   async #answer(): Promise<Answer> {
-    const next = await inTime(this.#node, 'its agent has not answered', this.#lines.next());
+    const next = await inTime(
+      this.#node,
+      'its agent has not answered',
+      ANSWER_MS,
+      this.#lines.next(),
+    );
     if (next.done === true) throw new Error(`An agent ended: ${this.#process.stderrText}`);
     const answer = JSON.parse(next.value) as Answer;
     if (answer.error !== undefined) throw new Error(`An agent: ${answer.error}`);
@@ -110,7 +96,8 @@ class RecoveryLog {
   }
 
   reaches(lockspace: string, generation: number): Promise<void> {
-    return inTime(this.#node, 'it has not recovered', this.#reaches(lockspace, generation));
+    const reached = this.#reaches(lockspace, generation);
+    return inTime(this.#node, 'it has not recovered', ANSWER_MS, reached);
   }
 
   async #reaches(lockspace: string, generation: number): Promise<void> {

@@ -1,10 +1,9 @@
 /** The program on a node that uses dlmfs (guest/dlmfs-agent.c), from the host. */
-import { withDeadline } from '../../vm/deadline.js';
-import type { GuestProcess, Node } from '../../vm/index.js';
+import { inTime, type GuestProcess, type Node } from '../../vm/index.js';
 import { AGENT } from './programs.js';
 
 /** How long a node may take to come to rest: a busy host is slow, and a recovery takes seconds. */
-const FENCE_MS = 240_000;
+const FENCE_MS = 120_000;
 
 /** What a node says after a fence: only what has changed since the last one. */
 export interface Report {
@@ -21,12 +20,20 @@ export class Agent {
   readonly #node: Node;
   readonly #process: GuestProcess;
   readonly #lines: AsyncIterator<string>;
+  /** Never resolves. Opens that wait in the kernel keep a program that has failed from ending. */
+  readonly #failure: Promise<never>;
   #unsent = '';
 
   constructor(node: Node, folder: string) {
     this.#node = node;
     this.#process = node.spawn(`exec ${AGENT} ${folder}`);
     this.#lines = this.#process.lines;
+    this.#failure = new Promise((_resolve, reject) => {
+      this.#process.stderr.once('data', (words: Buffer) => {
+        reject(new Error(`Node ${node.id}: ${words.toString()}`));
+      });
+    });
+    this.#failure.catch(() => undefined);
   }
 
   /** Gives a command; it goes out with the next fence. */
@@ -38,9 +45,8 @@ export class Agent {
   async fence(): Promise<Report> {
     this.#process.stdin.write(`${this.#unsent}f\n`);
     this.#unsent = '';
-    return withDeadline(this.#report(), FENCE_MS, () => {
-      return `dlmfs on node ${this.#node.id} did not come to rest: ${this.#node.consoleTail()}`;
-    });
+    const report = Promise.race([this.#report(), this.#failure]);
+    return inTime(this.#node, 'dlmfs has not come to rest', FENCE_MS, report);
   }
 
   async #report(): Promise<Report> {

@@ -11,6 +11,12 @@ import { createInterface } from 'node:readline';
 import { commandOf, linesOf, type NodeNumber, type Step } from './commands.js';
 import { CHECKER } from './programs.js';
 
+/**
+ * What an open ends with when o2dlm finds that its own idea of a lock and dlmfs's have come apart
+ * (`dlmconvert_remote()`: DLM_DENIED): a file is looked at up to there. README.md tells of it.
+ */
+const EACCES = 13;
+
 /** As many runs of the emulation for one file before it is left undecided. */
 const MAX_RUNS = 100_000;
 
@@ -31,6 +37,8 @@ export interface Verdict {
   readonly disagreement?: Disagreement | undefined;
   /** How many runs it took. */
   readonly runs: number;
+  /** How many files were looked at only up to an open that failed with EACCES. */
+  readonly cut: number;
 }
 
 /** What can be checked. */
@@ -47,18 +55,20 @@ export async function check(
 ): Promise<Verdict[]> {
   const answers = await ask(sequences.map((sequence) => questionsOf(sequence, maxRuns)).flat());
   let next = 0;
-  return sequences.map(({ files, steps }) => {
+  return sequences.map((sequence) => {
+    const { files, steps } = sequence;
     const mine = answers.slice(next, (next += files));
+    const cut = mine.filter((_, file) => stepsOf(sequence, file).length < steps.length).length;
     const runs = mine.reduce((sum, answer) => sum + answer.runs, 0);
     const worst =
       mine.find(({ outcome }) => outcome === 'disagrees') ??
       mine.find(({ outcome }) => outcome === 'undecided');
-    if (worst === undefined) return { outcome: 'agrees', runs };
+    if (worst === undefined) return { outcome: 'agrees', runs, cut };
     const { outcome, step, alternatives } = worst;
     const file = mine.indexOf(worst);
     const seen = steps[step]?.seen;
     const kernel = seen === undefined ? '' : linesOf(seen, file);
-    return { outcome, disagreement: { step, file, kernel, engine: alternatives }, runs };
+    return { outcome, disagreement: { step, file, kernel, engine: alternatives }, runs, cut };
   });
 }
 
@@ -80,12 +90,20 @@ export async function play(
   return seen.map((each) => each.join('\n'));
 }
 
+/** The steps at which a file is looked at. */
+function stepsOf({ steps }: Checkable, file: number): readonly Step[] {
+  const end = steps.findIndex(({ seen }) =>
+    [...seen.handles.values()].some((state) => state.file === file && state.result === EACCES),
+  );
+  return end < 0 ? steps : steps.slice(0, end);
+}
+
 /** One file's part of a sequence, without the steps in which nothing became of it. */
-function questionsOf({ nodes, files, steps }: Checkable, maxRuns: number): string[][] {
-  return Array.from({ length: files }, (_, file) => {
-    const lines = [`check ${maxRuns} ${nodes.join(' ')}`];
+function questionsOf(sequence: Checkable, maxRuns: number): string[][] {
+  return Array.from({ length: sequence.files }, (_, file) => {
+    const lines = [`check ${maxRuns} ${sequence.nodes.join(' ')}`];
     let before = '';
-    for (const [number, step] of steps.entries()) {
+    for (const [number, step] of stepsOf(sequence, file).entries()) {
       const commands = step.commands.filter(
         (command) => command.kind === 'kill' || command.file === file,
       );

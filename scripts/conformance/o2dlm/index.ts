@@ -32,7 +32,7 @@ export async function runO2dlm(options: ProfileOptions): Promise<Outcome> {
       const done = await runOnKernel(kernel, { seed, numbers, commands });
       const t1 = performance.now();
       if (recording !== undefined) await record(recording, done);
-      const findings = await judge(done);
+      const { findings, cut } = await judge(done);
       const t2 = performance.now();
       agreed += done.length - findings.length;
       given += done.reduce((sum, { steps }) => sum + commandsOf(steps), 0);
@@ -48,6 +48,7 @@ export async function runO2dlm(options: ProfileOptions): Promise<Outcome> {
         `${agreed} agree, ${disagreements.length} do not or are undecided` +
           ` (kernel ${seconds[0]} s, comparison ${seconds[1]} s)`,
       );
+      if (cut > 0) say(describeCut(cut));
       milliseconds += performance.now() - t0;
     } finally {
       await cluster.close();
@@ -57,11 +58,13 @@ export async function runO2dlm(options: ProfileOptions): Promise<Outcome> {
 }
 
 /** Judges a recording, without any kernel. */
-export async function checkRecording(path: string): Promise<Outcome> {
+export async function checkRecording(path: string, say: (line: string) => void): Promise<Outcome> {
   await buildChecker();
   const started = performance.now();
   const sequences = await readRecording(path);
-  const disagreements = (await judge(sequences)).map(describe);
+  const { findings, cut } = await judge(sequences);
+  if (cut > 0) say(describeCut(cut));
+  const disagreements = findings.map(describe);
   return {
     agreed: sequences.length - disagreements.length,
     commands: sequences.reduce((sum, { steps }) => sum + commandsOf(steps), 0),
@@ -69,3 +72,6 @@ export async function checkRecording(path: string): Promise<Outcome> {
     seconds: (performance.now() - started) / 1000,
   };
 }
+
+const describeCut = (files: number): string =>
+  `${files} ${files === 1 ? 'file is' : 'files are'} compared up to an EACCES only`;

@@ -8,7 +8,7 @@ import type { KernelCluster } from './kernel.js';
 import type { Recorded } from './recording.js';
 
 /** Sequences side by side: those of the same number, this many left out, are of the same batch. */
-export const BATCH = 200;
+export const BATCH = 500;
 
 const MAX_FILES = 8;
 /** How likely a step has two commands for one file at once. */
@@ -54,16 +54,21 @@ export async function runOnKernel(kernel: KernelCluster, plan: Plan): Promise<Re
   });
 }
 
-/** Those that the emulation cannot do, or of which it is not known. */
-export async function judge<S extends Checkable>(
-  sequences: readonly S[],
-): Promise<(S & Pick<Finding, 'outcome' | 'disagreement'>)[]> {
+/** What is said of sequences: those that the emulation cannot do, or of which it is not known. */
+export interface Judgement<S> {
+  readonly findings: readonly (S & Pick<Finding, 'outcome' | 'disagreement'>)[];
+  /** How many files were looked at only up to a fault of the kernel's. */
+  readonly cut: number;
+}
+
+export async function judge<S extends Checkable>(sequences: readonly S[]): Promise<Judgement<S>> {
   const verdicts = await check(sequences);
-  return sequences.flatMap((sequence, index) => {
+  const findings = sequences.flatMap((sequence, index) => {
     const { outcome = 'agrees', disagreement } = verdicts[index] ?? {};
     if (outcome === 'agrees' || disagreement === undefined) return [];
     return [{ ...sequence, outcome, disagreement }];
   });
+  return { findings, cut: verdicts.reduce((sum, verdict) => sum + verdict.cut, 0) };
 }
 
 /** How many commands there are. */

@@ -28,9 +28,9 @@ export async function shrink(kernel: KernelCluster, finding: Finding): Promise<F
       death,
     );
     if (death) await kernel.restart(death.node);
-    const found = await judge(histories.map((history) => ({ ...best, steps: history })));
+    const { findings } = await judge(histories.map((history) => ({ ...best, steps: history })));
     let shortest: Finding | undefined;
-    for (const each of found) {
+    for (const each of findings) {
       const length = commandsOf((shortest ?? { steps }).steps);
       if (each.outcome === 'disagrees' && commandsOf(each.steps) < length) shortest = each;
     }

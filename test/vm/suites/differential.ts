@@ -1,23 +1,29 @@
 /**
- * A sample of `npm run conformance` with a fresh seed: the fsdlm engine does what the kernel's DLM does,
- * on random sequences. scripts/conformance/README.md says how they are compared.
+ * A sample of `npm run conformance` with a fresh seed: an engine does what the kernel does, on random
+ * sequences. scripts/conformance/README.md says how they are compared.
  */
 import { expect } from 'chai';
 import { randomInt } from 'node:crypto';
 
-import { BATCH } from '../../../scripts/conformance/fsdlm/differential.js';
+import { BATCH as FSDLM_BATCH } from '../../../scripts/conformance/fsdlm/differential.js';
 import { runFsdlm } from '../../../scripts/conformance/fsdlm/index.js';
+import { runO2dlm } from '../../../scripts/conformance/o2dlm/index.js';
+import { BATCH as O2DLM_BATCH } from '../../../scripts/conformance/o2dlm/run.js';
 import { progress, requireVms, type Kernel } from '../../support/vm-world.js';
 
-/** Of two batches; in the second of them a node dies. */
-const SEQUENCES = 200;
+/** In a profile's second batch a node dies. For o2dlm each batch boots machines of its own. */
+const SAMPLES = {
+  fsdlm: { run: runFsdlm, first: FSDLM_BATCH - 100, sequences: 200 },
+  o2dlm: { run: runO2dlm, first: O2DLM_BATCH, sequences: 100 },
+};
 const COMMANDS = 50;
 
 /** On a busy machine booting alone takes a minute. */
 const TIMEOUT_MS = 300_000;
 
-export function differential(kernel: Kernel): void {
-  describe(`random sequences on the engine and on ${kernel}`, function () {
+export function differential(kernel: Kernel, profile: keyof typeof SAMPLES): void {
+  const { run, first, sequences } = SAMPLES[profile];
+  describe(`random sequences on the ${profile} engine and on ${kernel}`, function () {
     this.timeout(TIMEOUT_MS);
 
     before(async function () {
@@ -27,20 +33,20 @@ export function differential(kernel: Kernel): void {
     it('tell every lock the same', async () => {
       const seed = randomInt(2 ** 31);
       const said: string[] = [];
-      const { agreed, commands, disagreements } = await runFsdlm({
+      const { agreed, commands, disagreements } = await run({
         kernel,
         seed,
-        sequences: SEQUENCES,
+        sequences,
         commands: COMMANDS,
-        first: BATCH - SEQUENCES / 2,
+        first,
         shrinks: 0,
         say: (line) => said.push(line),
         progress,
       });
-      const repeat = `npm run conformance -- --kernel ${kernel} --seed ${seed} --first ${BATCH - SEQUENCES / 2} --sequences ${SEQUENCES}`;
+      const repeat = `npm run conformance -- --profile ${profile} --kernel ${kernel} --seed ${seed} --first ${first} --sequences ${sequences}`;
       expect(disagreements, `${said.join('\n')}\nto repeat it: ${repeat}`).to.deep.equal([]);
-      expect(agreed).to.equal(SEQUENCES);
-      expect(commands).to.be.at.least(SEQUENCES * COMMANDS);
+      expect(agreed).to.equal(sequences);
+      expect(commands).to.be.at.least(sequences * COMMANDS);
     });
   });
 }

@@ -37,6 +37,8 @@ void DlmfsFile::Perform(Host* host, const Task& task) {
     case What::kDown:
       if (host->Lock(task.level, true, false) != 0) is_busy_ = false;
       return;
+    case What::kSignal:
+      return host->Interrupt(task.handle);
     case What::kOpener:
     case What::kUnlinker:
     case What::kUnlinked:
@@ -163,7 +165,7 @@ void DlmfsFile::Unblock(Host* host) {
 
 void DlmfsFile::Sleep(Host* host, const Task& when_woken) {
   if (when_woken.waits_for_blocked ? is_blocked_ : is_busy_) {
-    sleepers_.push_back(when_woken);
+    sleepers_.insert(host->WakesLastFirst() ? sleepers_.begin() : sleepers_.end(), when_woken);
   } else if (when_woken.what == What::kOpener) {
     Open(host, when_woken.handle);
   } else if (when_woken.what == What::kUnlinker) {

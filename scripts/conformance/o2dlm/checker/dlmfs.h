@@ -28,6 +28,7 @@ struct Task {
     kUnblock,   // user_dlm_unblock_lock()
     kCancel,    // its cancel goes to the lock manager
     kDown,      // its conversion down to `level` goes there
+    kSignal,    // a signal comes to a process in open(2)
   };
   What what = What::kOpen;
   int8_t level = 0;
@@ -54,6 +55,10 @@ class Host {
   virtual int Unlock() = 0;
   virtual void Cancel() = 0;
   virtual const Opener& opener(int handle) = 0;
+  // The process is still in open(2), and has a signal to see to from now on.
+  virtual void Interrupt(int handle) = 0;
+  // In which order sleepers are woken: the last one first, or last.
+  virtual bool WakesLastFirst() const = 0;
   // Equal for handles that may be taken for each other, in a state.
   virtual std::string NameOf(int handle) const = 0;
   // An open, or the unlink, has ended, with 0 or an errno.

@@ -17,6 +17,7 @@
 // and to `play`, for each step, `step NUMBER` and `seen LINE` ..., of a run in which chance
 // decides; then `end`. Commands that make no sense are left out there.
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -25,6 +26,8 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "commands.h"
 #include "search.h"
@@ -121,6 +124,20 @@ void PrintFurthest(const char* outcome, int64_t runs, const Sequence& sequence, 
   std::cout << "end\n";
 }
 
+// Which orders of the commands of racing steps are tried; none of them is any likelier than others,
+// and which one it was may show much later.
+std::vector<uint32_t> Reversals(const Sequence& sequence) {
+  constexpr int kMax = 4;
+  const auto races = std::count_if(sequence.steps.begin(), sequence.steps.end(),
+                                   [](const Step& step) { return step.commands.size() > 1; });
+  std::vector<uint32_t> reversals;
+  std::mt19937 random;
+  for (uint32_t each = 0; each < 1U << std::min<int64_t>(races, kMax); ++each) {
+    reversals.push_back(races <= kMax || each == 0 ? each : static_cast<uint32_t>(random()));
+  }
+  return reversals;
+}
+
 void Check(const Sequence& sequence, int64_t max_runs) {
   bool dies = false;
   for (const Step& step : sequence.steps) {
@@ -129,27 +146,36 @@ void Check(const Sequence& sequence, int64_t max_runs) {
   // It matters only when a node dies which of the others is first.
   std::vector<std::vector<int>> orders(1, sequence.nodes);
   if (dies) orders.emplace_back(sequence.nodes.rbegin(), sequence.nodes.rend());
+  // What is unlikely by one guess may be likely by another: first a little with each.
+  std::vector<std::pair<Guess, int64_t>> attempts;
+  constexpr std::array kHastes = {Haste::kTasks, Haste::kThread, Haste::kEvents};
+  for (const uint32_t reversed : Reversals(sequence)) {
+    for (const bool last_first : {true, false}) {
+      for (const Haste haste : kHastes) {
+        attempts.push_back({{haste, reversed, last_first}, max_runs / 50});
+      }
+    }
+  }
+  for (const Haste haste : kHastes) attempts.push_back({{haste}, max_runs});
+
   int64_t runs = 0;
   std::unique_ptr<Search> furthest;
-  // What is unlikely for one haste may be likely for another: first a little with each.
-  for (const int64_t limit : {max_runs / 50, max_runs}) {
-    for (const Haste haste : {Haste::kTasks, Haste::kThread, Haste::kEvents}) {
-      for (size_t at = 0; at < orders.size();) {
-        auto search = std::make_unique<Search>(sequence, orders[at], haste, limit);
-        const Search::Outcome outcome = search->Run();
-        runs += search->runs();
-        if (outcome == Search::Outcome::kAgrees) {
-          std::cout << "agrees " << runs << '\n';
-          return;
-        }
-        if (outcome == Search::Outcome::kDisagrees) {
-          orders.erase(orders.begin() + static_cast<std::ptrdiff_t>(at));
-        } else {
-          ++at;
-        }
-        if (furthest == nullptr || search->furthest() > furthest->furthest()) {
-          furthest = std::move(search);
-        }
+  for (const auto& [guess, limit] : attempts) {
+    for (size_t at = 0; at < orders.size();) {
+      auto search = std::make_unique<Search>(sequence, orders[at], guess, limit);
+      const Search::Outcome outcome = search->Run();
+      runs += search->runs();
+      if (outcome == Search::Outcome::kAgrees) {
+        std::cout << "agrees " << runs << '\n';
+        return;
+      }
+      if (outcome == Search::Outcome::kDisagrees) {
+        orders.erase(orders.begin() + static_cast<std::ptrdiff_t>(at));
+      } else {
+        ++at;
+      }
+      if (furthest == nullptr || search->furthest() > furthest->furthest()) {
+        furthest = std::move(search);
       }
     }
   }
@@ -158,7 +184,7 @@ void Check(const Sequence& sequence, int64_t max_runs) {
 
 void Play(const Sequence& sequence, uint32_t seed) {
   Chance chance(seed);
-  World world(sequence.nodes, Haste::kTasks, &chance);
+  World world(sequence.nodes, Guess(), &chance);
   for (const Step& step : sequence.steps) {
     world.Run(step, false);
     std::cout << "step " << step.number << '\n';

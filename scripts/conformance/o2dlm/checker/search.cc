@@ -6,10 +6,10 @@
 
 namespace stackglue::conformance {
 
-Search::Search(const Sequence& sequence, std::vector<int> order, Haste haste, int64_t max_runs)
+Search::Search(const Sequence& sequence, std::vector<int> order, Guess guess, int64_t max_runs)
     : sequence_(sequence),
       order_(std::move(order)),
-      haste_(haste),
+      guess_(guess),
       max_runs_(max_runs),
       met_(sequence.steps.size()),
       open_(sequence.steps.size()) {}
@@ -71,7 +71,7 @@ bool Search::Agrees(Decisions given) {
   runs_ += 1;
   given_ = std::move(given);
   decided_.clear();
-  World world(order_, haste_, this);
+  World world(order_, guess_, this);
   for (step_ = 0; step_ < sequence_.steps.size(); ++step_) {
     const Step& step = sequence_.steps[step_];
     unlikely_ = 0;

@@ -21,8 +21,8 @@ class Search final : public Choices {
  public:
   enum class Outcome { kAgrees, kDisagrees, kUndecided };
 
-  // `order`, `haste`: see World. Gives up after `max_runs` runs.
-  Search(const Sequence& sequence, std::vector<int> order, Haste haste, int64_t max_runs);
+  // `order`, `guess`: see World. Gives up after `max_runs` runs.
+  Search(const Sequence& sequence, std::vector<int> order, Guess guess, int64_t max_runs);
 
   Outcome Run();
   // After a disagreement: what runs that agreed up to furthest() see there, each once. Runs end
@@ -45,7 +45,7 @@ class Search final : public Choices {
 
   const Sequence& sequence_;
   const std::vector<int> order_;
-  const Haste haste_;
+  const Guess guess_;
   const int64_t max_runs_;
   int64_t runs_ = 0;
   // The states that decisions were taken in, by step.

@@ -52,7 +52,16 @@ struct World::Node final : Host {
   // An unlock AST is pending, and perhaps a blocking AST before it.
   char pending_unlock = 0;
 
-  void Run(const Task& task) override { world->tasks_.emplace_back(this, task); }
+  // A task that makes a request goes on until it waits for the answer, so at the master it is likely
+  // to come to its end before another one runs.
+  void Run(const Task& task) override {
+    using What = Task::What;
+    const bool is_request =
+        task.what == What::kRequest || task.what == What::kDown || task.what == What::kCancel;
+    const bool goes_on = is_request && member->MasterOf(kFile) == engine_number;
+    auto* tasks = &world->tasks_;
+    tasks->emplace(goes_on ? tasks->begin() : tasks->end(), this, task);
+  }
 
   int Lock(int level, bool convert, bool tries) override {
     if (!convert) world->Keep(this);
@@ -86,6 +95,8 @@ struct World::Node final : Host {
     }
   }
 
+  bool WakesLastFirst() const override { return world->guess_.wakes_last_first; }
+
   std::string NameOf(int handle) const override { return world->NameOf(handle); }
 
   // An open that does not wait for others may fail, and then wakes nobody.
@@ -97,6 +108,8 @@ struct World::Node final : Host {
   }
 
   const Opener& opener(int handle) override { return world->handles_.at(handle).opener; }
+
+  void Interrupt(int handle) override { world->handles_.at(handle).opener.is_interrupted = true; }
 
   void Opened(int handle, int result) override {
     world->handles_.at(handle).result = result;
@@ -120,8 +133,8 @@ struct World::Node final : Host {
   }
 };
 
-World::World(const std::vector<int>& order, Haste haste, Choices* choices)
-    : haste_(haste), choices_(choices), cluster_(o2dlm::Cluster::Create()) {
+World::World(const std::vector<int>& order, Guess guess, Choices* choices)
+    : guess_(guess), choices_(choices), cluster_(o2dlm::Cluster::Create()) {
   cluster_->HoldThread();
   for (size_t index = 0; index < order.size(); ++index) {
     auto node = std::make_unique<Node>();
@@ -154,8 +167,13 @@ bool World::Run(const Step& step, bool guided) {
   guide_ = guided ? &step : nullptr;
   unlinks_.clear();
   std::erase_if(handles_, [](const auto& entry) { return entry.second.result.value_or(0) != 0; });
-  for (const Command& command : step.commands) {
-    Begin(command);
+  const bool races = step.commands.size() > 1;
+  std::vector<Command> commands = step.commands;
+  if (races && (guess_.reversed >> (races_++ % 32) & 1) != 0) {
+    std::reverse(commands.begin(), commands.end());
+  }
+  for (const Command& command : commands) {
+    Begin(command, races);
     if (abandoned_) return false;
   }
   for (;;) {
@@ -173,7 +191,7 @@ int World::Choose(int count) {
   return chosen.value_or(0);
 }
 
-void World::Begin(const Command& command) {
+void World::Begin(const Command& command, bool races) {
   using Kind = Command::Kind;
   if (command.kind == Kind::kKill) return Kill(command.node);
   Node* node = Find(command.node);
@@ -200,7 +218,12 @@ void World::Begin(const Command& command) {
   const auto at = handles_.find(command.handle);
   if (at == handles_.end()) return;
   if (command.kind == Kind::kInterrupt) {
-    at->second.opener.is_interrupted = true;
+    // Alone it comes to nodes at rest, where nothing can be before it.
+    if (races) {
+      node->Run({.what = Task::What::kSignal, .handle = command.handle});
+    } else {
+      node->Interrupt(command.handle);
+    }
   } else if (command.kind == Kind::kWrite) {
     std::copy(command.bytes.begin(), command.bytes.end(), node->file->block().begin());
   } else {
@@ -214,6 +237,7 @@ void World::Kill(int number) {
   Node* dead = Find(number);
   ReorderWaiters(number);
   dead->is_alive = false;
+  dead->lock = 0;
   dead->file.reset();
   std::erase_if(handles_, [number](const auto& entry) { return entry.second.node == number; });
   if (cluster_->KillNode(dead->engine_number) != 0) Impossible("kill", Status::kSysErr);
@@ -312,9 +336,9 @@ std::vector<World::Possibility> World::Possibilities() {
       found.push_back({.node = node.get(), .task = std::nullopt});
     }
   }
-  if (haste_ == Haste::kEvents) std::rotate(found.begin(), found.begin() + tasks, found.end());
+  if (guess_.haste == Haste::kEvents) std::rotate(found.begin(), found.begin() + tasks, found.end());
   if (cluster_->thread_is_due()) {
-    found.insert(haste_ == Haste::kThread ? found.begin() : found.end(), Possibility());
+    found.insert(guess_.haste == Haste::kThread ? found.begin() : found.end(), Possibility());
   }
   if (found.empty()) RunIdleTasks(true);
   return found;

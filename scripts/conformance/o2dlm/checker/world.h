@@ -34,11 +34,22 @@ class Choices {
 // depends on what the nodes are busy with.
 enum class Haste : uint8_t { kTasks, kThread, kEvents };
 
+// What is tried first; it changes in which order runs come, not which there are.
+struct Guess {
+  Haste haste = Haste::kTasks;
+  // Of the steps with several commands: bit N, taken from below again after the last one, says that
+  // in the Nth the commands begin in reverse order.
+  uint32_t reversed = 0;
+  // Who went to sleep last is woken first (prepare_to_wait()); but whoever is woken in vain, which is
+  // left out here, goes to sleep again, and the order is turned round.
+  bool wakes_last_first = true;
+};
+
 class World {
  public:
   // `order`: the nodes as they become the recovery's master. The engine takes the lowest number,
   // the kernel whoever gets the recovery lock first (dlm_pick_recovery_master()).
-  World(const std::vector<int>& order, Haste haste, Choices* choices);
+  World(const std::vector<int>& order, Guess guess, Choices* choices);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -65,7 +76,8 @@ class World {
     std::optional<Task> task;
   };
 
-  void Begin(const Command& command);
+  // `races`: its step has others.
+  void Begin(const Command& command, bool races);
   void Kill(int number);
   // After the death of their master, waiting locks are queued in the order in which the survivors'
   // copies reach the new one.
@@ -85,7 +97,8 @@ class World {
   int Choose(int count);
   Node* Find(int number);
 
-  const Haste haste_;
+  const Guess guess_;
+  int races_ = 0;  // steps with several commands so far
   Choices* const choices_;
   const std::shared_ptr<o2dlm::Cluster> cluster_;
   std::vector<std::unique_ptr<Node>> nodes_;

@@ -16,10 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { kBlock = 64, kUnfinished = -1, kStack = 64 * 1024 };
+enum { kBlock = 64, kUnfinished = -1, kStack = 64 * 1024, kOpenMax = 65536 };
 
 struct handle {
   struct handle* next;
@@ -228,8 +229,10 @@ static void write_block(struct handle* handle, const char* hex) {
 int main(int count, char** arguments) {
   static char line[512];
   struct sigaction action = {.sa_handler = ignore};
+  struct rlimit limit = {.rlim_cur = kOpenMax, .rlim_max = kOpenMax};
   if (count != 2) return 2;
   snprintf(folder, sizeof folder, "%s", arguments[1]);
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) die("setrlimit");
   // Without SA_RESTART: an open that a signal meets ends with EINTR.
   sigaction(SIGUSR1, &action, NULL);
   while (fgets(line, sizeof line, stdin) != NULL) {

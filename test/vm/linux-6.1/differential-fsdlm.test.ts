@@ -1,4 +1,4 @@
 import { LINUX_6_1 } from '../../support/vm-world.js';
 import { differential } from '../suites/differential.js';
 
-differential(LINUX_6_1);
+differential(LINUX_6_1, 'fsdlm');

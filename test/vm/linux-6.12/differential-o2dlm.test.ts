@@ -1,0 +1,4 @@
+import { LINUX_6_12 } from '../../support/vm-world.js';
+import { differential } from '../suites/differential.js';
+
+differential(LINUX_6_12, 'o2dlm');
