@@ -157,8 +157,7 @@ napi_value O2dlmConnection::Unlock(napi_env env, size_t count, const napi_value*
   if (!member_ || record == nullptr) return Refusal(env, o2dlm::Status::kBadArgs);
   const bool cancels = (given.flags & o2dlm::kLkmCancel) != 0;
   if (!cancels && IsUntold(given.index, *record)) return Refusal(env, o2dlm::Status::kBadParam);
-  const o2dlm::Status status =
-      member_->Unlock(record->id, given.flags, record->status_block.lvb());
+  const o2dlm::Status status = member_->Unlock(record->id, given.flags, record->status_block.lvb());
   CollectEarly();
   return Refusal(env, status);
 }

@@ -52,8 +52,8 @@ struct World::Node final : Host {
   // An unlock AST is pending, and perhaps a blocking AST before it.
   char pending_unlock = 0;
 
-  // A task that makes a request goes on until it waits for the answer, so at the master it is likely
-  // to come to its end before another one runs.
+  // A task that makes a request goes on until it waits for the answer, so at the master it is
+  // likely to come to its end before another one runs.
   void Run(const Task& task) override {
     using What = Task::What;
     const bool is_request =
@@ -336,7 +336,8 @@ std::vector<World::Possibility> World::Possibilities() {
       found.push_back({.node = node.get(), .task = std::nullopt});
     }
   }
-  if (guess_.haste == Haste::kEvents) std::rotate(found.begin(), found.begin() + tasks, found.end());
+  if (guess_.haste == Haste::kEvents)
+    std::rotate(found.begin(), found.begin() + tasks, found.end());
   if (cluster_->thread_is_due()) {
     found.insert(guess_.haste == Haste::kThread ? found.begin() : found.end(), Possibility());
   }

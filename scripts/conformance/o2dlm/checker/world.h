@@ -40,8 +40,8 @@ struct Guess {
   // Of the steps with several commands: bit N, taken from below again after the last one, says that
   // in the Nth the commands begin in reverse order.
   uint32_t reversed = 0;
-  // Who went to sleep last is woken first (prepare_to_wait()); but whoever is woken in vain, which is
-  // left out here, goes to sleep again, and the order is turned round.
+  // Who went to sleep last is woken first (prepare_to_wait()); but whoever is woken in vain, which
+  // is left out here, goes to sleep again, and the order is turned round.
   bool wakes_last_first = true;
 };
 
