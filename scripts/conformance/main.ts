@@ -40,6 +40,13 @@ function whole(text: string, flag: string, least: number): number {
   throw new UsageError(`${flag} must be a whole number from ${least}, not "${text}".`);
 }
 
+function describeOutcome(outcome: Outcome, all: number): string {
+  const { agreed, undecided, commands, seconds } = outcome;
+  const unknown = undecided === 0 ? '' : `, ${undecided} undecided`;
+  const given = `${commands} commands in ${seconds.toFixed(0)} s`;
+  return `${agreed} of ${all} sequences agree${unknown}, ${given}`;
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -58,13 +65,9 @@ async function main(): Promise<void> {
   if (values.check !== undefined) {
     const say = (line: string): void => console.log(line);
     const outcome = await checkRecording(values.check, say);
-    const { agreed, commands, disagreements, seconds } = outcome;
-    for (const disagreement of disagreements) console.log(disagreement);
-    console.log(
-      `${agreed} of ${agreed + disagreements.length} sequences agree,` +
-        ` ${commands} commands in ${seconds.toFixed(0)} s`,
-    );
-    if (disagreements.length > 0) process.exitCode = 1;
+    const all = outcome.agreed + outcome.disagreements.length + outcome.undecided;
+    console.log(describeOutcome(outcome, all));
+    if (outcome.agreed < all) process.exitCode = 1;
     return;
   }
   const seed = values.seed === undefined ? randomInt(2 ** 31) : whole(values.seed, '--seed', 0);
@@ -92,13 +95,9 @@ async function main(): Promise<void> {
   for (const { name, run } of profiles) {
     for (const kernel of values.kernel) {
       const outcome = await run({ ...options, kernel });
-      const { agreed, commands, seconds, disagreements } = outcome;
-      console.log(
-        `\n${name} against ${kernel}: ${agreed} of ${options.sequences} sequences agree,` +
-          ` ${commands} commands in ${seconds.toFixed(0)} s`,
-      );
+      console.log(`\n${name} against ${kernel}: ${describeOutcome(outcome, options.sequences)}`);
       rows.push({ profile: name, kernel, seed, ...outcome, sequences: options.sequences });
-      if (disagreements.length > 0) process.exitCode = 1;
+      if (outcome.agreed < options.sequences) process.exitCode = 1;
     }
   }
   if (values.json !== undefined) {

@@ -26,6 +26,8 @@ export interface Outcome {
   readonly commands: number;
   /** Each as text, as small as it was made; they have been said already. */
   readonly disagreements: readonly string[];
+  /** Sequences of which it is not known: the search for a run that agrees has a limit (o2dlm). */
+  readonly undecided: number;
   /** Without booting. */
   readonly seconds: number;
 }

@@ -64,5 +64,6 @@ export async function runFsdlm(options: ProfileOptions): Promise<Outcome> {
   } finally {
     await lab.close();
   }
-  return { agreed, commands: given, disagreements, seconds: (performance.now() - started) / 1000 };
+  const seconds = (performance.now() - started) / 1000;
+  return { agreed, commands: given, disagreements, undecided: 0, seconds };
 }

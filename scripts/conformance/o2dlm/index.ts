@@ -14,6 +14,7 @@ export async function runO2dlm(options: ProfileOptions): Promise<Outcome> {
   const { seed, sequences, commands, shrinks, first = 0, say, progress, recording } = options;
   await buildChecker();
   let agreed = 0;
+  let undecided = 0;
   let given = 0;
   let milliseconds = 0;
   const disagreements: string[] = [];
@@ -38,14 +39,18 @@ export async function runO2dlm(options: ProfileOptions): Promise<Outcome> {
       given += done.reduce((sum, { steps }) => sum + commandsOf(steps), 0);
       let shrunk = 0;
       for (const finding of findings) {
-        const isWorthIt = finding.outcome === 'disagrees' && shrunk++ < shrinks;
-        const text = describe(isWorthIt ? await shrink(kernel, finding) : finding);
+        if (finding.outcome === 'undecided') {
+          undecided++;
+          say(describe(finding));
+          continue;
+        }
+        const text = describe(shrunk++ < shrinks ? await shrink(kernel, finding) : finding);
         say(text);
         disagreements.push(text);
       }
       const seconds = [t1 - t0, t2 - t1].map((ms) => (ms / 1000).toFixed(1));
       say(
-        `${agreed} agree, ${disagreements.length} do not or are undecided` +
+        `${agreed} agree, ${disagreements.length} do not, ${undecided} are undecided` +
           ` (kernel ${seconds[0]} s, comparison ${seconds[1]} s)`,
       );
       if (cut > 0) say(describeCut(cut));
@@ -54,7 +59,7 @@ export async function runO2dlm(options: ProfileOptions): Promise<Outcome> {
       await cluster.close();
     }
   }
-  return { agreed, commands: given, disagreements, seconds: milliseconds / 1000 };
+  return { agreed, commands: given, disagreements, undecided, seconds: milliseconds / 1000 };
 }
 
 /** Judges a recording, without any kernel. */
@@ -64,9 +69,11 @@ export async function checkRecording(path: string, say: (line: string) => void):
   const sequences = await readRecording(path);
   const { findings, cut } = await judge(sequences);
   if (cut > 0) say(describeCut(cut));
-  const disagreements = findings.map(describe);
+  for (const finding of findings) say(describe(finding));
+  const disagreements = findings.filter(({ outcome }) => outcome === 'disagrees').map(describe);
   return {
-    agreed: sequences.length - disagreements.length,
+    agreed: sequences.length - findings.length,
+    undecided: findings.length - disagreements.length,
     commands: sequences.reduce((sum, { steps }) => sum + commandsOf(steps), 0),
     disagreements,
     seconds: (performance.now() - started) / 1000,

@@ -33,7 +33,7 @@ export function differential(kernel: Kernel, profile: keyof typeof SAMPLES): voi
     it('tell every lock the same', async () => {
       const seed = randomInt(2 ** 31);
       const said: string[] = [];
-      const { agreed, commands, disagreements } = await run({
+      const { agreed, undecided, commands, disagreements } = await run({
         kernel,
         seed,
         sequences,
@@ -45,7 +45,9 @@ export function differential(kernel: Kernel, profile: keyof typeof SAMPLES): voi
       });
       const repeat = `npm run conformance -- --profile ${profile} --kernel ${kernel} --seed ${seed} --first ${first} --sequences ${sequences}`;
       expect(disagreements, `${said.join('\n')}\nto repeat it: ${repeat}`).to.deep.equal([]);
-      expect(agreed).to.equal(sequences);
+      // About one o2dlm sequence in 10,000 is beyond the search's limit; scripts/conformance/o2dlm.
+      expect(undecided, said.join('\n')).to.be.at.most(1);
+      expect(agreed + undecided).to.equal(sequences);
       expect(commands).to.be.at.least(sequences * COMMANDS);
     });
   });

@@ -150,13 +150,18 @@ void Check(const Sequence& sequence, int64_t max_runs) {
   std::vector<std::pair<Guess, int64_t>> attempts;
   constexpr std::array kHastes = {Haste::kTasks, Haste::kThread, Haste::kEvents};
   for (const uint32_t reversed : Reversals(sequence)) {
-    for (const bool last_first : {true, false}) {
-      for (const Haste haste : kHastes) {
-        attempts.push_back({{haste, reversed, last_first}, max_runs / 50});
+    for (const bool master_goes_on : {true, false}) {
+      for (const bool last_first : {true, false}) {
+        for (const Haste haste : kHastes) {
+          attempts.push_back({{haste, reversed, last_first, master_goes_on}, max_runs / 100});
+        }
       }
     }
   }
-  for (const Haste haste : kHastes) attempts.push_back({{haste}, max_runs});
+  for (const bool master_goes_on : {false, true}) {
+    for (const Haste haste : kHastes)
+      attempts.push_back({{haste, 0, true, master_goes_on}, max_runs});
+  }
 
   int64_t runs = 0;
   std::unique_ptr<Search> furthest;

@@ -52,13 +52,12 @@ struct World::Node final : Host {
   // An unlock AST is pending, and perhaps a blocking AST before it.
   char pending_unlock = 0;
 
-  // A task that makes a request goes on until it waits for the answer, so at the master it is
-  // likely to come to its end before another one runs.
   void Run(const Task& task) override {
     using What = Task::What;
     const bool is_request =
         task.what == What::kRequest || task.what == What::kDown || task.what == What::kCancel;
-    const bool goes_on = is_request && member->MasterOf(kFile) == engine_number;
+    const bool goes_on =
+        world->guess_.master_goes_on && is_request && member->MasterOf(kFile) == engine_number;
     auto* tasks = &world->tasks_;
     tasks->emplace(goes_on ? tasks->begin() : tasks->end(), this, task);
   }

@@ -43,6 +43,9 @@ struct Guess {
   // Who went to sleep last is woken first (prepare_to_wait()); but whoever is woken in vain, which
   // is left out here, goes to sleep again, and the order is turned round.
   bool wakes_last_first = true;
+  // A task that makes a request goes on until it waits for the answer, so at the master it comes to
+  // its end before another one runs.
+  bool master_goes_on = true;
 };
 
 class World {
