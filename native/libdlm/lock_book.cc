@@ -209,17 +209,17 @@ void LockBook::HandleProbed(const Cookie& lock) {
 void LockBook::HandleProbeResult(const Result& result, LockRecord* probe) {
   const uint32_t index = result.cookie.index;
   if (results_due_ > 0) --results_due_;
-  const Cookie lock = TakeProbed(index);
+  // Before the probe's unlock, upon which the master would grant what has waited without need: what
+  // is to be cancelled, too.
+  HandleProbed(TakeProbed(index));
   if (result.status != 0) {
     locks_.Release(index);
-  } else {
-    probe->lock_id = result.lock_id;
-    probe->cancel_lost = probe->cancelling;
-    carrier_->Put(OrderFor(index, *probe, Operation::kUnlock));
-    ++results_due_;
+    return;
   }
-  // After the probe's unlock, so that it is gone when the cancel is complete.
-  HandleProbed(lock);
+  probe->lock_id = result.lock_id;
+  probe->cancel_lost = probe->cancelling;
+  carrier_->Put(OrderFor(index, *probe, Operation::kUnlock));
+  ++results_due_;
 }
 
 // The lock that the probe was for; that of no lock from the second time on.
@@ -359,7 +359,9 @@ bool LockBook::HandleCompletion(const Result& result, LockRecord* record, EventR
   record->status_block.set_status(status);
   record->status_block.set_flags(result.sb_flags);
   record->status_block.set_lock_id(result.lock_id);
-  if (granted && result.lvb != nullptr && (record->request_flags & DLM_LKF_VALBLK) != 0 &&
+  // With an unlock by force under way the kernel has put that one's block in its place, or will.
+  if (granted && !record->unlocking && result.lvb != nullptr &&
+      (record->request_flags & DLM_LKF_VALBLK) != 0 &&
       ReadsValueBlock(mode_before, record->granted_mode)) {
     std::memcpy(record->known_lvb.data(), result.lvb, kLvbLen);
     std::memcpy(record->status_block.lvb(), result.lvb, kLvbLen);

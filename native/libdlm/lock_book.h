@@ -16,7 +16,7 @@
 //    If the first is cancelled meanwhile, and another node is the master, it forgets those behind
 //    it: they are never sent (fs/dlm/lock.c:receive_lookup_reply, which does not call
 //    confirm_master). So a lock of our own goes first, a probe: NL with EXPEDITE waits for nobody
-//    but the master, and is given back when it is granted, before the cancel. Nobody is told of it.
+//    but the master, and is given back after the cancel. Nobody is told of it.
 // 4. Every accepted request ends in exactly one completion, except a cancel that came too late,
 //    which fs/dlm ends in none (fs/dlm/lock.c:dlm_user_cancel).
 #ifndef STACKGLUE_NATIVE_LIBDLM_LOCK_BOOK_H_

@@ -1,0 +1,167 @@
+// What happens to nodes of a simulation, and what the others make of it. See simulation.h.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "simulator/simulation.h"
+
+namespace stackglue::simulator {
+
+void Simulation::StartSilence(int node) {
+  const uint64_t life = nodes_.at(node).life;
+  const uint64_t silence = ++nodes_.at(node).silence;
+  scheduler_.After(options_.detect_us, [this, node, life, silence] {
+    const Node& state = nodes_.at(node);
+    if (state.life == life && state.silence == silence && state.member) Declare(node);
+  });
+}
+
+void Simulation::Declare(int node) {
+  Node& state = nodes_.at(node);
+  const bool fenced = state.running;
+  // Whoever is taken for dead is made so: what it holds will be given to others.
+  Line(node, fenced ? "is fenced" : "is dead");
+  state.running = false;
+  state.member = false;
+  state.held_in.clear();
+  state.held_out.clear();
+  Recover(node);
+  if (fenced && on_fence_) on_fence_(node);
+}
+
+// The survivors go by what they know themselves: what the dead node decided as a master and could
+// not tell did not happen, or is told by the node that asked for it.
+// fs/dlm/recoverd.c:ls_recover(), fs/ocfs2/dlm/dlmrecovery.c:dlm_remaster_locks().
+void Simulation::Recover(int node) {
+  Network::Remains remains = network_.Remove(node);
+  std::vector<Request> again;
+  std::vector<Event> told;
+  Undo(remains.unsaid, &again, &told);
+  for (Message& message : remains.unheard) {
+    auto* request = std::get_if<Request>(&message);
+    const auto lock = request == nullptr ? locks_.end() : locks_.find(request->lock);
+    if (lock == locks_.end()) continue;
+    EndCourse(*request);
+    const bool is_its = engine_->MasterOf(request->connection, request->resource) == node;
+    if (is_its && caller_->FateOf(*request, lock->second) == Fate::kDone) {
+      Perform(*request);
+      SendEvents();
+    } else {
+      again.push_back(std::move(*request));
+    }
+  }
+  // What others would have been granted because of that, too.
+  Undo(network_.TakeUnsaid(node), &again, &told);
+
+  (void)engine_->Kill(node);
+  ForgetConnections(node);
+  std::vector<Event> events = TakeEvents();
+  const auto others = std::stable_partition(events.begin(), events.end(), [](const Event& event) {
+    return event.kind == Event::Kind::kNodeDown;
+  });
+  events.insert(others, told.begin(), told.end());
+  for (Event& event : events) SendEvent(std::move(event));
+  for (Request& request : again) {
+    const auto at = connections_.find(request.connection);
+    if (at != connections_.end()) Send(std::move(request), at->second.node);
+  }
+}
+
+// Events that never came: `told` are to be told all the same, `again` is to be asked again.
+void Simulation::Undo(const std::vector<Event>& events, std::vector<Request>* again,
+                      std::vector<Event>* told) {
+  for (size_t i = 0; i < events.size(); ++i) {
+    const Event& event = events[i];
+    const auto lock = locks_.find(event.lock);
+    if (lock == locks_.end() || !running(connections_.at(event.connection).node)) continue;
+    Fate fate = caller_->FateOf(event, lock->second);
+    // A cancel that came too late stands by the grant.
+    const bool is_last =
+        std::none_of(events.begin() + static_cast<std::ptrdiff_t>(i) + 1, events.end(),
+                     [&event](const Event& later) {
+                       return later.lock == event.lock && later.kind == Event::Kind::kUnlock;
+                     });
+    if (fate == Fate::kRedo && event.value == 0) {
+      if (is_last && engine_->Recall(event, lock->second.granted, lock->second.requested)) continue;
+      fate = Fate::kDone;
+    }
+    if (event.kind == Event::Kind::kBlocking) engine_->ForgetBlocking(event);
+    if (fate == Fate::kRedo) {
+      again->push_back(caller_->Repeat(event.lock, lock->second));
+    } else if (fate == Fate::kDone) {
+      told->push_back(event);
+    }
+  }
+}
+
+void Simulation::ForgetConnections(int node) {
+  std::erase_if(locks_, [this, node](const auto& item) {
+    return connections_.at(item.second.connection).node == node;
+  });
+  std::erase_if(courses_, [this, node](const auto& item) {
+    return connections_.at(item.first.first).node == node;
+  });
+  std::erase_if(connections_, [this, node](const auto& item) {
+    if (item.second.node != node) return false;
+    engine_->Leave(item.first);
+    return true;
+  });
+  std::erase_if(timers_, [this, node](const auto& item) {
+    if (item.second.node != node) return false;
+    scheduler_.Cancel(item.second.plan);
+    return true;
+  });
+}
+
+void Simulation::Kill(int node) {
+  if (!running(node)) return;
+  Node& state = nodes_.at(node);
+  Line(node, "is killed");
+  state.running = false;
+  state.held_in.clear();
+  state.held_out.clear();
+  network_.Stop(node);
+  StartSilence(node);
+}
+
+void Simulation::Partition(int node) {
+  if (!running(node) || network_.is_cut(node)) return;
+  Line(node, "is cut off");
+  network_.Cut(node);
+  StartSilence(node);
+}
+
+void Simulation::Heal(int node) {
+  if (!running(node) || !network_.is_cut(node)) return;
+  Line(node, "is healed");
+  ++nodes_.at(node).silence;
+  network_.Heal(node);
+}
+
+void Simulation::Pause(int node) {
+  if (!running(node) || nodes_.at(node).paused) return;
+  Line(node, "pauses");
+  nodes_.at(node).paused = true;
+}
+
+void Simulation::Resume(int node) {
+  if (!running(node) || !nodes_.at(node).paused) return;
+  Line(node, "goes on");
+  Node& state = nodes_.at(node);
+  state.paused = false;
+  if (!state.held_in.empty()) TakeHeld(node, state.life);
+  // The masters may be others by now.
+  auto held = std::exchange(state.held_out, {});
+  for (auto& [master, message] : held) {
+    if (const auto* request = std::get_if<Request>(&message)) EndCourse(*request);
+  }
+  for (auto& [master, message] : held) {
+    if (auto* request = std::get_if<Request>(&message)) {
+      Send(std::move(*request), node);
+    } else {
+      network_.Send({node, master, true}, std::move(message));
+    }
+  }
+}
+
+}  // namespace stackglue::simulator
