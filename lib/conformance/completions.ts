@@ -118,11 +118,9 @@ export function completionBehaviours(suite: Suite): void {
       const [first, second] = [`first-${name}`, `second-${name}`];
       const calls = [b.ask(first, name, EX), b.ask(second, name, EX), b.cancel(first)];
       assert.deepEqual(await Promise.all(calls), [0, 0, 0]);
-      const { error, of } = await b.unlockAst(first);
-      assert.deepEqual({ error, of }, { error: 0, of: 'cancel' });
+      assert.equal(await finish(b, first), 'cancelled');
       await a.unlock(`holder-${name}`);
-      await b.lockAst(second);
-      await b.unlock(second);
+      assert.equal(await finish(b, second), 'granted');
       assert.deepEqual([endsOf(b, first), endsOf(b, second)], [1, 2]);
     });
     await Promise.all(ends);

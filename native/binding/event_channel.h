@@ -26,7 +26,6 @@ class EventChannel {
   // The batch itself, kBatchMax records, for who fills it in place.
   EventRecord* batch() { return records_; }
   BatchState* state() { return state_; }
-  const BatchState* state() const { return state_; }
 
   // Calls JavaScript once with the first `count` records of the batch, as a task of its own
   // (microtasks run before this returns). What it throws becomes an uncaught exception.

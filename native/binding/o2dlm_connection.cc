@@ -178,7 +178,6 @@ bool O2dlmConnection::IsUntold(uint32_t index, const LockRecord& record) const {
 
 void O2dlmConnection::CollectEarly() {
   if (!is_dispatching_ || events_->state()->told + 1 != static_cast<int32_t>(batch_size_)) return;
-  ReleaseEnded();
   events_->state()->next = static_cast<int32_t>(Collect());
 }
 
@@ -209,7 +208,6 @@ void O2dlmConnection::Drain() {
     is_dispatching_ = true;
     events_->Deliver(count);
     is_dispatching_ = false;
-    ReleaseEnded();
   }
   // A handler may have closed the connection.
   if (!member_) return;
@@ -223,7 +221,6 @@ void O2dlmConnection::Drain() {
 napi_value O2dlmConnection::More(napi_env env, size_t, const napi_value*) {
   size_t count = 0;
   if (is_dispatching_) {
-    ReleaseEnded();
     count = Collect();
     is_dispatching_ = count > 0;
   }
@@ -231,6 +228,7 @@ napi_value O2dlmConnection::More(napi_env env, size_t, const napi_value*) {
 }
 
 size_t O2dlmConnection::Collect() {
+  ReleaseEnded();
   if (closing_ || delivered_ >= kTurnMax) return 0;
   size_t count = 0;
   while (count < kBatchMax) {

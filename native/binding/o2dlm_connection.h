@@ -59,7 +59,8 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   void CollectEarly();
   void OnEventsPending() noexcept override { wake_.Wake(); }
   void Drain();
-  // The next batch; 0: there is none, or this turn of the loop has done enough.
+  // The next batch, when the one before has been handled but for the handler of its last event; 0:
+  // there is none, or this turn of the loop has done enough.
   size_t Collect();
   void HandleEvent(const o2dlm::Event& event, LockRecord* lock, size_t place);
   void ReleaseEnded();

@@ -101,31 +101,20 @@ bool LockBook::CanCancel(const LockRecord& record) {
 
 int LockBook::Unlock(uint32_t index, uint32_t flags) {
   if (!AreUnlockFlagsValid(flags)) return -EINVAL;
-  const bool cancel = (flags & DLM_LKF_CANCEL) != 0;
   LockRecord* record = locks_.Find(index);
   if (record == nullptr || record->ended) return -EINVAL;
 
   if (record->unlocking) return -EBUSY;
-  const bool can_cancel = CanCancel(*record);
-  if (cancel) {
-    if (!can_cancel) return 0;
-    record->breaking_deadlock = false;
-    SubmitAfterProbe(index, record, flags);
-    record->cancelling = true;
-    return 0;
-  }
-
-  const bool through_null = UnlocksThroughNull(record->granted_mode, flags, record->memory);
-  if (record->operation != Pending::kNone) {
+  if ((flags & DLM_LKF_CANCEL) != 0) return Cancel(index, record, flags, false);
+  if (record->operation == Pending::kNone) {
+    SubmitUnlockBySteps(index, record, flags);
+  } else {
     // Without FORCEUNLOCK fs/dlm refuses only while a message is under way, which is nothing that a
     // caller can know; with it, there is no going through NL any more.
     const bool force = (flags & DLM_LKF_FORCEUNLOCK) != 0;
-    if (!force || through_null || !can_cancel) return -EBUSY;
-  }
-  if (record->operation != Pending::kNone) {
+    const bool through_null = UnlocksThroughNull(record->granted_mode, flags, record->memory);
+    if (!force || through_null || !CanCancel(*record)) return -EBUSY;
     SubmitAfterProbe(index, record, flags);
-  } else {
-    SubmitUnlockBySteps(index, record, flags);
   }
   record->unlocking = true;
   return 0;
@@ -152,9 +141,13 @@ int LockBook::DeadlockCancel(uint32_t index) {
   LockRecord* record = locks_.Find(index);
   if (record == nullptr || record->ended) return -EINVAL;
   if (record->unlocking) return -EBUSY;
+  return Cancel(index, record, DLM_LKF_CANCEL, true);
+}
+
+int LockBook::Cancel(uint32_t index, LockRecord* record, uint32_t flags, bool breaks_deadlock) {
   if (!CanCancel(*record)) return 0;
-  record->breaking_deadlock = true;
-  SubmitAfterProbe(index, record, DLM_LKF_CANCEL);
+  record->breaking_deadlock = breaks_deadlock;
+  SubmitAfterProbe(index, record, flags);
   record->cancelling = true;
   return 0;
 }
@@ -236,9 +229,8 @@ void LockBook::LookAfterProbes() {
     if (++probe.looks != kLooksAtProbe) continue;
     HandleProbed(probe.lock);
     LockRecord* record = locks_.Find(index);
-    Order order = OrderFor(index, *record, Operation::kCancel);
-    order.flags = DLM_LKF_CANCEL;
-    carrier_->Put(order);
+    record->unlock_flags = DLM_LKF_CANCEL;
+    SubmitAwaiting(index, *record);
     record->cancelling = true;
   }
 }
@@ -261,9 +253,8 @@ bool LockBook::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
   if (record == nullptr || record->ended) return false;
   if (answer.operation != Operation::kAdopt && results_due_ > 0) --results_due_;
   if (record->is_probe) {
-    const Cookie lock = TakeProbed(answer.cookie.index);
+    HandleProbed(TakeProbed(answer.cookie.index));
     locks_.Release(answer.cookie.index);
-    HandleProbed(lock);
     return false;
   }
   // It has changed nothing.

@@ -10,11 +10,10 @@
 //    stranger's lock. So a request that ends by itself (NOQUEUE) is never cancelled, and nothing is
 //    asked for behind a cancel or an unlock.
 // 2. A record is released only after JavaScript has been told of its end.
-// 3. A cancel of a new lock is put only when the kernel knows who the resource's master is. fs/dlm
-// has
-//    all requests for a resource wait behind the first while it asks the directory for the master.
-//    If the first is cancelled meanwhile, and another node is the master, it forgets those behind
-//    it: they are never sent (fs/dlm/lock.c:receive_lookup_reply, which does not call
+// 3. A cancel of a new lock is put only when the kernel knows who the resource's master is.
+//    fs/dlm has all requests for a resource wait behind the first while it asks the directory for
+//    the master. If the first is cancelled meanwhile, and another node is the master, it forgets
+//    those behind it: they are never sent (fs/dlm/lock.c:receive_lookup_reply, which does not call
 //    confirm_master). So a lock of our own goes first, a probe: NL with EXPEDITE waits for nobody
 //    but the master, and is given back after the cancel. Nobody is told of it.
 // 4. Every accepted request ends in exactly one completion, except a cancel that came too late,
@@ -144,7 +143,7 @@ class LockBook {
   void SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags, uint64_t xid);
   void SubmitUnlock(uint32_t index, const LockRecord& record, uint32_t flags);
   void SubmitUnlockBySteps(uint32_t index, LockRecord* record, uint32_t flags);
-  void SubmitCancel(uint32_t index, const LockRecord& record);
+  int Cancel(uint32_t index, LockRecord* record, uint32_t flags, bool breaks_deadlock);
   void SubmitAfterProbe(uint32_t index, LockRecord* record, uint32_t flags);
   void SubmitAwaiting(uint32_t index, const LockRecord& record);
   void HandleProbed(const Cookie& lock);

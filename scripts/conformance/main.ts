@@ -40,6 +40,8 @@ function whole(text: string, flag: string, least: number): number {
   throw new UsageError(`${flag} must be a whole number from ${least}, not "${text}".`);
 }
 
+const say = (line: string): void => console.log(line);
+
 function describeOutcome(outcome: Outcome, all: number): string {
   const { agreed, undecided, commands, seconds } = outcome;
   const unknown = undecided === 0 ? '' : `, ${undecided} undecided`;
@@ -63,7 +65,6 @@ async function main(): Promise<void> {
     },
   });
   if (values.check !== undefined) {
-    const say = (line: string): void => console.log(line);
     const outcome = await checkRecording(values.check, say);
     const all = outcome.agreed + outcome.disagreements.length + outcome.undecided;
     console.log(describeOutcome(outcome, all));
@@ -78,7 +79,7 @@ async function main(): Promise<void> {
     shrinks: whole(values.shrink, '--shrink', 0),
     first: whole(values.first, '--first', 0),
     recording: values.record,
-    say: (line: string) => console.log(line),
+    say,
     progress: printingProgress((line) => console.log(line)),
   };
   const profiles = values.profile.map((name) => {
