@@ -39,6 +39,7 @@
       'type': 'executable',
       'sources': [
         'native/keeper/library.cc',
+        'native/keeper/lock_list.cc',
         'native/keeper/main.cc',
         'native/keeper/node_names.cc',
         'native/keeper/opener.cc',

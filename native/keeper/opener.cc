@@ -10,6 +10,8 @@
 #include <fstream>
 #include <thread>
 
+#include "keeper/lock_list.h"
+
 namespace stackglue::keeper {
 namespace {
 
@@ -169,17 +171,21 @@ void Opener::Shut() {
   handle_ = nullptr;
 }
 
-// Not by force: that would take away the locks of a process on this node that has only opened the
-// lockspace, and the orphans that others may want to adopt. The kernel refuses while there is any
-// lock, and for a moment also because of our own, whose unlocks are on their way to other nodes.
+// Force would take away the locks of a process on this node that has only opened the lockspace, and
+// the orphans that others may want to adopt. Without it the kernel refuses while it knows of any
+// lock: for a moment our own, whose unlocks are on their way to other nodes, but also those of
+// other nodes that have this one for their master, for as long as they please (fs/dlm/lockspace.c:
+// lockspace_busy). So once there are no others than those, it is by force.
 void Opener::Release() {
   auto patience = kUnlockPatience;
+  bool by_force = false;
   for (;;) {
     // libdlm does not hand on what the kernel says, but leaves its errno.
     errno = 0;
-    library_->dlm_release_lockspace(name_.c_str(), handle_, 0);
+    library_->dlm_release_lockspace(name_.c_str(), handle_, by_force ? 1 : 0);
     if (errno != EBUSY || patience <= kTick) return;
-    std::this_thread::sleep_for(kTick);
+    by_force = HasOnlyOthersLocks(name_);
+    if (!by_force) std::this_thread::sleep_for(kTick);
     patience -= kTick;
     handle_ = library_->dlm_open_lockspace(name_.c_str());
     if (handle_ == nullptr) return;  // somebody else has released it

@@ -6,13 +6,18 @@ import type { Node } from './node.js';
 
 const ASK_MS = 20_000;
 
-/** Lockspaces, who waits in the kernel and where, who keeps a lockspace, and the kernel's last words. */
+/**
+ * Lockspaces and their locks, who waits in the kernel and where, who keeps a lockspace, and the kernel's
+ * last words.
+ */
 const QUESTIONS = [
   'for f in /sys/kernel/dlm/*/recover_status; do [ -e $f ] && echo $f $(cat $f); done',
   'ls /sys/kernel/config/dlm/cluster/comms /sys/kernel/config/dlm/cluster/spaces/* /dev/misc 2>/dev/null | tr "\\n" " "; echo',
   'ps -o pid,stat,args | grep -v "\\[" | tail -30',
   'for p in /proc/[0-9]*/task/*; do grep -q "^State:.D" $p/status && echo $p $(cat $p/comm) && cat $p/stack; done',
-  'dmesg | tail -25',
+  'grep -s . /sys/kernel/debug/dlm/*_locks /sys/kernel/debug/dlm/*_waiters | head -60',
+  // Once is enough of what is tried again and again.
+  'dmesg | grep -v "release_lockspace no remove -16" | tail -25',
   '[ -n "$(pidof dlm_controld)" ] && dlm_tool ls -n && dlm_tool dump | tail -60',
   'true',
 ].join('; ');

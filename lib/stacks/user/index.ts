@@ -22,7 +22,9 @@ export interface UserStackOptions {
    * Create the lockspace, or take a share in it if it exists, where this process may (that takes
    * CAP_SYS_ADMIN). True by default; with false, or without the right, it is opened only. The kernel
    * removes a lockspace from a node when the last process that created it there disconnects, unless
-   * there are still locks in it: those of a process that only opened it, or orphans.
+   * there are still locks of this node in it: those of a process that only opened it, or orphans. Where
+   * debugfs cannot be read (/sys/kernel/debug/dlm), locks of other nodes that this one is the master of
+   * keep it, too.
    */
   readonly create?: boolean;
   /** Mode of the lockspace's device when it is created; 0o600 by default. */

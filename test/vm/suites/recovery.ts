@@ -3,13 +3,15 @@
  * node that has failed, before any grant that its failure makes, and for no node that has left.
  */
 import { expect } from 'chai';
+import { constants } from 'node:os';
 
 import type { NodeDriver, NodeEvent } from '../../../lib/conformance/index.js';
-import { DLM_LOCK } from '../../../lib/index.js';
+import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
 import type { Cluster } from '../../../scripts/vm/index.js';
 import { keepDlmRunning, type Kernel, startAgent, useCluster } from '../../support/vm-world.js';
 
 const { NL, PR, EX } = DLM_LOCK;
+const { EAGAIN } = constants.errno;
 
 /** A running agent for each node, by the node's number. */
 type Agents = Map<number, NodeDriver>;
@@ -53,13 +55,15 @@ class Scene {
     return [...this.#agents.values()].filter(({ number }) => !this.#victims.includes(number));
   }
 
-  async set(): Promise<void> {
-    await Promise.all(
-      [...this.#agents.values()].map((agent) => {
-        agent.begin(this.#group);
-        return agent.connect('pcmk', this.#group, [1, 0], { recoveryData: this.#group });
-      }),
-    );
+  /** Everybody connects: one first, if it says so, and so becomes master of the lock of versions. */
+  async set(first?: number): Promise<void> {
+    const connect = (agent: NodeDriver): Promise<unknown> => {
+      agent.begin(this.#group);
+      return agent.connect('pcmk', this.#group, [1, 0], { recoveryData: this.#group });
+    };
+    if (first !== undefined) await connect(this.#agent(first));
+    const others = [...this.#agents.values()].filter(({ number }) => number !== first);
+    await Promise.all(others.map(connect));
   }
 
   async wait(...victims: number[]): Promise<void> {
@@ -165,9 +169,13 @@ export function failuresInFive(kernel: Kernel): void {
     });
 
     /** A lockspace from which node 5 goes by itself; nobody may be told of a death. */
-    async function checkLeave(group: string, leave: () => Promise<unknown>): Promise<void> {
+    async function checkLeave(
+      group: string,
+      leave: () => Promise<unknown>,
+      first?: number,
+    ): Promise<void> {
       const scene = new Scene(group, agents);
-      await scene.set();
+      await scene.set(first);
       await leave();
       for (const id of OTHERS) await untilLeft(getCluster(), id, group, 5);
       for (const id of OTHERS) {
@@ -186,6 +194,32 @@ export function failuresInFive(kernel: Kernel): void {
 
     it('are not what it is when a process disconnects', () =>
       checkLeave('disconnects', () => agents.get(5)!.disconnect()));
+
+    // As the master of the lock of versions, which all the others hold.
+    it('are not what it is when a process disconnects whose node is master of what others hold', () =>
+      checkLeave('masters', () => agents.get(5)!.disconnect(), 5));
+
+    it('are not what it is when a process disconnects that leaves an orphan to be adopted', async () => {
+      const scene = new Scene('orphans', agents);
+      await scene.set(5);
+      const owner = agents.get(5)!;
+      const mine = 'of node 5';
+      await owner.lock('first', mine, EX, DLM_LKF.PERSISTENT);
+      await owner.disconnect();
+      for (const id of OTHERS) {
+        const agent = agents.get(id)!;
+        expect((await agent.lock('tries', mine, PR, DLM_LKF.NOQUEUE)).status).to.equal(-EAGAIN);
+        expect([deathsIn(agent), leavesIn(agent)]).to.deep.equal([[], []]);
+      }
+      await owner.connect('pcmk', 'orphans');
+      await owner.lock('again', mine, EX, DLM_LKF.ORPHAN);
+      await owner.unlock('again');
+      await owner.disconnect();
+      // The release that the kernel refused is one that it still counts on.
+      await getCluster().node(5).exec('dlm_tool leave orphans');
+      for (const id of OTHERS) await agents.get(id)!.notice('memberLeft', { node: 5 });
+      await scene.clear();
+    });
 
     it("are not what it is when a node's last process releases the lockspace", () =>
       checkLeave('releases', async () => {
