@@ -572,6 +572,7 @@ describe('on one node', () => {
       await b.wait(r, EX);
       expect(await b.cancel()).to.equal(0);
       expect(await b.unlockAst()).to.include({ error: 0, of: 'cancel' });
+      await b.sync(); // until the cancel's probe is given back
       expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
       await a.unlock();
     });
@@ -925,6 +926,7 @@ describe('on one node', () => {
             turns(Math.max(0, -lead)).then(() => a.unlock()),
             turns(Math.max(0, lead)).then(() => b.cancel()),
           ]);
+          await b.sync(); // until the cancel's probe is given back
           if (end.event === 'lockAst') {
             expect(end.status).to.equal(0);
             expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
@@ -934,7 +936,6 @@ describe('on one node', () => {
             expect(modesOf(GROUP, r)).to.deep.equal(what === 'request' ? [] : ['NL']);
             ends.cancelled += 1;
           }
-          await b.sync();
           expect(b.completions, 'completions of one operation').to.have.lengthOf(before + 1);
           if (end.event === 'lockAst' || what === 'conversion') await b.unlock();
         }

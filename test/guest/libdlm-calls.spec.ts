@@ -87,6 +87,11 @@ class Client {
     expect(this.glue.dlmUnlock(this.connection, lksb, 0)).to.equal(0);
     expect(await this.next(lksb, 'unlockAst')).to.equal(-DLM_ERRNO.EUNLOCK);
   }
+
+  /** When this has come back, all that was asked before has been done, a cancel's probe included. */
+  async sync(): Promise<void> {
+    await this.unlock(await this.lock('sync', NL));
+  }
 }
 
 async function failureOf(work: Promise<unknown>): Promise<unknown> {
@@ -112,7 +117,8 @@ describe('on one node', () => {
     tests += 1;
     r = `r${tests}`;
   });
-  afterEach(() => {
+  afterEach(async () => {
+    for (const client of [a, b]) await client.sync();
     expect([...a.told, ...b.told], 'what was told and nothing accounts for').to.deep.equal([]);
     expect(modesOf(GROUP, r), 'locks that the test left').to.deep.equal([]);
   });
@@ -236,6 +242,7 @@ describe('on one node', () => {
       await a.next(held, 'blockingAst');
       expect(dlmDeadlockCancel(b.connection, lksb)).to.equal(0);
       expect(await b.next(lksb, 'lockAst')).to.equal(-EDEADLK);
+      await b.sync();
       expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
       // The status block is free again.
       b.ask(lksb, r, NL);
