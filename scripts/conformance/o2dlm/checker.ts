@@ -17,7 +17,7 @@ import { CHECKER } from './programs.js';
  */
 const EACCES = 13;
 
-/** As many runs of the emulation for one file before it is left undecided. */
+/** As many runs of the emulation for one file and each guess before it is left undecided. */
 const MAX_RUNS = 100_000;
 
 /** Where no run goes on as the cluster did. */
@@ -48,7 +48,7 @@ export interface Checkable {
   readonly steps: readonly Step[];
 }
 
-/** Checks sequences; `maxRuns` is for each of their files. */
+/** Checks sequences; `maxRuns` is for each of their files and each guess. */
 export async function check(
   sequences: readonly Checkable[],
   maxRuns = MAX_RUNS,

@@ -165,7 +165,8 @@ void DlmfsFile::Unblock(Host* host) {
 
 void DlmfsFile::Sleep(Host* host, const Task& when_woken) {
   if (when_woken.waits_for_blocked ? is_blocked_ : is_busy_) {
-    sleepers_.insert(host->WakesLastFirst() ? sleepers_.begin() : sleepers_.end(), when_woken);
+    // Who went to sleep last is likely to be woken first (prepare_to_wait()).
+    sleepers_.insert(sleepers_.begin(), when_woken);
   } else if (when_woken.what == What::kOpener) {
     Open(host, when_woken.handle);
   } else if (when_woken.what == What::kUnlinker) {

@@ -57,8 +57,6 @@ class Host {
   virtual const Opener& opener(int handle) = 0;
   // The process is still in open(2), and has a signal to see to from now on.
   virtual void Interrupt(int handle) = 0;
-  // In which order sleepers are woken: the last one first, or last.
-  virtual bool WakesLastFirst() const = 0;
   // Equal for handles that may be taken for each other, in a state.
   virtual std::string NameOf(int handle) const = 0;
   // An open, or the unlink, has ended, with 0 or an errno.

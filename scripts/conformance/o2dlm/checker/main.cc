@@ -124,20 +124,6 @@ void PrintFurthest(const char* outcome, int64_t runs, const Sequence& sequence, 
   std::cout << "end\n";
 }
 
-// Which orders of the commands of racing steps are tried; none of them is any likelier than others,
-// and which one it was may show much later.
-std::vector<uint32_t> Reversals(const Sequence& sequence) {
-  constexpr int kMax = 4;
-  const auto races = std::count_if(sequence.steps.begin(), sequence.steps.end(),
-                                   [](const Step& step) { return step.commands.size() > 1; });
-  std::vector<uint32_t> reversals;
-  std::mt19937 random;
-  for (uint32_t each = 0; each < 1U << std::min<int64_t>(races, kMax); ++each) {
-    reversals.push_back(races <= kMax || each == 0 ? each : static_cast<uint32_t>(random()));
-  }
-  return reversals;
-}
-
 void Check(const Sequence& sequence, int64_t max_runs) {
   bool dies = false;
   for (const Step& step : sequence.steps) {
@@ -147,27 +133,18 @@ void Check(const Sequence& sequence, int64_t max_runs) {
   std::vector<std::vector<int>> orders(1, sequence.nodes);
   if (dies) orders.emplace_back(sequence.nodes.rbegin(), sequence.nodes.rend());
   // What is unlikely by one guess may be likely by another: first a little with each.
-  std::vector<std::pair<Guess, int64_t>> attempts;
-  constexpr std::array kHastes = {Haste::kTasks, Haste::kThread, Haste::kEvents};
-  for (const uint32_t reversed : Reversals(sequence)) {
-    for (const bool master_goes_on : {true, false}) {
-      for (const bool last_first : {true, false}) {
-        for (const Haste haste : kHastes) {
-          attempts.push_back({{haste, reversed, last_first, master_goes_on}, max_runs / 100});
-        }
-      }
+  std::vector<std::pair<Haste, int64_t>> attempts;
+  for (const int64_t limit : {max_runs / 100, max_runs / 10, max_runs}) {
+    for (const Haste haste : {Haste::kTasks, Haste::kThread, Haste::kEvents}) {
+      attempts.emplace_back(haste, limit);
     }
-  }
-  for (const bool master_goes_on : {false, true}) {
-    for (const Haste haste : kHastes)
-      attempts.push_back({{haste, 0, true, master_goes_on}, max_runs});
   }
 
   int64_t runs = 0;
   std::unique_ptr<Search> furthest;
-  for (const auto& [guess, limit] : attempts) {
+  for (const auto& [haste, limit] : attempts) {
     for (size_t at = 0; at < orders.size();) {
-      auto search = std::make_unique<Search>(sequence, orders[at], guess, limit);
+      auto search = std::make_unique<Search>(sequence, orders[at], haste, limit);
       const Search::Outcome outcome = search->Run();
       runs += search->runs();
       if (outcome == Search::Outcome::kAgrees) {
@@ -189,7 +166,7 @@ void Check(const Sequence& sequence, int64_t max_runs) {
 
 void Play(const Sequence& sequence, uint32_t seed) {
   Chance chance(seed);
-  World world(sequence.nodes, Guess(), &chance);
+  World world(sequence.nodes, Haste::kTasks, &chance);
   for (const Step& step : sequence.steps) {
     world.Run(step, false);
     std::cout << "step " << step.number << '\n';

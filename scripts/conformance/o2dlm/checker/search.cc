@@ -5,30 +5,32 @@
 #include <utility>
 
 namespace stackglue::conformance {
+namespace {
 
-Search::Search(const Sequence& sequence, std::vector<int> order, Guess guess, int64_t max_runs)
+// So many steps outweigh one unlikely decision.
+constexpr int kStepsForOne = 4;
+
+}  // namespace
+
+Search::Search(const Sequence& sequence, std::vector<int> order, Haste haste, int64_t max_runs)
     : sequence_(sequence),
       order_(std::move(order)),
-      guess_(guess),
+      haste_(haste),
       max_runs_(max_runs),
-      met_(sequence.steps.size()),
-      open_(sequence.steps.size()) {}
+      met_(sequence.steps.size()) {}
 
 void Search::Restart() {
   for (auto& states : met_) states.clear();
-  for (auto& step : open_) step.clear();
+  open_.clear();
 }
 
 std::optional<Search::Decisions> Search::Next() {
-  for (auto step = open_.rbegin(); step != open_.rend(); ++step) {
-    for (std::vector<Decisions>& list : *step) {
-      if (list.empty()) continue;
-      Decisions next = std::move(list.back());
-      list.pop_back();
-      return next;
-    }
-  }
-  return std::nullopt;
+  if (open_.empty()) return std::nullopt;
+  const auto first = open_.begin();
+  Decisions next = std::move(first->second.back());
+  first->second.pop_back();
+  if (first->second.empty()) open_.erase(first);
+  return next;
 }
 
 Search::Outcome Search::Run() {
@@ -57,10 +59,9 @@ std::optional<int> Search::Choose(int count, const World& world) {
     return given_[at];
   }
   if (!met_[step_].insert(world.State()).second) return std::nullopt;
-  auto* lists = &open_[step_];
-  if (lists->size() < unlikely_ + 2) lists->resize(unlikely_ + 2);
+  const int cost = kStepsForOne * (unlikely_ + 1) - static_cast<int>(step_);
   for (int other = count - 1; other > 0; --other) {
-    Decisions* decisions = &(*lists)[unlikely_ + 1].emplace_back(decided_);
+    Decisions* decisions = &open_[cost].emplace_back(decided_);
     decisions->push_back(static_cast<uint8_t>(other));
   }
   decided_.push_back(0);
@@ -71,10 +72,10 @@ bool Search::Agrees(Decisions given) {
   runs_ += 1;
   given_ = std::move(given);
   decided_.clear();
-  World world(order_, guess_, this);
+  unlikely_ = 0;
+  World world(order_, haste_, this);
   for (step_ = 0; step_ < sequence_.steps.size(); ++step_) {
     const Step& step = sequence_.steps[step_];
-    unlikely_ = 0;
     const bool is_last = is_curious_ && step_ == furthest_;
     if (world.Run(step, !is_last)) {
       std::string seen = world.Observe();

@@ -56,8 +56,9 @@ struct World::Node final : Host {
     using What = Task::What;
     const bool is_request =
         task.what == What::kRequest || task.what == What::kDown || task.what == What::kCancel;
-    const bool goes_on =
-        world->guess_.master_goes_on && is_request && member->MasterOf(kFile) == engine_number;
+    // It goes on until it waits for an answer, so at the master it comes to its end before another
+    // one runs.
+    const bool goes_on = is_request && member->MasterOf(kFile) == engine_number;
     auto* tasks = &world->tasks_;
     tasks->emplace(goes_on ? tasks->begin() : tasks->end(), this, task);
   }
@@ -93,8 +94,6 @@ struct World::Node final : Host {
       pending_unlock = told ? 'b' : 'c';
     }
   }
-
-  bool WakesLastFirst() const override { return world->guess_.wakes_last_first; }
 
   std::string NameOf(int handle) const override { return world->NameOf(handle); }
 
@@ -132,8 +131,8 @@ struct World::Node final : Host {
   }
 };
 
-World::World(const std::vector<int>& order, Guess guess, Choices* choices)
-    : guess_(guess), choices_(choices), cluster_(o2dlm::Cluster::Create()) {
+World::World(const std::vector<int>& order, Haste haste, Choices* choices)
+    : haste_(haste), choices_(choices), cluster_(o2dlm::Cluster::Create()) {
   cluster_->HoldThread();
   for (size_t index = 0; index < order.size(); ++index) {
     auto node = std::make_unique<Node>();
@@ -167,11 +166,7 @@ bool World::Run(const Step& step, bool guided) {
   unlinks_.clear();
   std::erase_if(handles_, [](const auto& entry) { return entry.second.result.value_or(0) != 0; });
   const bool races = step.commands.size() > 1;
-  std::vector<Command> commands = step.commands;
-  if (races && (guess_.reversed >> (races_++ % 32) & 1) != 0) {
-    std::reverse(commands.begin(), commands.end());
-  }
-  for (const Command& command : commands) {
+  for (const Command& command : step.commands) {
     Begin(command, races);
     if (abandoned_) return false;
   }
@@ -335,10 +330,9 @@ std::vector<World::Possibility> World::Possibilities() {
       found.push_back({.node = node.get(), .task = std::nullopt});
     }
   }
-  if (guess_.haste == Haste::kEvents)
-    std::rotate(found.begin(), found.begin() + tasks, found.end());
+  if (haste_ == Haste::kEvents) std::rotate(found.begin(), found.begin() + tasks, found.end());
   if (cluster_->thread_is_due()) {
-    found.insert(guess_.haste == Haste::kThread ? found.begin() : found.end(), Possibility());
+    found.insert(haste_ == Haste::kThread ? found.begin() : found.end(), Possibility());
   }
   if (found.empty()) RunIdleTasks(true);
   return found;

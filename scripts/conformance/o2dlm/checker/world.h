@@ -31,28 +31,15 @@ class Choices {
 };
 
 // What happens first when nothing is decided: all are possible, but not equally likely, and that
-// depends on what the nodes are busy with.
+// depends on what the nodes are busy with. It changes in which order runs come, not which there
+// are.
 enum class Haste : uint8_t { kTasks, kThread, kEvents };
-
-// What is tried first; it changes in which order runs come, not which there are.
-struct Guess {
-  Haste haste = Haste::kTasks;
-  // Of the steps with several commands: bit N, taken from below again after the last one, says that
-  // in the Nth the commands begin in reverse order.
-  uint32_t reversed = 0;
-  // Who went to sleep last is woken first (prepare_to_wait()); but whoever is woken in vain, which
-  // is left out here, goes to sleep again, and the order is turned round.
-  bool wakes_last_first = true;
-  // A task that makes a request goes on until it waits for the answer, so at the master it comes to
-  // its end before another one runs.
-  bool master_goes_on = true;
-};
 
 class World {
  public:
   // `order`: the nodes as they become the recovery's master. The engine takes the lowest number,
   // the kernel whoever gets the recovery lock first (dlm_pick_recovery_master()).
-  World(const std::vector<int>& order, Guess guess, Choices* choices);
+  World(const std::vector<int>& order, Haste haste, Choices* choices);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -100,8 +87,7 @@ class World {
   int Choose(int count);
   Node* Find(int number);
 
-  const Guess guess_;
-  int races_ = 0;  // steps with several commands so far
+  const Haste haste_;
   Choices* const choices_;
   const std::shared_ptr<o2dlm::Cluster> cluster_;
   std::vector<std::unique_ptr<Node>> nodes_;
