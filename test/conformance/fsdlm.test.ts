@@ -1,12 +1,14 @@
 /** The comparison itself: what it lets pass, and what it finds. */
 import { expect } from 'chai';
 import { randomInt } from 'node:crypto';
+import { constants } from 'node:os';
 
+import { DLM_LKF, DLM_LOCK } from '../../lib/index.js';
 import type { WireEvent } from '../../scripts/conformance/fsdlm/agent.js';
 import type { BatchResult, History } from '../../scripts/conformance/fsdlm/batch.js';
 import { generate, judge } from '../../scripts/conformance/fsdlm/differential.js';
 import { brokenInvariants } from '../../scripts/conformance/fsdlm/invariants.js';
-import type { Program } from '../../scripts/conformance/fsdlm/program.js';
+import type { Command, Program, Step } from '../../scripts/conformance/fsdlm/program.js';
 
 const SEQUENCES = 50;
 const COMMANDS = 50;
@@ -108,5 +110,107 @@ describe('conformance: the comparison of profile fsdlm', function () {
       const program = programs[run];
       if (program !== undefined) expect(brokenInvariants(program, history)).to.not.deep.equal([]);
     }
+  });
+
+  describe('what kernels were seen to do in races', () => {
+    const { NL, CR, CW, PR, PW, EX } = DLM_LOCK;
+    const { VALBLK, NOQUEUE, NOQUEUEBAST, FORCEUNLOCK, CANCEL } = DLM_LKF;
+    const { EAGAIN, EBUSY } = constants.errno;
+    const lock = (node: number, number: number, mode: number, flags = 0): Command => ({
+      do: 'lock',
+      node,
+      lock: number,
+      resource: 0,
+      mode,
+      flags,
+    });
+    const unlock = (node: number, number: number, flags = 0, lvb?: string): Command => ({
+      do: 'unlock',
+      node,
+      lock: number,
+      flags,
+      ...(lvb === undefined ? {} : { lvb }),
+    });
+
+    const convert = (
+      node: number,
+      number: number,
+      mode: number,
+      flags = 0,
+      lvb?: string,
+    ): Command => ({
+      do: 'convert',
+      node,
+      lock: number,
+      mode,
+      flags,
+      ...(lvb === undefined ? {} : { lvb }),
+    });
+
+    /** Judges one sequence that the kernel answered so, step by step. */
+    async function disagreements(
+      story: readonly (readonly [Step, Readonly<Record<number, WireEvent[]>>])[],
+    ): Promise<string[]> {
+      const steps = story.map(([step]) => step);
+      const told = story.map(
+        ([, events]) => new Map(Object.entries(events).map(([of, list]) => [Number(of), list])),
+      );
+      const kernel = { histories: [{ steps: told }], notices: [] };
+      const found = await judge([{ name: 'story', steps }], kernel, '6.1');
+      return found.flatMap(({ engine }) => engine);
+    }
+    const granted = (of: number, lvb = ''): WireEvent => [of, 'c', 0, 0, lvb];
+
+    it('a grant that meets an unlock by force brings no value block', async () => {
+      const story = (lvb: string) =>
+        disagreements([
+          [[lock(3, 0, EX)], { 0: [granted(0)] }],
+          [[lock(1, 1, EX)], { 0: [[0, 'b', EX]] }],
+          [[lock(2, 2, PR)], {}],
+          [
+            [unlock(3, 0, VALBLK | FORCEUNLOCK, 'v2')],
+            { 0: [[0, 'u', 0, 0]], 1: [granted(1), [1, 'b', PR]] },
+          ],
+          [[lock(3, 3, CR, VALBLK)], {}],
+          [[lock(3, 4, EX)], { 1: [[1, 'b', EX]] }],
+          [[lock(2, 5, CW, VALBLK)], {}],
+          [
+            [unlock(2, 2, CANCEL), unlock(3, 3, CANCEL)],
+            { 2: [[2, 'x', 0, 0]], 3: [[3, 'x', 0, 0]] },
+          ],
+          [
+            [convert(1, 1, CW, VALBLK, 'v4'), lock(2, 6, NL, VALBLK | FORCEUNLOCK)],
+            { 1: [granted(1, 'v4'), [1, 'b', EX]] },
+          ],
+          [
+            [unlock(2, 5, FORCEUNLOCK), unlock(3, 4, CANCEL)],
+            {
+              4: [[4, 'x', 0, 0]],
+              5: [granted(5, lvb), [5, 'u', 0, 0]],
+              6: [granted(6, 'v4')],
+            },
+          ],
+        ]);
+      expect(await story('')).to.deep.equal([]);
+      expect(await story('of nobody')).to.not.deep.equal([]);
+    });
+
+    it('a lock whose unlock was refused while it waited is held in the mode that it asked for', async () => {
+      expect(
+        await disagreements([
+          [[lock(3, 0, CW)], { 0: [granted(0)] }],
+          [[lock(2, 1, EX)], { 0: [[0, 'b', EX]] }],
+          [
+            [unlock(2, 1), unlock(3, 0)],
+            { 0: [[0, 'u', 0, 0]], 1: [[1, 'r', -EBUSY], granted(1)] },
+          ],
+          [[lock(3, 2, NL)], { 2: [granted(2)] }],
+          [
+            [convert(2, 1, CR), lock(1, 3, PW, NOQUEUE | NOQUEUEBAST)],
+            { 1: [granted(1)], 3: [[3, 'c', -EAGAIN, 0, '']] },
+          ],
+        ]),
+      ).to.deep.equal([]);
+    });
   });
 });

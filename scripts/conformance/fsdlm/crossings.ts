@@ -47,15 +47,34 @@ function alternatives(
  * A grant that comes when its lock is already being unlocked. An unlock brings the lock's own value of
  * the block (fs/dlm/lock.c:dlm_user_unlock()), in the engine after the grant; from another node the grant
  * brings the resource's after that (receive_grant()), and 6.12 keeps what the grant brought
- * (dlm_user_add_ast()). It is something that was written before.
+ * (dlm_user_add_ast()). It is something that was written before. Or nothing is read, and the lock's own
+ * stays: the unlock, by force, had been asked for and was about to be put (native/libdlm/lock_book.h,
+ * invariant 3).
  */
-function valuesAtGrant(events: readonly WireEvent[], written: readonly string[]): WireEvent[][] {
+function valuesAtGrant(
+  events: readonly WireEvent[],
+  written: readonly string[],
+  own: string,
+): WireEvent[][] {
   const cast = events.findIndex(([, kind, status]) => kind === 'c' && status === 0);
   const end = events.findIndex(([, kind]) => kind === 'u');
   const completion = events[cast];
   if (completion === undefined || end < cast) return [];
   const [lock, kind, value, flags = 0] = completion;
-  return written.map((lvb) => events.with(cast, [lock, kind, value, flags, lvb]));
+  return [...written, own].map((lvb) => events.with(cast, [lock, kind, value, flags, lvb]));
+}
+
+/** The value block that a lock's program has when a step's commands have been given. */
+function ownBlock(program: Program, history: History, step: number, lock: number): string {
+  let block = '';
+  for (let index = 0; index <= step; index++) {
+    for (const command of at(program.steps, index)) {
+      if (command.lock === lock && command.do !== 'lock') block = command.lvb ?? block;
+    }
+    const told = index < step ? (at(history.steps, index).get(lock) ?? []) : [];
+    for (const [, kind, , , lvb] of told) if (kind === 'c') block = lvb ?? block;
+  }
+  return block;
 }
 
 /** What commands before a step, and in it, may have written. */
@@ -91,7 +110,8 @@ export function withCrossings(program: Program, history: History): History[] {
         ways.push(...alternatives(command, mode, events));
       }
       if (command?.do === 'unlock') {
-        ways.push(...valuesAtGrant(events, writtenBefore(program, index)));
+        const own = ownBlock(program, history, index, lock);
+        ways.push(...valuesAtGrant(events, writtenBefore(program, index), own));
       }
       if (ways.length === 1) continue;
       all = all.flatMap((before) =>

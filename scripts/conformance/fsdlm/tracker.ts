@@ -8,6 +8,14 @@ import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../../../lib/index.js';
 import type { WireEvent } from './agent.js';
 import type { Command } from './program.js';
 
+interface Pending {
+  readonly what: 'lock' | 'convert' | 'unlock';
+  readonly mode: number;
+  readonly flags: number;
+  /** What an unlock found under way: it ends first, or the unlock is refused. */
+  readonly first?: Pending | undefined;
+}
+
 export interface TrackedLock {
   readonly lock: number;
   readonly node: number;
@@ -15,7 +23,7 @@ export interface TrackedLock {
   /** Held, or undefined: not granted yet. */
   mode: number | undefined;
   /** What is under way. */
-  pending: { what: 'lock' | 'convert' | 'unlock'; mode: number; flags: number } | undefined;
+  pending: Pending | undefined;
   cancelling: boolean;
   /**
    * A conversion with CONVDEADLK was cancelled: its master may have demoted it without a word, and it
@@ -55,7 +63,7 @@ export class Tracker {
     if ((command.flags & DLM_LKF.CANCEL) !== 0) {
       if (lock.pending !== undefined) lock.cancelling = true;
     } else if (command.do === 'unlock') {
-      lock.pending = { what: 'unlock', mode: 0, flags: command.flags };
+      lock.pending = { what: 'unlock', mode: 0, flags: command.flags, first: lock.pending };
     } else {
       lock.pending ??= { what: 'convert', mode: command.mode, flags: command.flags };
     }
@@ -64,16 +72,21 @@ export class Tracker {
   see(number: number, [, kind, value, flags = 0]: WireEvent): void {
     const lock = this.#locks.get(number);
     if (lock === undefined) return;
-    const { pending } = lock;
     if (kind === 'b') return;
     if (kind === 'u' && value === 0) {
       this.#locks.delete(number);
       return;
     }
+    const unlock = lock.pending?.what === 'unlock' ? lock.pending : undefined;
+    if (unlock !== undefined && (kind === 'r' || kind === 'u')) {
+      lock.pending = unlock.first;
+      return;
+    }
     if (kind === 'r' && value === -constants.errno.EBUSY) return;
+    const pending = unlock?.first ?? lock.pending;
     if (kind === 'x' && ((pending?.flags ?? 0) & DLM_LKF.CONVDEADLK) !== 0) lock.isUnsure = true;
     lock.cancelling = false;
-    lock.pending = undefined;
+    lock.pending = unlock?.first === undefined ? undefined : { ...unlock, first: undefined };
     if (kind === 'c' && value === 0 && pending !== undefined) {
       const { ALTPR } = DLM_LKF;
       const { PR, CW } = DLM_LOCK;
