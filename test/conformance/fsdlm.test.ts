@@ -212,5 +212,30 @@ describe('conformance: the comparison of profile fsdlm', function () {
         ]),
       ).to.deep.equal([]);
     });
+
+    it('a conversion that raced with the grant of its lock has a completion of its own', () => {
+      const steps = [
+        [lock(1, 0, EX)],
+        [lock(3, 1, PR)],
+        [unlock(1, 0), convert(3, 1, CR)],
+        [unlock(3, 1)],
+      ];
+      const told = (events: WireEvent[]) => ({
+        steps: [
+          new Map([[0, [granted(0)]]]),
+          new Map([[0, [[0, 'b', PR]] as WireEvent[]]]),
+          new Map([
+            [0, [[0, 'u', 0, 0]]],
+            [1, events],
+          ] as [number, WireEvent[]][]),
+          new Map([[1, [[1, 'u', 0, 0]] as WireEvent[]]]),
+        ],
+      });
+      const broken = (...events: WireEvent[]) =>
+        brokenInvariants({ name: 'story', steps }, told(events));
+      expect(broken(granted(1), granted(1))).to.deep.equal([]);
+      expect(broken([1, 'r', -EBUSY], granted(1))).to.deep.equal([]);
+      expect(broken([1, 'r', -EBUSY], granted(1), granted(1))).to.have.lengthOf(1);
+    });
   });
 });

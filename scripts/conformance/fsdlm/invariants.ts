@@ -22,6 +22,8 @@ interface Held {
   mode: number | undefined;
   /** What waits for its completion. */
   request: Command | undefined;
+  /** A conversion that was asked for meanwhile. */
+  next?: Command | undefined;
   /** It may have been demoted without a word: README.md, "Kept out". */
   isUnsure: boolean;
 }
@@ -68,8 +70,12 @@ class Invariants {
       });
     } else if (command.do === 'convert') {
       const lock = this.#locks.get(number);
-      // Otherwise it is refused.
-      if (lock !== undefined) lock.request ??= command;
+      if (lock?.request === undefined) {
+        if (lock !== undefined) lock.request = command;
+      } else {
+        // It is refused, unless the other ends first: the two may race.
+        lock.next = command;
+      }
     }
   }
 
@@ -97,6 +103,7 @@ class Invariants {
       case 'r':
         // Of what was given now, if nothing was under way before.
         if (lock.request === command) this.#endRequest(number, lock, 0);
+        lock.next = undefined;
         return;
       default:
         this.#complete(number, lock, value, flags);
@@ -115,15 +122,20 @@ class Invariants {
     }
     const other = (request.flags & DLM_LKF.ALTPR) !== 0 ? DLM_LOCK.PR : DLM_LOCK.CW;
     lock.mode = (flags & DLM_SBF.ALTMODE) !== 0 ? other : modeOf(request);
-    lock.request = undefined;
     lock.isUnsure = false;
+    this.#goOn(lock);
   }
 
   #endRequest(number: number, lock: Held, flags: number): void {
     if ((flags & DLM_SBF.DEMOTED) !== 0) lock.mode = DLM_LOCK.NL;
     else if (((lock.request?.flags ?? 0) & DLM_LKF.CONVDEADLK) !== 0) lock.isUnsure = true;
-    lock.request = undefined;
+    this.#goOn(lock);
     if (lock.mode === undefined) this.#locks.delete(number);
+  }
+
+  #goOn(lock: Held): void {
+    lock.request = lock.next;
+    lock.next = undefined;
   }
 
   /** After each step. */
