@@ -71,7 +71,8 @@ export const DLM_LKF = Object.freeze({
 export const DLM_SBF = Object.freeze({
   /**
    * `CONVDEADLK` had the lock demoted to NL while it waited: for a moment nothing was held. If that
-   * conversion is cancelled the lock is left in NL, and nothing tells of it.
+   * conversion is cancelled the lock is left in NL, and nothing tells of it. What it reads of the value
+   * block it reads as from its old mode: a conversion from PR to CW nothing.
    */
   DEMOTED: 0x01,
   /** The value block is lost or was declared invalid: {@link DLM_LKF} `VALBLK` brought no news. */

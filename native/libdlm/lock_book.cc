@@ -313,8 +313,7 @@ bool LockBook::HandleCompletion(const Result& result, LockRecord* record, EventR
   // Not put yet, so the cancel changes nothing; an unlock by force is one like any other now.
   const bool unlocks_now = granted && record->awaits_probe && record->unlocking;
   if (record->awaits_probe) record->awaits_probe = record->cancelling = false;
-  const int mode_before =
-      (result.sb_flags & DLM_SBF_DEMOTED) != 0 ? DLM_LOCK_NL : record->granted_mode;
+  const int mode_before = record->granted_mode;
   int status = result.status;
   if (record->cancelling && (status == kStatusCanceled || status == -EDEADLK)) {
     status = StatusOfCancelled(status, record->breaking_deadlock);

@@ -101,7 +101,7 @@ class FsdlmCaller final : public Caller {
     }
     const bool granted = event->value == 0;
     const bool demoted = (event->flags & fsdlm::kSbfDemoted) != 0;
-    const int mode_before = demoted ? fsdlm::kModeNl : lock->granted;
+    const int mode_before = lock->granted;
     if (granted) {
       lock->granted = lock->requested;
       if ((event->flags & fsdlm::kSbfAltMode) != 0) {

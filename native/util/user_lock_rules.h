@@ -46,7 +46,10 @@ inline bool WritesValueBlock(int granted, int requested) {
   return granted >= DLM_LOCK_PW && requested <= granted;
 }
 
-// ... and whether it, or with -1 for `granted` a new lock, reads it.
+// ... and whether it, or with -1 for `granted` a new lock, reads it. A conversion from PR to CW
+// does not, even if the lock was demoted to NL meanwhile: a node that is not the master hears of
+// that with the grant, and takes the block that comes with it for none of its
+// (lock.c:receive_grant, set_lvb_lock_pc); what it would hand over is what it sent itself.
 inline bool ReadsValueBlock(int granted, int requested) {
   return requested >= granted && !WritesValueBlock(granted, requested);
 }

@@ -10,7 +10,7 @@ import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../../../lib/index.js';
 import { type Kernel, startAgent, useCluster } from '../../support/vm-world.js';
 
 const { NL, CR, CW, PR, PW, EX } = DLM_LOCK;
-const { ALTCW, ALTPR, IVVALBLK, VALBLK } = DLM_LKF;
+const { ALTCW, ALTPR, CONVDEADLK, HEADQUE, IVVALBLK, VALBLK } = DLM_LKF;
 
 const VALID = { status: 0, flags: 0, lvbValid: true };
 const INVALID = { status: 0, flags: DLM_SBF.VALNOTVALID, lvbValid: false };
@@ -134,6 +134,25 @@ export function valueBlocks(kernel: Kernel): void {
         await b.unlock(`${l}-${flag}-reader`);
         await b.unlock(holder);
       }
+    });
+
+    // Demoted while it waits: its own node hears of that with the grant, and takes it for one that
+    // reads nothing (set_lvb_lock_pc()).
+    scene('a demoted conversion from PR to CW reads no block', 'demoted', async (r, l) => {
+      const [stands, upgrades] = [`${l}-stands`, `${l}-upgrades`];
+      await c.lock(stands, r, PR);
+      await b.lock(upgrades, r, CR);
+      await a.lock(l, r, PR);
+      const flags = VALBLK | CONVDEADLK;
+      expect(await a.askConvert(l, CW, { flags, lvb: 'own' })).to.equal(0);
+      await c.blockingAst(stands);
+      expect(await b.askConvert(upgrades, EX, { flags: HEADQUE })).to.equal(0);
+      await c.unlock(stands);
+      expect((await b.lockAst(upgrades)).status).to.equal(0);
+      await b.unlock(upgrades, { flags: VALBLK, lvb: 'new' });
+      const granted = { status: 0, flags: DLM_SBF.DEMOTED, lvb: 'own' };
+      expect(await a.lockAst(l)).to.include(granted);
+      await a.unlock(l);
     });
 
     describe('after the death of a node in EX', () => {
