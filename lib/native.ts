@@ -37,12 +37,19 @@ export const EVENT_WORDS = 4;
 /** The most events in one batch. */
 export const EVENT_BATCH_MAX = 128;
 /**
- * Two words behind the last event: the place of the event that was told last, and the size of a batch
- * that has taken the place of this one meanwhile (`BatchState` of native/util/event_record.h).
+ * Words behind the last event: the place of the event that was told last, the size of a batch that has
+ * taken the place of this one meanwhile, and a request, its three arguments and its result
+ * (`BatchState` of native/util/event_record.h).
  */
 export const BATCH_TOLD = EVENT_BATCH_MAX * EVENT_WORDS;
 export const BATCH_NEXT = BATCH_TOLD + 1;
-export const BATCH_WORDS = BATCH_NEXT + 1;
+export const BATCH_REQUEST = BATCH_NEXT + 1;
+export const BATCH_ARGUMENTS = BATCH_REQUEST + 1;
+export const BATCH_RESULT = BATCH_ARGUMENTS + 3;
+export const BATCH_WORDS = BATCH_RESULT + 1;
+
+/** `RequestKind` of native/util/event_record.h: what `request` is asked for by the batch's words. */
+export const RequestKind = Object.freeze({ relock: 1, unlock: 2 });
 
 /** Bytes of one status block and where its parts lie: native/util/status_block.h. */
 export const STATUS_BLOCK = Object.freeze({ size: 80, status: 0, flags: 4, lockId: 8, lvb: 16 });
@@ -64,8 +71,16 @@ export interface NativeConnection {
   relock?(block: number, mode: number, flags: number): number;
   /** Asks for another mode. 0, or the stack's refusal, negative. */
   convert(index: number, mode: number, flags: number, xid?: bigint): number;
-  /** Asks for the unlock, or for a cancel. 0, or the stack's refusal, negative. */
-  unlock(index: number, flags: number): number;
+  /**
+   * Asks for the unlock, or for a cancel. 0, or the stack's refusal, negative. Absent where `request` is
+   * there.
+   */
+  unlock?(index: number, flags: number): number;
+  /**
+   * Makes the request that is in the batch's words, `relock` or `unlock` ({@link RequestKind}), and puts
+   * there what that returns: with arguments and result handed over the call would take twice as long.
+   */
+  request?(): void;
   /**
    * For `onEvents`, when it has handled a batch: the size of the next one, which is in its place, or 0.
    * Absent where batches are only delivered.
@@ -102,6 +117,7 @@ export type Version = readonly [major: number, minor: number, patch: number];
 /** A connection of stack `user`, to the kernel's DLM or to the emulation: what it has beyond others. */
 export interface NativeUserConnection extends NativeConnection {
   close(deadlineMs: number): void;
+  unlock(index: number, flags: number): number;
   /** Ends what a lock waits for with -EDEADLK. 0, or the refusal, negative. */
   deadlockCancel(index: number): number;
   /** Drops orphans; an event of kind `call` with `ticket` as its index tells. 0, or the refusal. */

@@ -9,11 +9,15 @@ import type { LockMode } from '../constants.js';
 import type { ClusterConnection } from '../stackglue/connection.js';
 import { lksbState, type DlmLksb, type LksbState } from '../stackglue/lksb.js';
 import {
+  BATCH_ARGUMENTS,
   BATCH_NEXT,
+  BATCH_REQUEST,
+  BATCH_RESULT,
   BATCH_TOLD,
   BATCH_WORDS,
   EVENT_WORDS,
   EventKind,
+  RequestKind,
   type NativeConnection,
 } from '../native.js';
 
@@ -53,14 +57,37 @@ export class NativeLocks {
     name: string | Uint8Array,
   ): number {
     const state = lksbState(lksb);
+    const isAgain = state.name === name && state.transactionId === undefined;
     const index =
-      state.name === name && native.relock !== undefined && state.transactionId === undefined
-        ? native.relock(state.block, mode, flags)
-        : this.#lockByName(native, state, mode, flags, name);
+      (isAgain ? this.#relock(native, state.block, mode, flags) : undefined) ??
+      this.#lockByName(native, state, mode, flags, name);
     if (index < 0) return index;
     state.index = index;
     this.#locks[index] = lksb;
     return 0;
+  }
+
+  /** The unlock, or a cancel: 0, or the stack's refusal. */
+  unlock(native: NativeConnection, index: number, flags: number): number {
+    return native.unlock === undefined
+      ? this.#request(native, RequestKind.unlock, index, flags, 0)
+      : native.unlock(index, flags);
+  }
+
+  #relock(native: NativeConnection, block: number, mode: number, flags: number) {
+    return native.request === undefined
+      ? native.relock?.(block, mode, flags)
+      : this.#request(native, RequestKind.relock, block, mode, flags);
+  }
+
+  #request(native: NativeConnection, kind: number, first: number, second: number, third: number) {
+    const { batch } = this;
+    batch[BATCH_REQUEST] = kind;
+    batch[BATCH_ARGUMENTS] = first;
+    batch[BATCH_ARGUMENTS + 1] = second;
+    batch[BATCH_ARGUMENTS + 2] = third;
+    native.request?.();
+    return batch[BATCH_RESULT] ?? 0;
   }
 
   #lockByName(

@@ -23,15 +23,33 @@ napi_value FastCall(napi_env env, napi_callback_info info) {
   return (static_cast<Class*>(self)->*Method)(env, count, arguments);
 }
 
-// Gives the object under construction, `info.This()`, a method of `self`.
-template <class Class, napi_value (Class::*Method)(napi_env, size_t, const napi_value*)>
-void DefineFastCall(const Napi::CallbackInfo& info, Class* self, const char* name) {
+// The same without arguments.
+template <class Class, napi_value (Class::*Method)(napi_env)>
+napi_value BareCall(napi_env env, napi_callback_info info) {
+  void* self = nullptr;
+  napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &self);
+  return (static_cast<Class*>(self)->*Method)(env);
+}
+
+// Gives the object under construction, `info.This()`, a method, which is called with `self`.
+inline void DefineCall(const Napi::CallbackInfo& info, napi_callback call, void* self,
+                       const char* name) {
   const napi_env env = info.Env();
   napi_value function = nullptr;
-  napi_create_function(env, name, NAPI_AUTO_LENGTH, &FastCall<Class, Method>, self, &function);
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, call, self, &function);
   // Who has the function has the object.
   napi_set_named_property(env, function, "connection", info.This());
   napi_set_named_property(env, info.This(), name, function);
+}
+
+template <class Class, napi_value (Class::*Method)(napi_env, size_t, const napi_value*)>
+void DefineFastCall(const Napi::CallbackInfo& info, Class* self, const char* name) {
+  DefineCall(info, &FastCall<Class, Method>, self, name);
+}
+
+template <class Class, napi_value (Class::*Method)(napi_env)>
+void DefineBareCall(const Napi::CallbackInfo& info, Class* self, const char* name) {
+  DefineCall(info, &BareCall<Class, Method>, self, name);
 }
 
 }  // namespace stackglue::binding

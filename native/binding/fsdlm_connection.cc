@@ -111,7 +111,7 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
   DefineFastCall<FsdlmConnection, &FsdlmConnection::Relock>(info, this, "relock");
   DefineFastCall<FsdlmConnection, &FsdlmConnection::Convert>(info, this, "convert");
   DefineFastCall<FsdlmConnection, &FsdlmConnection::Unlock>(info, this, "unlock");
-  DefineFastCall<FsdlmConnection, &FsdlmConnection::More>(info, this, "more");
+  DefineBareCall<FsdlmConnection, &FsdlmConnection::More>(info, this, "more");
   slabs_ = Slabs::Of(env);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
@@ -243,7 +243,7 @@ void FsdlmConnection::Drain() {
 
 // Asked by JavaScript when it has handled a batch: puts the next batch where the last one was and
 // returns its size; 0: no more for now.
-napi_value FsdlmConnection::More(napi_env env, size_t, const napi_value*) {
+napi_value FsdlmConnection::More(napi_env env) {
   size_t count = 0;
   if (is_delivering_ && lockspace_ && collected_ == 0) {
     lockspace_->ReleaseEnded();

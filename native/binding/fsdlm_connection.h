@@ -52,7 +52,7 @@ class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>, private 
   void OnEventsPending() noexcept override { wake_.Wake(); }
   void OnWake();
   void Drain();
-  napi_value More(napi_env env, size_t count, const napi_value* arguments);
+  napi_value More(napi_env env);
   // The next batch; 0: there is none, or this turn of the loop has done enough.
   size_t Collect();
   bool HasNotices() const;

@@ -16,10 +16,8 @@ namespace {
 // How many events one turn of the loop delivers before its other work has its turn.
 constexpr size_t kTurnMax = 4 * kBatchMax;
 
-// A lock that was refused in the call itself: the negated status of o2dlm.
-napi_value Refusal(napi_env env, o2dlm::Status status) {
-  return ResultNumber(env, -static_cast<int32_t>(status));
-}
+// What a call returns that was refused: the negated status of o2dlm; 0 if it was not.
+int32_t Refusal(o2dlm::Status status) { return -static_cast<int32_t>(status); }
 
 uint64_t ToAstArg(uint32_t index, uint32_t generation) {
   return (static_cast<uint64_t>(generation) << 32) | index;
@@ -66,10 +64,9 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
   version_ = {*major, *minor};
 
   DefineFastCall<O2dlmConnection, &O2dlmConnection::Lock>(info, this, "lock");
-  DefineFastCall<O2dlmConnection, &O2dlmConnection::Relock>(info, this, "relock");
   DefineFastCall<O2dlmConnection, &O2dlmConnection::Convert>(info, this, "convert");
-  DefineFastCall<O2dlmConnection, &O2dlmConnection::Unlock>(info, this, "unlock");
-  DefineFastCall<O2dlmConnection, &O2dlmConnection::More>(info, this, "more");
+  DefineBareCall<O2dlmConnection, &O2dlmConnection::Request>(info, this, "request");
+  DefineBareCall<O2dlmConnection, &O2dlmConnection::More>(info, this, "more");
   slabs_ = Slabs::Of(env);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
@@ -97,24 +94,39 @@ O2dlmConnection::~O2dlmConnection() = default;
 
 napi_value O2dlmConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
   LockArguments given;
-  if (!given.Read(env, count, arguments, *slabs_)) return ThrowBadArguments(env, "lock");
-  return Ask(env, given);
+  if (!given.Read(env, count, arguments, *slabs_) || (given.flags & o2dlm::kLkmConvert) != 0) {
+    return ThrowBadArguments(env, "lock");
+  }
+  return ResultNumber(env, Ask(given));
 }
 
-napi_value O2dlmConnection::Relock(napi_env env, size_t count, const napi_value* arguments) {
+// One that JavaScript has left in the words behind the batch.
+napi_value O2dlmConnection::Request(napi_env env) {
+  if (events_ == nullptr) return ThrowBadArguments(env, "request");
+  BatchState* const words = events_->state();
+  const auto [first, second, third] = words->arguments;
+  if (words->request == RequestKind::kUnlock) {
+    words->result = Release(static_cast<uint32_t>(first), static_cast<uint32_t>(second));
+    return nullptr;
+  }
   LockArguments given;
-  if (!given.ReadAgain(env, count, arguments, *slabs_)) return ThrowBadArguments(env, "relock");
-  return Ask(env, given);
+  given.mode = second;
+  given.flags = static_cast<uint32_t>(third);
+  given.block = slabs_->Find(static_cast<uint32_t>(first));
+  if (!given.block || (given.flags & o2dlm::kLkmConvert) != 0) {
+    return ThrowBadArguments(env, "request");
+  }
+  words->result = Ask(given);
+  return nullptr;
 }
 
-napi_value O2dlmConnection::Ask(napi_env env, const LockArguments& given) {
-  if ((given.flags & o2dlm::kLkmConvert) != 0) return ThrowBadArguments(env, "lock");
-  if (!member_) return Refusal(env, o2dlm::Status::kNoLockMgr);
+int32_t O2dlmConnection::Ask(const LockArguments& given) {
+  if (!member_) return Refusal(o2dlm::Status::kNoLockMgr);
   uint32_t index = 0;
   try {
     index = locks_.Acquire();
   } catch (const std::bad_alloc&) {
-    return Refusal(env, o2dlm::Status::kSysErr);
+    return Refusal(o2dlm::Status::kSysErr);
   }
   LockRecord* record = locks_.Find(index);
   *record = {};
@@ -126,10 +138,10 @@ napi_value O2dlmConnection::Ask(napi_env env, const LockArguments& given) {
     // dlmlock() leaves its status in the lksb too.
     record->status_block.set_status(static_cast<int32_t>(status));
     locks_.Release(index);
-    return Refusal(env, status);
+    return Refusal(status);
   }
   CollectEarly();
-  return ResultNumber(env, index);
+  return static_cast<int32_t>(index);
 }
 
 napi_value O2dlmConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
@@ -137,9 +149,9 @@ napi_value O2dlmConnection::Convert(napi_env env, size_t count, const napi_value
   if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "convert");
   const uint32_t index = given.index;
   LockRecord* record = locks_.Find(index);
-  if (!member_ || record == nullptr) return Refusal(env, o2dlm::Status::kBadArgs);
+  if (!member_ || record == nullptr) return ResultNumber(env, Refusal(o2dlm::Status::kBadArgs));
   // The engine takes it to be told.
-  if (IsUntold(index, *record)) return Refusal(env, o2dlm::Status::kDenied);
+  if (IsUntold(index, *record)) return ResultNumber(env, Refusal(o2dlm::Status::kDenied));
   o2dlm::LockId id = record->id;
   const o2dlm::Status status =
       member_->Lock(given.mode, given.flags | o2dlm::kLkmConvert, {},
@@ -147,19 +159,17 @@ napi_value O2dlmConnection::Convert(napi_env env, size_t count, const napi_value
   if (status != o2dlm::Status::kNormal) {
     record->status_block.set_status(static_cast<int32_t>(status));
   }
-  return Refusal(env, status);
+  return ResultNumber(env, Refusal(status));
 }
 
-napi_value O2dlmConnection::Unlock(napi_env env, size_t count, const napi_value* arguments) {
-  UnlockArguments given;
-  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "unlock");
-  LockRecord* record = locks_.Find(given.index);
-  if (!member_ || record == nullptr) return Refusal(env, o2dlm::Status::kBadArgs);
-  const bool cancels = (given.flags & o2dlm::kLkmCancel) != 0;
-  if (!cancels && IsUntold(given.index, *record)) return Refusal(env, o2dlm::Status::kBadParam);
-  const o2dlm::Status status = member_->Unlock(record->id, given.flags, record->status_block.lvb());
+int32_t O2dlmConnection::Release(uint32_t index, uint32_t flags) {
+  LockRecord* record = locks_.Find(index);
+  if (!member_ || record == nullptr) return Refusal(o2dlm::Status::kBadArgs);
+  const bool cancels = (flags & o2dlm::kLkmCancel) != 0;
+  if (!cancels && IsUntold(index, *record)) return Refusal(o2dlm::Status::kBadParam);
+  const o2dlm::Status status = member_->Unlock(record->id, flags, record->status_block.lvb());
   CollectEarly();
-  return Refusal(env, status);
+  return Refusal(status);
 }
 
 bool O2dlmConnection::IsUntold(uint32_t index, const LockRecord& record) const {
@@ -218,7 +228,7 @@ void O2dlmConnection::Drain() {
 
 // Asked by JavaScript when it has handled a batch: puts the next batch where the last one was and
 // returns its size; 0: no more for now.
-napi_value O2dlmConnection::More(napi_env env, size_t, const napi_value*) {
+napi_value O2dlmConnection::More(napi_env env) {
   size_t count = 0;
   if (is_dispatching_) {
     count = Collect();

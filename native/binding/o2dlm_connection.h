@@ -41,17 +41,19 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   };
 
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Relock(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Ask(napi_env env, const LockArguments& given);
   napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
-  napi_value More(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Request(napi_env env);
+  napi_value More(napi_env env);
   void Close(const Napi::CallbackInfo& info);
   void Ref(const Napi::CallbackInfo& info);
   void Unref(const Napi::CallbackInfo& info);
   Napi::Value JoinStatus(const Napi::CallbackInfo& info);
   Napi::Value Version(const Napi::CallbackInfo& info);
 
+  // The requests return what JavaScript is given: 0 (Ask: the lock's index), or the negated status
+  // of o2dlm.
+  int32_t Ask(const LockArguments& given);
+  int32_t Release(uint32_t index, uint32_t flags);
   // Whether the lock has a completion that JavaScript has not been told of.
   bool IsUntold(uint32_t index, const LockRecord& record) const;
   // After a request that JavaScript has made: puts what that has led to where the batch was whose

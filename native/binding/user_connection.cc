@@ -82,7 +82,7 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
   DefineFastCall<UserConnection, &UserConnection::Relock>(info, this, "relock");
   DefineFastCall<UserConnection, &UserConnection::Convert>(info, this, "convert");
   DefineFastCall<UserConnection, &UserConnection::Unlock>(info, this, "unlock");
-  DefineFastCall<UserConnection, &UserConnection::More>(info, this, "more");
+  DefineBareCall<UserConnection, &UserConnection::More>(info, this, "more");
   slabs_ = Slabs::Of(env);
   napi_get_uv_event_loop(env, &loop_);
   ObjectWrap::Ref();  // until the last handle is closed
@@ -352,7 +352,7 @@ bool UserConnection::HoldBack() {
 // Asked by JavaScript when it has handled a batch: what the handlers asked for is often granted at
 // once, and it is cheaper to look than to come back by way of the loop. Copies the next batch to
 // where the last one was and returns its size; 0: no more for now.
-napi_value UserConnection::More(napi_env env, size_t, const napi_value*) {
+napi_value UserConnection::More(napi_env env) {
   size_t count = 0;
   if (is_delivering_ && !silent_ && !finishing_ && collected_ == 0 && delivered_ < kBatchMax &&
       ++rounds_ < kRoundsMax) {

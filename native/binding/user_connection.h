@@ -48,7 +48,7 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   napi_value Relock(napi_env env, size_t count, const napi_value* arguments);
   napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
   napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
-  napi_value More(napi_env env, size_t count, const napi_value* arguments);
+  napi_value More(napi_env env);
   Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
   Napi::Value Purge(const Napi::CallbackInfo& info);
   Napi::Value Members(const Napi::CallbackInfo& info);

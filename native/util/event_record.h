@@ -25,6 +25,13 @@ struct EventRecord {
 
 static_assert(sizeof(EventRecord) == 16);
 
+// A request that JavaScript leaves in memory: what crosses by Node-API takes longer than the
+// request.
+enum class RequestKind : int32_t {
+  kRelock = 1,  // block, mode, flags
+  kUnlock = 2,  // index, flags
+};
+
 // What JavaScript and native code tell each other about a batch, behind its last place.
 struct BatchState {
   // JavaScript: the place of the last event that a handler was called for; native code: -1 when it
@@ -33,6 +40,10 @@ struct BatchState {
   // Native code: the size of a batch that it has put while the last event of the one before was
   // told, and the memory was free again; JavaScript: 0 when it begins with that.
   int32_t next = 0;
+  // JavaScript: a request, before it calls; native code: what that returned.
+  RequestKind request = RequestKind::kRelock;
+  int32_t arguments[3] = {};
+  int32_t result = 0;
 };
 
 // The most events that one call into JavaScript carries: it bounds the work of one turn.

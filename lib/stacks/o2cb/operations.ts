@@ -131,8 +131,8 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
     dlmUnlock(connection, lksb, flags, astarg) {
       const state = lksbState(lksb);
       const { index } = state;
-      const status =
-        index < 0 ? NO_LOCK : privateOf(connection).native.unlock(index, flagsToO2dlm(flags));
+      const { native, locks } = privateOf(connection);
+      const status = index < 0 ? NO_LOCK : locks.unlock(native, index, flagsToO2dlm(flags));
       if (status !== 0) return refused(state, -status);
       addUnlockAstarg(state, astarg);
       return 0;
