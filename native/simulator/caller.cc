@@ -1,9 +1,9 @@
 // The caller's side of both lock managers. See caller.h.
 #include "simulator/caller.h"
 
-#include <algorithm>
 #include <cerrno>
 
+#include "fsdlm/modes.h"
 #include "o2dlm/o2dlm.h"
 
 namespace stackglue::simulator {
@@ -18,12 +18,6 @@ void BeginRequest(const Request& request, CallerLock* lock) {
   lock->flags = request.flags;
 }
 
-// A conversion between PR and CW goes neither up nor down.
-bool IsMiddle(int from, int to) {
-  return (from == fsdlm::kModePr && to == fsdlm::kModeCw) ||
-         (from == fsdlm::kModeCw && to == fsdlm::kModePr);
-}
-
 // fs/dlm answers in events. What it answers in the call is a matter of the request alone, and of
 // what its own node knows of the lock.
 class FsdlmCaller final : public Caller {
@@ -32,9 +26,9 @@ class FsdlmCaller final : public Caller {
   // cancels and conversions downwards itself, and asks the new master the rest again.
   Fate FateOf(const Request& request, const CallerLock& lock) const override {
     if (request.kind == Request::Kind::kUnlock) return lock.in_flight ? Fate::kRedo : Fate::kDone;
-    const bool down =
-        request.kind == Request::Kind::kConvert && request.mode < std::max(lock.granted, 0);
-    return down && !IsMiddle(lock.granted, request.mode) ? Fate::kDone : Fate::kRedo;
+    const bool down = request.kind == Request::Kind::kConvert &&
+                      fsdlm::IsDownConversion(lock.granted, request.mode);
+    return down ? Fate::kDone : Fate::kRedo;
   }
 
   Verdict Judge(Request* request, CallerLock* lock) const override {
@@ -291,7 +285,7 @@ Fate Caller::FateOf(const Event& event, const CallerLock& lock) const {
   if (IsNotQueued(event.value)) return Fate::kRedo;
   // Only what took away from nobody can be undone: others may have what this lock gave up.
   const bool is_up = event.value == 0 && lock.requested > lock.granted &&
-                     !IsMiddle(lock.granted, lock.requested) &&
+                     !fsdlm::IsMiddleConversion(lock.granted, lock.requested) &&
                      (event.flags & fsdlm::kSbfDemoted) == 0;
   // One that may not wait would be asked for again, and be granted again.
   return is_up && !MayNotWait(lock.flags) ? Fate::kRedo : Fate::kDone;
