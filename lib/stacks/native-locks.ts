@@ -74,12 +74,14 @@ export class NativeLocks {
       : native.unlock(index, flags);
   }
 
+  /** By the name that native code remembers; undefined where it remembers none. */
   #relock(native: NativeConnection, block: number, mode: number, flags: number) {
     return native.request === undefined
       ? native.relock?.(block, mode, flags)
       : this.#request(native, RequestKind.relock, block, mode, flags);
   }
 
+  /** By the words behind the batch: {@link NativeConnection.request}. */
   #request(native: NativeConnection, kind: number, first: number, second: number, third: number) {
     const { batch } = this;
     batch[BATCH_REQUEST] = kind;
