@@ -78,7 +78,7 @@ export interface NativeConnection {
   unlock?(index: number, flags: number): number;
   /**
    * Makes the request that is in the batch's words, `relock` or `unlock` ({@link RequestKind}), and puts
-   * there what that returns: with arguments and result handed over the call would take twice as long.
+   * there what that returns: handing arguments and result over takes an eighth of a lock and unlock.
    */
   request?(): void;
   /**

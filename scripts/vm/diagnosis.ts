@@ -16,7 +16,7 @@ const QUESTIONS = [
   'ps -o pid,stat,args | grep -v "\\[" | tail -30',
   'for p in /proc/[0-9]*/task/*; do grep -q "^State:.D" $p/status && echo $p $(cat $p/comm) && cat $p/stack; done',
   'grep -s . /sys/kernel/debug/dlm/*_locks /sys/kernel/debug/dlm/*_waiters | head -60',
-  // Once is enough of what is tried again and again.
+  // Without what the keeper tries again and again, which would leave no room for anything else.
   'dmesg | grep -v "release_lockspace no remove -16" | tail -25',
   '[ -n "$(pidof dlm_controld)" ] && dlm_tool ls -n && dlm_tool dump | tail -60',
   'true',

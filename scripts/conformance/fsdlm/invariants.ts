@@ -70,12 +70,10 @@ class Invariants {
       });
     } else if (command.do === 'convert') {
       const lock = this.#locks.get(number);
-      if (lock?.request === undefined) {
-        if (lock !== undefined) lock.request = command;
-      } else {
-        // It is refused, unless the other ends first: the two may race.
-        lock.next = command;
-      }
+      if (lock === undefined) return;
+      // Behind another it is refused, unless that ends first: the two may race.
+      if (lock.request === undefined) lock.request = command;
+      else lock.next = command;
     }
   }
 

@@ -16,8 +16,6 @@
 //
 // and to `play`, for each step, `step NUMBER` and `seen LINE` ..., of a run in which chance
 // decides; then `end`. Commands that make no sense are left out there.
-#include <algorithm>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
