@@ -48,6 +48,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -435,12 +436,13 @@ struct Usage {
   int64_t switches = 0;
 
   static Usage OfThisThread() {
+    // getrusage(2) would know the time of a thread that goes on running only as of the last tick.
+    timespec cpu;
     rusage usage;
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu) != 0) Fail("clock_gettime");
     if (getrusage(RUSAGE_THREAD, &usage) != 0) Fail("getrusage");
-    const auto seconds = [](const timeval& time) {
-      return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
-    };
-    return {seconds(usage.ru_utime) + seconds(usage.ru_stime), usage.ru_nvcsw + usage.ru_nivcsw};
+    const double seconds = static_cast<double>(cpu.tv_sec) + static_cast<double>(cpu.tv_nsec) / 1e9;
+    return {seconds, usage.ru_nvcsw + usage.ru_nivcsw};
   }
 
   Usage operator-(const Usage& before) const {
@@ -511,7 +513,7 @@ bool Measure(const Settings& settings, bool far, uint32_t depth, double seconds,
   const Usage loop_usage = Usage::OfThisThread() - before;
   hand_over->Close();
   thread.join();
-  std::printf("{\"requests\":%u,\"seconds\":%f,\"loop\":%f,\"thread\":%f,\"switches\":%lld}\n",
+  std::printf("{\"requests\":%u,\"seconds\":%f,\"loop\":%.9f,\"thread\":%.9f,\"switches\":%lld}\n",
               loop.done(), took.count(), loop_usage.cpu, thread_usage.cpu,
               static_cast<long long>(loop_usage.switches + thread_usage.switches));
   return true;
