@@ -537,6 +537,7 @@ describe('on one node', () => {
       await b.wait(r, EX);
       expect(await b.askUnlock(0)).to.equal(-EBUSY);
       await b.unlock({ flags: FORCEUNLOCK });
+      await b.sync(); // until the unlock's probe is given back
       expect(modesOf(GROUP, r)).to.deep.equal(['EX']);
       await a.unlock();
     });
