@@ -12,7 +12,6 @@
         'native/binding/slabs.cc',
         'native/binding/user_connection.cc',
         'native/emulation/lockspace.cc',
-        '<!@(node -p "require(\'fs\').readdirSync(\'native/fsdlm\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/fsdlm/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/libdlm\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/libdlm/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/fsdlm\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/fsdlm/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/o2dlm\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/o2dlm/\' + f).join(\' \')")',

@@ -67,12 +67,15 @@ export function checkNewLock(name: string | Uint8Array, state: LksbState): void 
   );
 }
 
+// Of this module, for what is asked about every lock: see NativeLocks.
+const ALL_FLAGS = DLM_LKF_ALL;
+
 /** Request flags: bits of `DLM_LKF`. */
 export function checkFlags(flags: number): void {
   // All that is asked on the way of a lock.
-  if (typeof flags === 'number' && (flags & DLM_LKF_ALL) === flags) return;
+  if (typeof flags === 'number' && (flags & ALL_FLAGS) === flags) return;
   checkInteger('flags', flags, 0, 0xffffffff);
-  if ((flags & ~DLM_LKF_ALL) !== 0) {
+  if ((flags & ~ALL_FLAGS) !== 0) {
     throw outOfRange('flags', 'made of DLM_LKF flags', `0x${flags.toString(16)}`);
   }
 }

@@ -37,6 +37,9 @@ import {
 import { StackRegistry, type PluginLoader } from './registry.js';
 
 const { errno } = constants;
+// Of this module, for what is asked about every lock: see NativeLocks.
+const { CONVERT } = DLM_LKF;
+const { NL, EX } = DLM_LOCK;
 
 /** What `clusterConnect` needs. */
 export interface ConnectOptions {
@@ -274,10 +277,10 @@ export class StackGlue {
     astarg?: unknown,
   ): number {
     this.#checkConnection(connection, 'lock');
-    checkInteger('mode', mode, DLM_LOCK.NL, DLM_LOCK.EX);
+    checkInteger('mode', mode, NL, EX);
     const state = checkLksb(lksb, connection, 'lock');
     checkFlags(flags);
-    const isNew = (flags & DLM_LKF.CONVERT) === 0;
+    const isNew = (flags & CONVERT) === 0;
     if (isNew) checkNewLock(name, state);
     const { connection: connectionBefore, astarg: astargBefore } = state;
     state.connection = connection;

@@ -12,6 +12,7 @@ import type { ClusterConnection } from './connection.js';
 
 /** What the glue and the stacks keep in a lock status block. */
 export interface LksbState {
+  readonly lksb: DlmLksb;
   /** `lksb_conn`: the connection of its first lock. */
   connection: ClusterConnection | undefined;
   /** The slab, by bytes and by 32-bit words; this block starts `offset` bytes into it. */
@@ -30,11 +31,18 @@ export interface LksbState {
   astarg: unknown;
   /** For a lock of the stack's own: who is told of its completions instead of the caller. */
   onCompletion: (() => void) | undefined;
-  /** What unlock ASTs that are due will be given: the stack's own. */
-  unlockAstargs: unknown;
+  /** For stacks: what unlock ASTs that are due will be given, and those of cancels where it matters. */
+  unlockAstarg: unknown;
+  cancelAstarg: unknown;
+  /** For a stack of which several can be due: how many are, and what all but the first are given. */
+  unlocksDue: number;
+  laterAstargs: unknown[] | undefined;
   /** The value block, once somebody has looked at it. */
   lvb: Uint8Array | undefined;
 }
+
+// Of this module, for what is asked about every lock: see NativeLocks.
+const { status: STATUS } = STATUS_BLOCK;
 
 let slabBytes: Uint8Array = new Uint8Array(0);
 let slabWords: Int32Array = new Int32Array(0);
@@ -50,7 +58,7 @@ const unused = new FinalizationRegistry<number>((slab) => {
   releaseSlab(slab);
 });
 
-function newState(transactionId: bigint | undefined): LksbState {
+function newState(lksb: DlmLksb, transactionId: bigint | undefined): LksbState {
   if (slabOffset === slabBytes.length) {
     // Shared memory cannot be detached: native code writes to it as long as a lock lives.
     const memory = new SharedArrayBuffer(BLOCKS_PER_SLAB * STATUS_BLOCK.size);
@@ -64,6 +72,7 @@ function newState(transactionId: bigint | undefined): LksbState {
   const offset = slabOffset;
   slabOffset += STATUS_BLOCK.size;
   return {
+    lksb,
     connection: undefined,
     bytes: slabBytes,
     words: slabWords,
@@ -74,7 +83,10 @@ function newState(transactionId: bigint | undefined): LksbState {
     index: -1,
     astarg: undefined,
     onCompletion: undefined,
-    unlockAstargs: undefined,
+    unlockAstarg: undefined,
+    cancelAstarg: undefined,
+    unlocksDue: 0,
+    laterAstargs: undefined,
     lvb: undefined,
   };
 }
@@ -99,8 +111,7 @@ export interface DlmLksbOptions {
 
 const U64_MAX = 2n ** 64n - 1n;
 
-let readState: (lksb: DlmLksb) => LksbState;
-let isLksb: (value: unknown) => value is DlmLksb;
+let stateOf: (value: unknown) => LksbState;
 
 /**
  * A lock status block. It belongs to the connection of its first lock for good, has at most one lock
@@ -120,25 +131,26 @@ export class DlmLksb {
         throw outOfRange('options.transactionId', `from 0 to ${U64_MAX}`, transactionId);
       }
     }
-    this.#state = newState(transactionId);
+    this.#state = newState(this, transactionId);
   }
 
   static {
-    readState = (lksb) => lksb.#state;
-    isLksb = (value): value is DlmLksb =>
-      typeof value === 'object' && value !== null && #state in value;
+    stateOf = (value) => {
+      if (typeof value === 'object' && value !== null && #state in value) return value.#state;
+      throw invalidType('lksb', 'an instance of DlmLksb', value);
+    };
   }
 }
 
-/** The inside of a lock status block; for the glue and stacks. Throws when `value` is none. */
-export function lksbState(value: unknown): LksbState {
-  if (!isLksb(value)) throw invalidType('lksb', 'an instance of DlmLksb', value);
-  return readState(value);
-}
+/**
+ * The inside of a lock status block; for the glue and stacks. Throws when the value is none. One
+ * function, because every call about a lock asks several times.
+ */
+export const lksbState = stateOf;
 
 /** The status word, as the stack wrote it. */
 export function readStatus(state: LksbState): number {
-  return state.words[(state.offset + STATUS_BLOCK.status) >> 2] ?? 0;
+  return state.words[(state.offset + STATUS) >> 2] ?? 0;
 }
 
 /** The flags word: `DLM_SBF_*`. */
@@ -153,7 +165,7 @@ export function readLockId(state: LksbState): number {
 
 /** Sets the status word, for a status that came as a call's result. */
 export function writeStatus(state: LksbState, status: number): void {
-  state.words[(state.offset + STATUS_BLOCK.status) >> 2] = status;
+  state.words[(state.offset + STATUS) >> 2] = status;
 }
 
 /** The first `length` bytes of the value block, live. */

@@ -243,6 +243,8 @@ size_t O2dlmConnection::Collect() {
   size_t count = 0;
   while (count < kBatchMax) {
     if (next_ == taken_count_) {
+      // Less than there was room for was all that there was.
+      if (count > 0 && taken_count_ < kTakeMax) break;
       next_ = 0;
       taken_count_ = member_->TakeEvents(taken_.data(), kTakeMax);
       if (taken_count_ == 0) break;

@@ -39,10 +39,9 @@ class Notifier {
   EventSink* sink_;  // guarded by mutex_
 };
 
-// Lets the engine's mutex go and wakes the members of the list, one after the other. The mutex is
-// free while it wakes; the list was seen empty when it returns.
+// The part of UnlockAndWake() that is seldom needed, kept out of its callers.
 template <class Member, class Mutex>
-void UnlockAndWake(List<Member>* to_wake, Mutex* mutex) noexcept {
+[[gnu::noinline]] void WakeAndUnlock(List<Member>* to_wake, Mutex* mutex) noexcept {
   while (Member* member = to_wake->PopFront()) {
     // A copy, because the member may go away as soon as the mutex is free.
     const std::shared_ptr<Notifier> notifier = member->notifier();
@@ -53,6 +52,17 @@ void UnlockAndWake(List<Member>* to_wake, Mutex* mutex) noexcept {
     mutex->lock();
   }
   mutex->unlock();
+}
+
+// Lets the engine's mutex go and wakes the members of the list, one after the other. The mutex is
+// free while it wakes; the list was seen empty when it returns.
+template <class Member, class Mutex>
+void UnlockAndWake(List<Member>* to_wake, Mutex* mutex) noexcept {
+  if (to_wake->empty()) {
+    mutex->unlock();
+  } else {
+    WakeAndUnlock(to_wake, mutex);
+  }
 }
 
 }  // namespace stackglue

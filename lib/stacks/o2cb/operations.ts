@@ -22,6 +22,7 @@ import { flagsToO2dlm } from './flags.js';
 import { STATUS_CANCELGRANT, statusName, statusToErrno } from './status.js';
 
 const { errno } = constants;
+const { CONVERT } = DLM_LKF;
 
 /** `DLM_LVB_LEN` of fs/ocfs2/dlm/dlmapi.h, bytes. */
 const LVB_LEN = 64;
@@ -31,12 +32,12 @@ const NO_LOCK = -24;
 
 const wrappers: AstWrappers = {
   /** `o2dlm_lock_ast_wrapper` */
-  completion(connection, lksb) {
+  completion(connection, { lksb }) {
     connection.lockAst(lksb);
   },
   /** `o2dlm_unlock_ast_wrapper`: a cancel that lost is told by the grant's own AST alone. */
-  unlock(connection, lksb, status) {
-    const astarg = takeUnlockAstarg(lksbState(lksb));
+  unlock(connection, state, status) {
+    const astarg = takeUnlockAstarg(state);
     if (status !== STATUS_CANCELGRANT) connection.unlockAst(astarg, statusToErrno(status));
   },
 };
@@ -120,7 +121,7 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
     dlmLock(connection, mode, lksb, flags, name) {
       const { native, locks } = privateOf(connection);
       const o2dlmFlags = flagsToO2dlm(flags);
-      if ((flags & DLM_LKF.CONVERT) === 0) {
+      if ((flags & CONVERT) === 0) {
         return statusToErrno(-locks.lock(native, lksb, mode, o2dlmFlags, name));
       }
       const state = lksbState(lksb);
@@ -164,34 +165,18 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
   };
 }
 
-/** The astargs of the unlocks and cancels that are under way, where one alone will not do. */
-class UnlockAstargs {
-  readonly queue: unknown[] = [];
-}
-
-/**
- * For each unlock and cancel that o2dlm accepted, in order: each ends in one unlock AST. Mostly there is
- * one, and then it is kept as it is; undefined says that none is due.
- */
+/** For each unlock and cancel that o2dlm accepted, in order: each ends in one unlock AST. */
 function addUnlockAstarg(state: LksbState, astarg: unknown): void {
-  const due = state.unlockAstargs;
-  if (due instanceof UnlockAstargs) {
-    due.queue.push(astarg);
-  } else if (due === undefined && astarg !== undefined) {
-    state.unlockAstargs = astarg;
-  } else {
-    const several = new UnlockAstargs();
-    if (due !== undefined) several.queue.push(due);
-    several.queue.push(astarg);
-    state.unlockAstargs = several;
-  }
+  state.unlocksDue += 1;
+  if (state.unlocksDue === 1) state.unlockAstarg = astarg;
+  else (state.laterAstargs ??= []).push(astarg);
 }
 
 function takeUnlockAstarg(state: LksbState): unknown {
-  const due = state.unlockAstargs;
-  if (due instanceof UnlockAstargs && due.queue.length > 1) return due.queue.shift();
-  state.unlockAstargs = undefined;
-  return due instanceof UnlockAstargs ? due.queue[0] : due;
+  const { unlockAstarg } = state;
+  state.unlocksDue -= 1;
+  state.unlockAstarg = state.unlocksDue === 0 ? undefined : state.laterAstargs?.shift();
+  return unlockAstarg;
 }
 
 /** The status of a request that was refused is also left in the lksb. */

@@ -27,15 +27,15 @@ const LVB_LEN = 32;
 
 const wrappers: AstWrappers = {
   /** `fsdlm_lock_ast_wrapper` */
-  completion(connection, lksb) {
-    const status = readStatus(lksbState(lksb));
-    if (!endsInUnlockAst(status)) connection.lockAst(lksb);
-    else if (isCancel(status)) connection.unlockAst(unlockAstargs(lksb).cancel, 0);
-    else connection.unlockAst(unlockAstargs(lksb).unlock, 0);
+  completion(connection, state) {
+    const status = readStatus(state);
+    if (!endsInUnlockAst(status)) connection.lockAst(state.lksb);
+    else if (isCancel(status)) connection.unlockAst(state.cancelAstarg, 0);
+    else connection.unlockAst(state.unlockAstarg, 0);
   },
   /** The kernel refused an unlock after `dlmUnlock` had returned. */
-  unlock(connection, lksb, error) {
-    connection.unlockAst(unlockAstargs(lksb).unlock, error);
+  unlock(connection, { unlockAstarg }, error) {
+    connection.unlockAst(unlockAstarg, error);
   },
 };
 
@@ -115,12 +115,14 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
-      const { index } = lksbState(lksb);
+      const state = lksbState(lksb);
+      const { index } = state;
       if (index < 0) return -errno.ENOENT;
       const result = linkOf(connection).native.unlock(index, flagsToFsdlm(flags));
-      if (result === 0) {
-        unlockAstargs(lksb)[(flags & DLM_LKF.CANCEL) === 0 ? 'unlock' : 'cancel'] = astarg;
-      }
+      if (result !== 0) return result;
+      // An operation ends in one cancel's AST at most, however often its cancel was asked for.
+      if ((flags & DLM_LKF.CANCEL) === 0) state.unlockAstarg = astarg;
+      else state.cancelAstarg = astarg;
       return result;
     },
 
@@ -148,19 +150,6 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
       else native.unref();
     },
   };
-}
-
-/**
- * What the unlock ASTs that may come will be given. An operation ends in one cancel's AST at most,
- * however often its cancel was asked for.
- */
-interface UnlockAstargs {
-  unlock?: unknown;
-  cancel?: unknown;
-}
-
-function unlockAstargs(lksb: DlmLksb): UnlockAstargs {
-  return (lksbState(lksb).unlockAstargs ??= {});
 }
 
 /** The name becomes a directory in configfs and a device node, which rules a few out. */
