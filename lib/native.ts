@@ -38,18 +38,29 @@ export const EVENT_WORDS = 4;
 export const EVENT_BATCH_MAX = 128;
 /**
  * Words behind the last event: the place of the event that was told last, the size of a batch that has
- * taken the place of this one meanwhile, and a request, its three arguments and its result
- * (`BatchState` of native/util/event_record.h).
+ * taken the place of this one meanwhile, and a request, its three arguments, the two halves of its
+ * transaction's id, the low one first, and its result (`BatchState` of native/util/event_record.h).
  */
 export const BATCH_TOLD = EVENT_BATCH_MAX * EVENT_WORDS;
 export const BATCH_NEXT = BATCH_TOLD + 1;
 export const BATCH_REQUEST = BATCH_NEXT + 1;
 export const BATCH_ARGUMENTS = BATCH_REQUEST + 1;
-export const BATCH_RESULT = BATCH_ARGUMENTS + 3;
+export const BATCH_TRANSACTION = BATCH_ARGUMENTS + 3;
+export const BATCH_RESULT = BATCH_TRANSACTION + 2;
 export const BATCH_WORDS = BATCH_RESULT + 1;
 
-/** `RequestKind` of native/util/event_record.h: what `request` is asked for by the batch's words. */
-export const RequestKind = Object.freeze({ relock: 1, unlock: 2 });
+/**
+ * `RequestKind` of native/util/event_record.h: what `request` is asked for by the batch's words. All are
+ * about what `lock` has made.
+ */
+export const RequestKind = Object.freeze({
+  /** Block, mode, flags, transaction: a lock by the name that the block was last locked with. */
+  relock: 1,
+  /** Index, flags: the unlock, or a cancel. */
+  unlock: 2,
+  /** Index, mode, flags, transaction: another mode. */
+  convert: 3,
+});
 
 /** Bytes of one status block and where its parts lie: native/util/status_block.h. */
 export const STATUS_BLOCK = Object.freeze({ size: 80, status: 0, flags: 4, lockId: 8, lvb: 16 });
@@ -64,23 +75,14 @@ export interface NativeConnection {
    * one; or a negative number, the stack's own refusal, and then there is no lock.
    */
   lock(block: number, mode: number, flags: number, name: string | Uint8Array, xid?: bigint): number;
+  /** True: it does not remember names, and must not be asked for `relock`. */
+  readonly forgetsNames?: boolean;
   /**
-   * The same for the name that the block was last locked with, by a call that was not refused. Absent
-   * where names are not remembered.
+   * Makes the request that is in the batch's words, {@link RequestKind}, and puts there what comes of it:
+   * what `lock` returns, or 0, or the stack's refusal, negative. By words, because handing arguments and
+   * result over takes an eighth of a lock and unlock.
    */
-  relock?(block: number, mode: number, flags: number): number;
-  /** Asks for another mode. 0, or the stack's refusal, negative. */
-  convert(index: number, mode: number, flags: number, xid?: bigint): number;
-  /**
-   * Asks for the unlock, or for a cancel. 0, or the stack's refusal, negative. Absent where `request` is
-   * there.
-   */
-  unlock?(index: number, flags: number): number;
-  /**
-   * Makes the request that is in the batch's words, `relock` or `unlock` ({@link RequestKind}), and puts
-   * there what that returns: handing arguments and result over takes an eighth of a lock and unlock.
-   */
-  request?(): void;
+  request(): void;
   /**
    * For `onEvents`, when it has handled a batch: the size of the next one, which is in its place, or 0.
    * Absent where batches are only delivered.
@@ -117,7 +119,6 @@ export type Version = readonly [major: number, minor: number, patch: number];
 /** A connection of stack `user`, to the kernel's DLM or to the emulation: what it has beyond others. */
 export interface NativeUserConnection extends NativeConnection {
   close(deadlineMs: number): void;
-  unlock(index: number, flags: number): number;
   /** Ends what a lock waits for with -EDEADLK. 0, or the refusal, negative. */
   deadlockCancel(index: number): number;
   /** Drops orphans; an event of kind `call` with `ticket` as its index tells. 0, or the refusal. */

@@ -3,8 +3,13 @@
  * simulation, and writes what comes back to status blocks and batches as native code does.
  */
 import {
+  BATCH_ARGUMENTS,
+  BATCH_REQUEST,
+  BATCH_RESULT,
+  BATCH_TRANSACTION,
   EVENT_WORDS,
   EventKind,
+  RequestKind,
   STATUS_BLOCK,
   type NativeO2dlmConnection,
   type NativeOccurrence,
@@ -40,6 +45,7 @@ export class SimulatedConnection implements NativeO2dlmConnection {
   readonly #locks: (SimulatedLock | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #indexes = new Map<number, number>();
+  readonly forgetsNames = true;
   #isClosed = false;
 
   constructor(
@@ -71,7 +77,16 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     return index;
   }
 
-  convert(index: number, mode: number, flags: number): number {
+  request(): void {
+    const { batch } = this.#ends;
+    const [first = 0, second = 0, third = 0] = batch.subarray(BATCH_ARGUMENTS, BATCH_TRANSACTION);
+    batch[BATCH_RESULT] =
+      batch[BATCH_REQUEST] === RequestKind.convert
+        ? this.#convert(first, second, third >>> 0)
+        : this.#unlock(first, second >>> 0);
+  }
+
+  #convert(index: number, mode: number, flags: number): number {
     const lock = this.#locks[index];
     if (lock === undefined) return this.#world.convert(this.number, 0, mode, flags, undefined);
     const { number, bytes } = lock;
@@ -80,7 +95,7 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     return status;
   }
 
-  unlock(index: number, flags: number): number {
+  #unlock(index: number, flags: number): number {
     const lock = this.#locks[index];
     if (lock === undefined) return this.#world.unlock(this.number, 0, flags, undefined);
     return this.#world.unlock(this.number, lock.number, flags, this.#lvb(lock.bytes));

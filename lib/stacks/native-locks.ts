@@ -14,6 +14,7 @@ import {
   BATCH_REQUEST,
   BATCH_RESULT,
   BATCH_TOLD,
+  BATCH_TRANSACTION,
   BATCH_WORDS,
   EVENT_WORDS,
   EventKind,
@@ -24,12 +25,13 @@ import {
 // Every lock comes through here several times. V8 makes constants of what a module itself declares so,
 // but looks up what it imports each time: with these, a lock and unlock take a tenth less.
 const { completion: COMPLETION, blocking: BLOCKING, nodeDown: NODE_DOWN, call: CALL } = EventKind;
-const { relock: RELOCK, unlock: UNLOCK } = RequestKind;
+const { relock: RELOCK, unlock: UNLOCK, convert: CONVERT } = RequestKind;
 const WORDS = EVENT_WORDS;
 const TOLD = BATCH_TOLD;
 const NEXT = BATCH_NEXT;
 const REQUEST = BATCH_REQUEST;
 const ARGUMENTS = BATCH_ARGUMENTS;
+const TRANSACTION = BATCH_TRANSACTION;
 const RESULT = BATCH_RESULT;
 
 /** What a stack does with the two events that it must interpret. */
@@ -68,39 +70,49 @@ export class NativeLocks {
     name: string | Uint8Array,
   ): number {
     const state = lksbState(lksb);
-    const isAgain = state.name === name && state.transactionId === undefined;
     const index =
-      (isAgain ? this.#relock(native, state.block, mode, flags) : undefined) ??
-      this.#lockByName(native, state, mode, flags, name);
+      state.name === name
+        ? this.#request(native, RELOCK, state, state.block, mode, flags)
+        : this.#lockByName(native, state, mode, flags, name);
     if (index < 0) return index;
     state.index = index;
     this.#locks[index] = state;
     return 0;
   }
 
-  /** The unlock, or a cancel: 0, or the stack's refusal. */
-  unlock(native: NativeConnection, index: number, flags: number): number {
-    return native.unlock === undefined
-      ? this.#request(native, UNLOCK, index, flags, 0)
-      : native.unlock(index, flags);
+  /** Another mode of a lock that there is: 0, or the stack's refusal. */
+  convert(native: NativeConnection, state: LksbState, mode: number, flags: number): number {
+    return this.#request(native, CONVERT, state, state.index, mode, flags);
   }
 
-  /** By the name that native code remembers; undefined where it remembers none. */
-  #relock(native: NativeConnection, block: number, mode: number, flags: number) {
-    return native.request === undefined
-      ? native.relock?.(block, mode, flags)
-      : this.#request(native, RELOCK, block, mode, flags);
+  /** The unlock of a lock that there is, or a cancel: 0, or the stack's refusal. */
+  unlock(native: NativeConnection, state: LksbState, flags: number): number {
+    return this.#request(native, UNLOCK, state, state.index, flags, 0);
   }
 
   /** By the words behind the batch: {@link NativeConnection.request}. */
-  #request(native: NativeConnection, kind: number, first: number, second: number, third: number) {
+  #request(
+    native: NativeConnection,
+    kind: number,
+    { transactionId }: LksbState,
+    first: number,
+    second: number,
+    third: number,
+  ): number {
     const { batch } = this;
     batch[REQUEST] = kind;
     batch[ARGUMENTS] = first;
     batch[ARGUMENTS + 1] = second;
     batch[ARGUMENTS + 2] = third;
-    native.request?.();
+    if (transactionId !== undefined) this.#writeTransaction(transactionId);
+    native.request();
+    if (transactionId !== undefined) this.#writeTransaction(0n);
     return batch[RESULT] ?? 0;
+  }
+
+  #writeTransaction(id: bigint): void {
+    this.batch[TRANSACTION] = Number(BigInt.asIntN(32, id));
+    this.batch[TRANSACTION + 1] = Number(BigInt.asIntN(32, id >> 32n));
   }
 
   #lockByName(
@@ -117,7 +129,7 @@ export class NativeLocks {
       transactionId === undefined
         ? native.lock(block, mode, flags, name)
         : native.lock(block, mode, flags, name, transactionId);
-    if (index >= 0 && typeof name === 'string') state.name = name;
+    if (index >= 0 && typeof name === 'string' && native.forgetsNames !== true) state.name = name;
     return index;
   }
 

@@ -108,9 +108,7 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
   }
 
   DefineFastCall<FsdlmConnection, &FsdlmConnection::Lock>(info, this, "lock");
-  DefineFastCall<FsdlmConnection, &FsdlmConnection::Relock>(info, this, "relock");
-  DefineFastCall<FsdlmConnection, &FsdlmConnection::Convert>(info, this, "convert");
-  DefineFastCall<FsdlmConnection, &FsdlmConnection::Unlock>(info, this, "unlock");
+  DefineBareCall<FsdlmConnection, &FsdlmConnection::Request>(info, this, "request");
   DefineBareCall<FsdlmConnection, &FsdlmConnection::More>(info, this, "more");
   slabs_ = Slabs::Of(env);
   uv_loop_t* loop = nullptr;
@@ -147,16 +145,8 @@ napi_value FsdlmConnection::Lock(napi_env env, size_t count, const napi_value* a
   return CallLock(env, count, arguments, *slabs_, lockspace_.get());
 }
 
-napi_value FsdlmConnection::Relock(napi_env env, size_t count, const napi_value* arguments) {
-  return CallRelock(env, count, arguments, *slabs_, lockspace_.get());
-}
-
-napi_value FsdlmConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
-  return CallConvert(env, count, arguments, lockspace_.get());
-}
-
-napi_value FsdlmConnection::Unlock(napi_env env, size_t count, const napi_value* arguments) {
-  return CallUnlock(env, count, arguments, lockspace_.get());
+napi_value FsdlmConnection::Request(napi_env env) {
+  return CallRequest(env, events_ ? events_->state() : nullptr, *slabs_, lockspace_.get());
 }
 
 Napi::Value FsdlmConnection::DeadlockCancel(const Napi::CallbackInfo& info) {

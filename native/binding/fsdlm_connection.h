@@ -37,9 +37,7 @@ class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>, private 
 
  private:
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Relock(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Request(napi_env env);
   Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
   Napi::Value Purge(const Napi::CallbackInfo& info);
   Napi::Value Members(const Napi::CallbackInfo& info);

@@ -1,6 +1,7 @@
-// The calls about locks, on plain Node-API: their arguments, and for stack `user` the calls
-// themselves, whoever its lockspace belongs to. There a null `lockspace` is one that takes no
-// requests (any more), and the calls return what they return or throw that the arguments are bad.
+// The calls about locks: their arguments, by plain Node-API or by the words behind a batch, and for
+// stack `user` the calls themselves, whoever its lockspace belongs to. There a null `lockspace` is
+// one that takes no requests (any more), and the calls return what they return or throw that the
+// arguments are bad.
 //
 // Threads: the environment's own.
 #ifndef STACKGLUE_NATIVE_BINDING_LOCK_CALLS_H_
@@ -16,6 +17,7 @@
 
 #include "binding/arguments.h"
 #include "binding/slabs.h"
+#include "util/event_record.h"
 
 namespace stackglue::binding {
 
@@ -30,10 +32,15 @@ inline bool ReadTransaction(napi_env env, size_t count, const napi_value* argume
   return napi_get_value_bigint_uint64(env, arguments[at], xid, &lossless) == napi_ok && lossless;
 }
 
-// lock(block, mode, flags, name, xid?), which remembers the name with the block, and
-// relock(block, mode, flags), which means that one.
+// The transaction id in the words behind a batch.
+inline uint64_t TransactionOf(const BatchState& words) {
+  return static_cast<uint64_t>(static_cast<uint32_t>(words.transaction[1])) << 32 |
+         static_cast<uint32_t>(words.transaction[0]);
+}
+
+// lock(block, mode, flags, name, xid?), which remembers the name with the block; and the words of
+// kRelock, which mean that one.
 struct LockArguments {
-  uint32_t number = 0;
   int32_t mode = 0;
   uint32_t flags = 0;
   uint64_t xid = 0;
@@ -41,65 +48,40 @@ struct LockArguments {
 
   [[nodiscard]] bool Read(napi_env env, size_t count, const napi_value* arguments,
                           const Slabs& slabs) {
-    return count >= 4 && ReadAgain(env, count, arguments, slabs) &&
-           block.name->Read({env, arguments[3]}) && ReadTransaction(env, count, arguments, 4, &xid);
-  }
-  [[nodiscard]] bool ReadAgain(napi_env env, size_t count, const napi_value* arguments,
-                               const Slabs& slabs) {
-    if (count < 3 || napi_get_value_uint32(env, arguments[0], &number) != napi_ok ||
+    uint32_t number = 0;
+    if (count < 4 || napi_get_value_uint32(env, arguments[0], &number) != napi_ok ||
         napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
         napi_get_value_uint32(env, arguments[2], &flags) != napi_ok) {
       return false;
     }
     block = slabs.Find(number);
+    return block && block.name->Read({env, arguments[3]}) &&
+           ReadTransaction(env, count, arguments, 4, &xid);
+  }
+  [[nodiscard]] bool Read(const BatchState& words, const Slabs& slabs) {
+    block = slabs.Find(static_cast<uint32_t>(words.arguments[0]));
+    mode = words.arguments[1];
+    flags = static_cast<uint32_t>(words.arguments[2]);
+    xid = TransactionOf(words);
     return static_cast<bool>(block);
   }
   std::string_view name() const { return block.name->view(); }
 };
 
-// convert(index, mode, flags, xid?)
-struct ConvertArguments {
-  uint32_t index = 0;
-  int32_t mode = 0;
-  uint32_t flags = 0;
-  uint64_t xid = 0;
-
-  [[nodiscard]] bool Read(napi_env env, size_t count, const napi_value* arguments) {
-    return count >= 3 && napi_get_value_uint32(env, arguments[0], &index) == napi_ok &&
-           napi_get_value_int32(env, arguments[1], &mode) == napi_ok &&
-           napi_get_value_uint32(env, arguments[2], &flags) == napi_ok &&
-           ReadTransaction(env, count, arguments, 3, &xid);
-  }
-};
-
-// unlock(index, flags)
-struct UnlockArguments {
-  uint32_t index = 0;
-  uint32_t flags = 0;
-
-  [[nodiscard]] bool Read(napi_env env, size_t count, const napi_value* arguments) {
-    return count >= 2 && napi_get_value_uint32(env, arguments[0], &index) == napi_ok &&
-           napi_get_value_uint32(env, arguments[1], &flags) == napi_ok;
-  }
-};
-
 // Makes a request and returns what it returned, or why it was not made.
 template <class Lockspace, typename Make>
-napi_value Request(napi_env env, Lockspace* lockspace, Make make) {
-  int64_t result = -ENOTCONN;
-  if (lockspace != nullptr) {
-    try {
-      result = make();
-    } catch (const std::bad_alloc&) {
-      result = -ENOMEM;
-    }
+int64_t Attempt(Lockspace* lockspace, Make make) {
+  if (lockspace == nullptr) return -ENOTCONN;
+  try {
+    return make();
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;
   }
-  return ResultNumber(env, result);
 }
 
 template <class Lockspace>
-napi_value RequestLock(napi_env env, const LockArguments& given, Lockspace* lockspace) {
-  return Request(env, lockspace, [&] {
+int64_t Lock(const LockArguments& given, Lockspace* lockspace) {
+  return Attempt(lockspace, [&] {
     return lockspace->Lock(given.mode, given.flags, given.xid, given.name(),
                            given.block.status_block);
   });
@@ -110,33 +92,40 @@ napi_value CallLock(napi_env env, size_t count, const napi_value* arguments, con
                     Lockspace* lockspace) {
   LockArguments given;
   if (!given.Read(env, count, arguments, slabs)) return ThrowBadArguments(env, "lock");
-  return RequestLock(env, given, lockspace);
+  return ResultNumber(env, Lock(given, lockspace));
 }
 
+// The request that JavaScript has left in `words`, which is null after the end; its result is left
+// there, too. An index is an int32_t on its way to JavaScript in any case: EventRecord::index.
 template <class Lockspace>
-napi_value CallRelock(napi_env env, size_t count, const napi_value* arguments, const Slabs& slabs,
-                      Lockspace* lockspace) {
-  LockArguments given;
-  if (!given.ReadAgain(env, count, arguments, slabs)) return ThrowBadArguments(env, "relock");
-  return RequestLock(env, given, lockspace);
-}
-
-template <class Lockspace>
-napi_value CallConvert(napi_env env, size_t count, const napi_value* arguments,
-                       Lockspace* lockspace) {
-  ConvertArguments given;
-  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "convert");
-  return Request(env, lockspace, [&] {
-    return lockspace->Convert(given.index, given.mode, given.flags, given.xid);
-  });
-}
-
-template <class Lockspace>
-napi_value CallUnlock(napi_env env, size_t count, const napi_value* arguments,
-                      Lockspace* lockspace) {
-  UnlockArguments given;
-  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "unlock");
-  return Request(env, lockspace, [&] { return lockspace->Unlock(given.index, given.flags); });
+napi_value CallRequest(napi_env env, BatchState* words, const Slabs& slabs, Lockspace* lockspace) {
+  if (words == nullptr) return ThrowBadArguments(env, "request");
+  const auto index = static_cast<uint32_t>(words->arguments[0]);
+  int64_t result = 0;
+  switch (words->request) {
+    case RequestKind::kRelock: {
+      LockArguments given;
+      if (!given.Read(*words, slabs)) return ThrowBadArguments(env, "request");
+      result = Lock(given, lockspace);
+      break;
+    }
+    case RequestKind::kUnlock:
+      result = Attempt(lockspace, [&] {
+        return lockspace->Unlock(index, static_cast<uint32_t>(words->arguments[1]));
+      });
+      break;
+    case RequestKind::kConvert:
+      result = Attempt(lockspace, [&] {
+        return lockspace->Convert(index, words->arguments[1],
+                                  static_cast<uint32_t>(words->arguments[2]),
+                                  TransactionOf(*words));
+      });
+      break;
+    default:
+      return ThrowBadArguments(env, "request");
+  }
+  words->result = static_cast<int32_t>(result);
+  return nullptr;
 }
 
 // deadlockCancel(index)
@@ -145,7 +134,7 @@ Napi::Value CallDeadlockCancel(const Napi::CallbackInfo& info, Lockspace* locksp
   const Napi::Env env = info.Env();
   const auto index = ReadInteger<uint32_t>(info[0]);
   if (!index) return ThrowBadArguments(env, "deadlockCancel");
-  return {env, Request(env, lockspace, [&] { return lockspace->DeadlockCancel(*index); })};
+  return ResultNumber(env, Attempt(lockspace, [&] { return lockspace->DeadlockCancel(*index); }));
 }
 
 // purge(node, pid, ticket)
@@ -156,7 +145,8 @@ Napi::Value CallPurge(const Napi::CallbackInfo& info, Lockspace* lockspace) {
   const auto pid = ReadInteger<int32_t>(info[1]);
   const auto ticket = ReadInteger<uint32_t>(info[2]);
   if (!node || !pid || !ticket) return ThrowBadArguments(env, "purge");
-  return {env, Request(env, lockspace, [&] { return lockspace->Purge(*node, *pid, *ticket); })};
+  return ResultNumber(env,
+                      Attempt(lockspace, [&] { return lockspace->Purge(*node, *pid, *ticket); }));
 }
 
 }  // namespace stackglue::binding

@@ -64,7 +64,6 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
   version_ = {*major, *minor};
 
   DefineFastCall<O2dlmConnection, &O2dlmConnection::Lock>(info, this, "lock");
-  DefineFastCall<O2dlmConnection, &O2dlmConnection::Convert>(info, this, "convert");
   DefineBareCall<O2dlmConnection, &O2dlmConnection::Request>(info, this, "request");
   DefineBareCall<O2dlmConnection, &O2dlmConnection::More>(info, this, "more");
   slabs_ = Slabs::Of(env);
@@ -100,23 +99,30 @@ napi_value O2dlmConnection::Lock(napi_env env, size_t count, const napi_value* a
   return ResultNumber(env, Ask(given));
 }
 
-// One that JavaScript has left in the words behind the batch.
+// The request that JavaScript has left in the words behind the batch; its result is left there,
+// too.
 napi_value O2dlmConnection::Request(napi_env env) {
   if (events_ == nullptr) return ThrowBadArguments(env, "request");
   BatchState* const words = events_->state();
   const auto [first, second, third] = words->arguments;
-  if (words->request == RequestKind::kUnlock) {
-    words->result = Release(static_cast<uint32_t>(first), static_cast<uint32_t>(second));
-    return nullptr;
+  switch (words->request) {
+    case RequestKind::kRelock: {
+      LockArguments given;
+      if (!given.Read(*words, *slabs_) || (given.flags & o2dlm::kLkmConvert) != 0) {
+        return ThrowBadArguments(env, "request");
+      }
+      words->result = Ask(given);
+      break;
+    }
+    case RequestKind::kUnlock:
+      words->result = Release(static_cast<uint32_t>(first), static_cast<uint32_t>(second));
+      break;
+    case RequestKind::kConvert:
+      words->result = Change(static_cast<uint32_t>(first), second, static_cast<uint32_t>(third));
+      break;
+    default:
+      return ThrowBadArguments(env, "request");
   }
-  LockArguments given;
-  given.mode = second;
-  given.flags = static_cast<uint32_t>(third);
-  given.block = slabs_->Find(static_cast<uint32_t>(first));
-  if (!given.block || (given.flags & o2dlm::kLkmConvert) != 0) {
-    return ThrowBadArguments(env, "request");
-  }
-  words->result = Ask(given);
   return nullptr;
 }
 
@@ -144,22 +150,20 @@ int32_t O2dlmConnection::Ask(const LockArguments& given) {
   return static_cast<int32_t>(index);
 }
 
-napi_value O2dlmConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
-  ConvertArguments given;
-  if (!given.Read(env, count, arguments)) return ThrowBadArguments(env, "convert");
-  const uint32_t index = given.index;
+int32_t O2dlmConnection::Change(uint32_t index, int mode, uint32_t flags) {
   LockRecord* record = locks_.Find(index);
-  if (!member_ || record == nullptr) return ResultNumber(env, Refusal(o2dlm::Status::kBadArgs));
+  if (!member_ || record == nullptr) return Refusal(o2dlm::Status::kBadArgs);
   // The engine takes it to be told.
-  if (IsUntold(index, *record)) return ResultNumber(env, Refusal(o2dlm::Status::kDenied));
+  if (IsUntold(index, *record)) return Refusal(o2dlm::Status::kDenied);
   o2dlm::LockId id = record->id;
   const o2dlm::Status status =
-      member_->Lock(given.mode, given.flags | o2dlm::kLkmConvert, {},
-                    ToAstArg(index, locks_.generation(index)), record->status_block.lvb(), &id);
+      member_->Lock(mode, flags | o2dlm::kLkmConvert, {}, ToAstArg(index, locks_.generation(index)),
+                    record->status_block.lvb(), &id);
   if (status != o2dlm::Status::kNormal) {
     record->status_block.set_status(static_cast<int32_t>(status));
   }
-  return ResultNumber(env, Refusal(status));
+  CollectEarly();
+  return Refusal(status);
 }
 
 int32_t O2dlmConnection::Release(uint32_t index, uint32_t flags) {

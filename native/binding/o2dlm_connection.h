@@ -41,7 +41,6 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   };
 
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
   napi_value Request(napi_env env);
   napi_value More(napi_env env);
   void Close(const Napi::CallbackInfo& info);
@@ -53,6 +52,7 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   // The requests return what JavaScript is given: 0 (Ask: the lock's index), or the negated status
   // of o2dlm.
   int32_t Ask(const LockArguments& given);
+  int32_t Change(uint32_t index, int mode, uint32_t flags);
   int32_t Release(uint32_t index, uint32_t flags);
   // Whether the lock has a completion that JavaScript has not been told of.
   bool IsUntold(uint32_t index, const LockRecord& record) const;

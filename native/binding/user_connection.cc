@@ -79,9 +79,7 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
   options.submission = static_cast<Lockspace::Submission>(*submission);
 
   DefineFastCall<UserConnection, &UserConnection::Lock>(info, this, "lock");
-  DefineFastCall<UserConnection, &UserConnection::Relock>(info, this, "relock");
-  DefineFastCall<UserConnection, &UserConnection::Convert>(info, this, "convert");
-  DefineFastCall<UserConnection, &UserConnection::Unlock>(info, this, "unlock");
+  DefineBareCall<UserConnection, &UserConnection::Request>(info, this, "request");
   DefineBareCall<UserConnection, &UserConnection::More>(info, this, "more");
   slabs_ = Slabs::Of(env);
   napi_get_uv_event_loop(env, &loop_);
@@ -122,16 +120,8 @@ napi_value UserConnection::Lock(napi_env env, size_t count, const napi_value* ar
   return CallLock(env, count, arguments, *slabs_, OpenLockspace());
 }
 
-napi_value UserConnection::Relock(napi_env env, size_t count, const napi_value* arguments) {
-  return CallRelock(env, count, arguments, *slabs_, OpenLockspace());
-}
-
-napi_value UserConnection::Convert(napi_env env, size_t count, const napi_value* arguments) {
-  return CallConvert(env, count, arguments, OpenLockspace());
-}
-
-napi_value UserConnection::Unlock(napi_env env, size_t count, const napi_value* arguments) {
-  return CallUnlock(env, count, arguments, OpenLockspace());
+napi_value UserConnection::Request(napi_env env) {
+  return CallRequest(env, events_ ? events_->state() : nullptr, *slabs_, OpenLockspace());
 }
 
 Napi::Value UserConnection::DeadlockCancel(const Napi::CallbackInfo& info) {

@@ -45,9 +45,7 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   // Null: it takes no requests any more.
   libdlm::Lockspace* OpenLockspace() const { return silent_ ? nullptr : lockspace_.get(); }
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Relock(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Convert(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Unlock(napi_env env, size_t count, const napi_value* arguments);
+  napi_value Request(napi_env env);
   napi_value More(napi_env env);
   Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
   Napi::Value Purge(const Napi::CallbackInfo& info);

@@ -28,8 +28,9 @@ static_assert(sizeof(EventRecord) == 16);
 // A request that JavaScript leaves in memory: what crosses by Node-API takes longer than the
 // request.
 enum class RequestKind : int32_t {
-  kRelock = 1,  // block, mode, flags
-  kUnlock = 2,  // index, flags
+  kRelock = 1,   // block, mode, flags: a lock by the name that the block was last locked with
+  kUnlock = 2,   // index, flags
+  kConvert = 3,  // index, mode, flags
 };
 
 // What JavaScript and native code tell each other about a batch, behind its last place.
@@ -43,6 +44,7 @@ struct BatchState {
   // JavaScript: a request, before it calls; native code: what that returned.
   RequestKind request = RequestKind::kRelock;
   int32_t arguments[3] = {};
+  int32_t transaction[2] = {};  // of a relock or convert: the low half, and the high half
   int32_t result = 0;
 };
 

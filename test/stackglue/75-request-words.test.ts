@@ -1,6 +1,7 @@
 /** Requests that are left in memory for native code: whatever is there, it is answered or refused. */
 import { expect } from 'chai';
 import { randomInt } from 'node:crypto';
+import { constants } from 'node:os';
 
 import {
   BATCH_ARGUMENTS,
@@ -8,84 +9,122 @@ import {
   BATCH_RESULT,
   BATCH_WORDS,
   BLOCKS_PER_SLAB,
+  NativeFsdlmConnection,
   NativeO2dlmConnection,
   registerSlab,
   releaseSlab,
   RequestKind,
   STATUS_BLOCK,
+  type NativeConnection,
 } from '../../lib/native.js';
 import { Random } from '../../scripts/random.js';
 
+const { errno } = constants;
+
 const ROUNDS = 5_000;
-/** `BADARGS` of o2dlm, negated. */
-const NO_LOCK = -19;
 
-describe('a request in memory', () => {
-  const seed = randomInt(2 ** 31);
-  let batch: Int32Array, connection: InstanceType<typeof NativeO2dlmConnection>;
-  let closed: Promise<void>;
+/** Opens a connection whose batch this is. */
+type Open = (batch: Int32Array, onClosed: () => void) => Promise<NativeConnection>;
 
-  beforeEach(() => {
-    batch = new Int32Array(new SharedArrayBuffer(4 * BATCH_WORDS));
-    closed = new Promise((resolve) => {
-      const options = { cluster: 'words', domain: 'words', node: 0, major: 1, minor: 0 };
-      connection = new NativeO2dlmConnection(options, batch, () => undefined, resolve);
+const openO2dlm: Open = (batch, onClosed) => {
+  const options = { cluster: 'words', domain: 'words', node: 0, major: 1, minor: 0 };
+  const connection = new NativeO2dlmConnection(options, batch, () => undefined, onClosed);
+  expect(connection.joinStatus).to.equal(0);
+  return Promise.resolve(connection);
+};
+
+const openFsdlm: Open = async (batch, onClosed) => {
+  const options = { cluster: 'words', name: 'words', node: 1, create: true, exclusive: false };
+  let connection!: NativeConnection;
+  await new Promise<void>((resolve) => {
+    connection = new NativeFsdlmConnection(
+      options,
+      batch,
+      () => undefined,
+      (state) => {
+        if (state === 'open') resolve();
+        if (state === 'closed') onClosed();
+      },
+    );
+  });
+  return connection;
+};
+
+for (const { name, open, noLock } of [
+  { name: 'o2dlm', open: openO2dlm, noLock: -19 }, // BADARGS
+  { name: 'fsdlm', open: openFsdlm, noLock: -errno.EINVAL },
+]) {
+  describe(`a request in memory, to ${name}`, () => {
+    const seed = randomInt(2 ** 31);
+    let batch: Int32Array, connection: NativeConnection;
+    let closed: Promise<void>;
+
+    beforeEach(async () => {
+      batch = new Int32Array(new SharedArrayBuffer(4 * BATCH_WORDS));
+      let close!: () => void;
+      closed = new Promise((resolve) => (close = resolve));
+      connection = await open(batch, close);
     });
-    expect(connection.joinStatus).to.equal(0);
-  });
-  afterEach(async function () {
-    if (this.currentTest?.state === 'failed') console.log(`      seed ${seed}`);
-    connection.close();
-    await closed;
-  });
+    afterEach(async function () {
+      if (this.currentTest?.state === 'failed') console.log(`      seed ${seed}`);
+      connection.close();
+      await closed;
+    });
 
-  function ask(kind: number, ...given: number[]): number {
-    batch[BATCH_REQUEST] = kind;
-    batch.set(given, BATCH_ARGUMENTS);
-    connection.request?.();
-    return batch[BATCH_RESULT] ?? 0;
-  }
-
-  it('of a lock that there is not is refused', () => {
-    expect(ask(RequestKind.unlock, 0, 0)).to.equal(NO_LOCK);
-  });
-
-  it('on a connection that is closed throws', async () => {
-    connection.close();
-    await closed;
-    await new Promise(setImmediate);
-    expect(() => ask(RequestKind.unlock, 0, 0)).to.throw('request');
-  });
-
-  it('with a status block that there is not throws', () => {
-    expect(() => ask(RequestKind.relock, -1, 5, 0)).to.throw('request');
-  });
-
-  it('of any words neither crashes nor gives a lock that was not asked for', async () => {
-    const slab = new Uint8Array(new SharedArrayBuffer(BLOCKS_PER_SLAB * STATUS_BLOCK.size));
-    const number = registerSlab(slab);
-    const first = number * BLOCKS_PER_SLAB;
-    const random = new Random(seed);
-    const held = new Set([connection.lock(first, 5, 0, 'name')]);
-    const word = (): number =>
-      random.chance(0.5) ? random.below(8) : Math.floor(random.next() * 2 ** 32);
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const kind = random.chance(0.9) ? 1 + random.below(2) : word();
-      const block = random.chance(0.5) ? first + random.below(BLOCKS_PER_SLAB) : word();
-      let result: number;
-      try {
-        result = ask(kind, kind === RequestKind.relock ? block : word(), word(), word());
-      } catch {
-        continue;
-      }
-      if (kind === RequestKind.unlock || result < 0) continue;
-      expect(held.has(result), `index ${result} twice`).to.equal(false);
-      held.add(result);
+    function ask(kind: number, ...given: number[]): number {
+      batch[BATCH_REQUEST] = kind;
+      batch.set(given, BATCH_ARGUMENTS);
+      connection.request();
+      return batch[BATCH_RESULT] ?? 0;
     }
-    expect(batch[BATCH_RESULT]).to.be.a('number');
-    // Not before the last that writes to its blocks is gone.
-    connection.close();
-    await closed;
-    releaseSlab(number);
+
+    it('of a lock that there is not is refused', () => {
+      expect(ask(RequestKind.unlock, 0, 0)).to.equal(noLock);
+      expect(ask(RequestKind.convert, 0, 3, 0)).to.equal(noLock);
+    });
+
+    it('on a connection that is closed throws', async () => {
+      connection.close();
+      await closed;
+      await new Promise(setImmediate);
+      expect(() => ask(RequestKind.unlock, 0, 0)).to.throw('request');
+    });
+
+    it('with a status block that there is not throws', () => {
+      expect(() => ask(RequestKind.relock, -1, 5, 0)).to.throw('request');
+    });
+
+    it('of a kind that there is not throws', () => {
+      for (const kind of [-1, 0, 4]) expect(() => ask(kind, 0, 0, 0)).to.throw('request');
+    });
+
+    it('of any words neither crashes nor gives a lock that was not asked for', async () => {
+      const slab = new Uint8Array(new SharedArrayBuffer(BLOCKS_PER_SLAB * STATUS_BLOCK.size));
+      const number = registerSlab(slab);
+      const first = number * BLOCKS_PER_SLAB;
+      const random = new Random(seed);
+      const held = new Set([connection.lock(first, 5, 0, 'name')]);
+      const word = (): number =>
+        random.chance(0.5) ? random.below(8) : Math.floor(random.next() * 2 ** 32);
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const kind = random.chance(0.9) ? 1 + random.below(3) : word();
+        const block = random.chance(0.5) ? first + random.below(BLOCKS_PER_SLAB) : word();
+        let result: number;
+        try {
+          const target = kind === RequestKind.relock ? block : word();
+          result = ask(kind, target, word(), word(), word(), word());
+        } catch {
+          continue;
+        }
+        if (kind !== RequestKind.relock || result < 0) continue;
+        expect(held.has(result), `index ${result} twice`).to.equal(false);
+        held.add(result);
+      }
+      expect(batch[BATCH_RESULT]).to.be.a('number');
+      // Not before the last that writes to its blocks is gone.
+      connection.close();
+      await closed;
+      releaseSlab(number);
+    });
   });
-});
+}

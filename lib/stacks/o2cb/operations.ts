@@ -125,15 +125,15 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
         return statusToErrno(-locks.lock(native, lksb, mode, o2dlmFlags, name));
       }
       const state = lksbState(lksb);
-      const status = state.index < 0 ? NO_LOCK : native.convert(state.index, mode, o2dlmFlags);
+      const status = state.index < 0 ? NO_LOCK : locks.convert(native, state, mode, o2dlmFlags);
       return status === 0 ? 0 : refused(state, -status);
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
       const state = lksbState(lksb);
-      const { index } = state;
       const { native, locks } = privateOf(connection);
-      const status = index < 0 ? NO_LOCK : locks.unlock(native, index, flagsToO2dlm(flags));
+      const o2dlmFlags = flagsToO2dlm(flags);
+      const status = state.index < 0 ? NO_LOCK : locks.unlock(native, state, o2dlmFlags);
       if (status !== 0) return refused(state, -status);
       addUnlockAstarg(state, astarg);
       return 0;

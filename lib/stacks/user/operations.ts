@@ -107,18 +107,15 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
       const { native, locks } = linkOf(connection);
       const fsdlmFlags = flagsToFsdlm(flags);
       if ((flags & DLM_LKF.CONVERT) === 0) return locks.lock(native, lksb, mode, fsdlmFlags, name);
-      const { index, transactionId } = lksbState(lksb);
-      if (index < 0) return -errno.EINVAL;
-      return transactionId === undefined
-        ? native.convert(index, mode, fsdlmFlags)
-        : native.convert(index, mode, fsdlmFlags, transactionId);
+      const state = lksbState(lksb);
+      return state.index < 0 ? -errno.EINVAL : locks.convert(native, state, mode, fsdlmFlags);
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
       const state = lksbState(lksb);
-      const { index } = state;
-      if (index < 0) return -errno.ENOENT;
-      const result = linkOf(connection).native.unlock(index, flagsToFsdlm(flags));
+      if (state.index < 0) return -errno.ENOENT;
+      const { native, locks } = linkOf(connection);
+      const result = locks.unlock(native, state, flagsToFsdlm(flags));
       if (result !== 0) return result;
       // An operation ends in one cancel's AST at most, however often its cancel was asked for.
       if ((flags & DLM_LKF.CANCEL) === 0) state.unlockAstarg = astarg;

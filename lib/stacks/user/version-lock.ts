@@ -45,7 +45,7 @@ export async function negotiateVersion(
       const result =
         (flags & CONVERT) === 0
           ? locks.lock(native, lksb, mode, flags, VERSION_LOCK)
-          : native.convert(state.index, mode, flags);
+          : locks.convert(native, state, mode, flags);
       if (result < 0) reject(failed(group, result));
     });
   const succeed = async (mode: LockMode, flags: number): Promise<void> => {
