@@ -12,6 +12,7 @@ import type { ClusterConnection } from './connection.js';
 
 /** What the glue and the stacks keep in a lock status block. */
 export interface LksbState {
+  /** Whose inside this is. */
   readonly lksb: DlmLksb;
   /** `lksb_conn`: the connection of its first lock. */
   connection: ClusterConnection | undefined;
@@ -31,10 +32,11 @@ export interface LksbState {
   astarg: unknown;
   /** For a lock of the stack's own: who is told of its completions instead of the caller. */
   onCompletion: (() => void) | undefined;
-  /** For stacks: what unlock ASTs that are due will be given, and those of cancels where it matters. */
+  /** For stacks: what the unlock AST that is due will be given, or the first of several. */
   unlockAstarg: unknown;
+  /** The same for a cancel's, for a stack that tells them apart. */
   cancelAstarg: unknown;
-  /** For a stack of which several can be due: how many are, and what all but the first are given. */
+  /** For a stack of which several can be due: how many are, and what all but the first will be given. */
   unlocksDue: number;
   laterAstargs: unknown[] | undefined;
   /** The value block, once somebody has looked at it. */

@@ -104,15 +104,11 @@ export class NativeLocks {
     batch[ARGUMENTS] = first;
     batch[ARGUMENTS + 1] = second;
     batch[ARGUMENTS + 2] = third;
-    if (transactionId !== undefined) this.#writeTransaction(transactionId);
+    const isOfNone = transactionId === undefined;
+    batch[TRANSACTION] = isOfNone ? 0 : Number(BigInt.asIntN(32, transactionId));
+    batch[TRANSACTION + 1] = isOfNone ? 0 : Number(BigInt.asIntN(32, transactionId >> 32n));
     native.request();
-    if (transactionId !== undefined) this.#writeTransaction(0n);
     return batch[RESULT] ?? 0;
-  }
-
-  #writeTransaction(id: bigint): void {
-    this.batch[TRANSACTION] = Number(BigInt.asIntN(32, id));
-    this.batch[TRANSACTION + 1] = Number(BigInt.asIntN(32, id >> 32n));
   }
 
   #lockByName(

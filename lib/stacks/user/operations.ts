@@ -120,7 +120,7 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
       // An operation ends in one cancel's AST at most, however often its cancel was asked for.
       if ((flags & DLM_LKF.CANCEL) === 0) state.unlockAstarg = astarg;
       else state.cancelAstarg = astarg;
-      return result;
+      return 0;
     },
 
     lockStatus(lksb) {

@@ -1,0 +1,256 @@
+/**
+ * Random requests on stack `o2cb`, most of them made by handlers and so while a batch of events is on
+ * its way: each ends in one completion, no two hold what does not go together, and a value block is
+ * what was written last.
+ */
+import { expect } from 'chai';
+import { constants } from 'node:os';
+
+import {
+  createO2cbPlugin,
+  DLM_LKF,
+  DLM_LOCK,
+  DlmLksb,
+  StackGlue,
+  type ClusterConnection,
+  type LockMode,
+} from '../../lib/index.js';
+import { Random } from '../support/random.js';
+import { freshCluster } from './test-node.js';
+
+const { EAGAIN } = constants.errno;
+const { CANCEL, CONVERT, NOQUEUE, VALBLK } = DLM_LKF;
+const { NL, PR, EX } = DLM_LOCK;
+const MODES = [NL, PR, EX] as const;
+
+const NODES = 3;
+const RESOURCES = 4;
+const LOCKS_ON_EACH = 3;
+const ROUNDS = 20_000;
+
+/** `dlm_lock_compatible` of fs/ocfs2/dlm/dlmcommon.h */
+function goTogether(one: LockMode, other: LockMode): boolean {
+  return one === NL || other === NL || (one === PR && other === PR);
+}
+
+/** A resource as the contest knows it. */
+interface Resource {
+  readonly name: string;
+  readonly contenders: Contender[];
+  /** What was last written to its value block. */
+  block: number;
+}
+
+/** What an unlock AST is given. */
+interface Ending {
+  readonly contender: Contender;
+  readonly of: 'unlock' | 'cancel';
+}
+
+/** One lock that goes through random requests until the contest is over. */
+class Contender {
+  readonly #client: Client;
+  readonly #random: Random;
+  readonly #resource: Resource;
+  readonly #lksb = new DlmLksb();
+  /** What it may take itself to hold: from the lock AST until it asks for less. */
+  held: LockMode | undefined;
+  #wanted: LockMode = NL;
+  #reads = false;
+  #due: 'lock' | 'unlock' | undefined;
+  #isCancelled = false;
+  completions = 0;
+  cancelled = 0;
+  reads = 0;
+
+  constructor(client: Client, random: Random, resource: Resource) {
+    this.#client = client;
+    this.#random = random;
+    this.#resource = resource;
+    resource.contenders.push(this);
+  }
+
+  get isDone(): boolean {
+    return this.#due === undefined && this.held === undefined;
+  }
+
+  /** The next request, or a cancel of the one under way. */
+  act(): void {
+    if (this.#due === 'lock') this.cancel();
+    else if (this.#due === undefined && this.held !== undefined && this.#random.chance(0.4)) {
+      this.unlock();
+    } else if (this.#due === undefined) this.#request();
+  }
+
+  unlock(): void {
+    if (this.#due !== undefined || this.held === undefined) return;
+    const flags = this.#writes(this.#random.pick([0, VALBLK]));
+    this.held = undefined;
+    this.#due = 'unlock';
+    expect(this.#unlock(flags, 'unlock')).to.equal(0);
+  }
+
+  cancel(): void {
+    if (this.#due !== 'lock' || this.#isCancelled) return;
+    this.#isCancelled = true;
+    expect(this.#unlock(CANCEL, 'cancel')).to.equal(0);
+  }
+
+  #unlock(flags: number, of: Ending['of']): number {
+    const { glue, connection } = this.#client;
+    return glue.dlmUnlock(connection, this.#lksb, flags, { contender: this, of } satisfies Ending);
+  }
+
+  #request(): void {
+    const { glue, connection } = this.#client;
+    const before = this.held;
+    const isNew = before === undefined;
+    this.#wanted = this.#random.pick(MODES);
+    const asked = this.#random.pick([0, NOQUEUE, VALBLK, VALBLK | NOQUEUE]);
+    const flags = this.#writes(asked) | (isNew ? 0 : CONVERT);
+    this.#reads = (flags & VALBLK) !== 0 && before !== EX && this.#wanted !== NL;
+    if (before !== undefined && this.#wanted < before) this.held = this.#wanted;
+    const { name } = this.#resource;
+    const result = glue.dlmLock(connection, this.#wanted, this.#lksb, flags, name, this);
+    if (result === 0) {
+      this.#due = 'lock';
+    } else {
+      expect(result, 'a refusal').to.equal(-EAGAIN);
+      expect(flags & NOQUEUE, 'NOQUEUE, of what is refused').to.equal(NOQUEUE);
+    }
+  }
+
+  /** EX writes what it has in its block, if it says so. */
+  #writes(flags: number): number {
+    if (this.held !== EX || (flags & VALBLK) === 0) return flags;
+    this.#resource.block = this.#random.below(2 ** 32);
+    this.#view().setUint32(60, this.#resource.block);
+    return flags;
+  }
+
+  #view(): DataView {
+    const block = this.#client.glue.dlmLvb(this.#lksb);
+    return new DataView(block.buffer, block.byteOffset, block.byteLength);
+  }
+
+  onLockAst(): void {
+    this.#complete('lock');
+    expect(this.#client.glue.dlmLockStatus(this.#lksb)).to.equal(0);
+    this.held = this.#wanted;
+    for (const other of this.#resource.contenders) {
+      if (other === this || other.held === undefined) continue;
+      expect(goTogether(this.held, other.held), `${this.held} beside ${other.held}`).to.equal(true);
+    }
+    if (!this.#reads) return;
+    this.reads += 1;
+    expect(this.#view().getUint32(60), 'the value block').to.equal(this.#resource.block);
+  }
+
+  onUnlockAst({ of }: Ending, error: number): void {
+    expect(error).to.equal(0);
+    if (of === 'cancel') {
+      expect(this.#isCancelled, 'a cancel that nobody asked for').to.equal(true);
+      this.cancelled += 1;
+    }
+    this.#complete(of === 'cancel' ? 'lock' : 'unlock');
+  }
+
+  onBlockingAst(level: LockMode): void {
+    expect(level).to.be.oneOf([PR, EX]);
+  }
+
+  #complete(what: 'lock' | 'unlock'): void {
+    expect(what, 'a completion that nothing asked for').to.equal(this.#due);
+    this.#due = undefined;
+    this.#isCancelled = false;
+    this.completions += 1;
+  }
+}
+
+/** A node's connection; `onEvent` is called at the end of each handler. */
+class Client {
+  readonly glue = new StackGlue();
+  connection!: ClusterConnection;
+
+  async connect(cluster: string, node: number, onEvent: () => void): Promise<void> {
+    this.glue.register(createO2cbPlugin({ cluster, node }));
+    this.glue.setLockingProtocol({
+      maxVersion: { major: 1, minor: 0 },
+      lockAst: (contender) => {
+        (contender as Contender).onLockAst();
+        onEvent();
+      },
+      blockingAst: (contender, level) => {
+        (contender as Contender).onBlockingAst(level);
+        onEvent();
+      },
+      unlockAst: (ending, error) => {
+        (ending as Ending).contender.onUnlockAst(ending as Ending, error);
+        onEvent();
+      },
+    });
+    const group = 'contest';
+    const recoveryHandler = (): void => undefined;
+    this.connection = await this.glue.clusterConnect({ stackName: 'o2cb', group, recoveryHandler });
+  }
+}
+
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('random requests on o2cb', () => {
+  it('end in one completion each, and keep what the modes and blocks promise', async function () {
+    this.timeout(60_000);
+    const random = new Random();
+    console.log(`      seed ${random.seed}`);
+    let events = 0;
+    let isOver = false;
+    const contenders: Contender[] = [];
+    const onEvent = (): void => {
+      events += 1;
+      if (isOver) return;
+      // Mostly one, so that chains of requests begin and end; sometimes several in one handler.
+      while (random.chance(0.5)) random.pick(contenders).act();
+    };
+    const cluster = freshCluster();
+    const clients = Array.from({ length: NODES }, () => new Client());
+    for (const [node, client] of clients.entries()) await client.connect(cluster, node, onEvent);
+    const resources = Array.from({ length: RESOURCES }, (_, i): Resource => {
+      return { name: `r${i}`, contenders: [], block: 0 };
+    });
+    for (const resource of resources) {
+      for (const client of clients) {
+        for (let i = 0; i < LOCKS_ON_EACH; i += 1) {
+          contenders.push(new Contender(client, random, resource));
+        }
+      }
+    }
+    // Keeps the resources, and with them their value blocks.
+    const keeper = new Client();
+    let kept = 0;
+    await keeper.connect(cluster, NODES, () => undefined);
+    for (const { name } of resources) {
+      const astarg = { onLockAst: () => (kept += 1) };
+      keeper.glue.dlmLock(keeper.connection, NL, new DlmLksb(), 0, name, astarg);
+    }
+    while (kept < RESOURCES) await nextTurn();
+
+    for (let round = 0; round < ROUNDS; round += 1) {
+      random.pick(contenders).act();
+      if (random.chance(0.2)) await nextTurn();
+    }
+    isOver = true;
+    while (!contenders.every(({ isDone }) => isDone)) {
+      const before = events;
+      for (const contender of contenders) contender.cancel();
+      for (const contender of contenders) contender.unlock();
+      while (events === before) await nextTurn();
+    }
+    const sum = (count: (contender: Contender) => number): number =>
+      contenders.reduce((total, contender) => total + count(contender), 0);
+    expect(sum(({ completions }) => completions)).to.be.above(ROUNDS / 2);
+    expect(sum(({ cancelled }) => cancelled)).to.be.above(ROUNDS / 100);
+    expect(sum(({ reads }) => reads)).to.be.above(ROUNDS / 100);
+    for (const { glue, connection } of [...clients, keeper])
+      await glue.clusterDisconnect(connection);
+  });
+});
