@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -18,6 +18,8 @@ const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const nativeDir = join(root, 'native');
 const outDir = join(root, 'build/engine-tests');
+/** The main() of all tests. */
+const MAIN = join(root, 'test/engines/main.cc');
 
 const common = ['-std=c++20', '-g', '-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion'];
 common.push('-Werror', '-pthread');
@@ -100,13 +102,19 @@ async function sources(dir, end) {
 const engineSources = async (names) =>
   (await Promise.all(names.map((name) => sources(join(nativeDir, name), '.cc')))).flat();
 
-const includesOf = (suite) => [
-  `-I${nativeDir}`,
-  `-I${join(nativeDir, suite)}`,
-  `-I${join(root, 'test')}`,
-];
+/** Programs of different suites share the objects of what is nobody's own. */
+const includesOf = (suite, file) => {
+  const isShared = file.startsWith(nativeDir) || file === MAIN;
+  const own = isShared ? [] : [`-I${join(nativeDir, suite)}`];
+  return [`-I${nativeDir}`, ...own, `-I${join(root, 'test')}`];
+};
 
-/** Compiles and links programs: `{ path, compiler, flags, files }`. Rejects with the compiler's output. */
+const hashOf = (text) => createHash('sha256').update(text).digest('hex');
+
+/**
+ * Compiles and links programs: `{ path, suite, compiler, compile, link, files }`. Rejects with the
+ * compiler's output.
+ */
 async function make(programs) {
   const folders = ['o2dlm', 'fsdlm', 'simulator', 'util'].map((name) => join(nativeDir, name));
   folders.push(...[...suites, 'engines'].map((name) => join(root, 'test', name)));
@@ -114,16 +122,18 @@ async function make(programs) {
   const base = createHash('sha256');
   for (const header of headers) base.update(header).update(await readFile(header));
 
-  const jobs = [];
+  const compiling = new Map();
   const links = [];
-  for (const { path, compiler, compile, link, files } of programs) {
-    const dir = `${path}.objects`;
-    await mkdir(dir, { recursive: true });
+  for (const { path, suite, compiler, compile, link, files } of programs) {
+    await mkdir(dirname(path), { recursive: true });
     const objects = [];
     const keys = [];
     for (const file of files) {
+      const flags = [...common, ...compile, ...includesOf(suite, file)];
+      const dir = join(outDir, 'objects', hashOf([compiler, ...flags].join(' ')).slice(0, 16));
+      await mkdir(dir, { recursive: true });
       const object = join(dir, relative(root, file).replaceAll('/', '-').replace(/cc$/, 'o'));
-      const args = [...common, ...compile, '-c', file, '-o', object];
+      const args = [...flags, '-c', file, '-o', object];
       const key = base
         .copy()
         .update([compiler, ...args].join(' '))
@@ -131,10 +141,11 @@ async function make(programs) {
         .digest('hex');
       objects.push(object);
       keys.push(key);
-      jobs.push(() => ifChanged(object, key, compiler, args));
+      compiling.set(object, () => ifChanged(object, key, compiler, args));
     }
     links.push([path, keys.join('\n'), compiler, [...link, '-pthread', ...objects, '-o', path]]);
   }
+  const jobs = [...compiling.values()];
   const worker = async () => {
     for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
   };
@@ -163,13 +174,14 @@ export async function build(only = suites) {
     for (const { sanitizer, wanted } of programsOf(suite)) {
       programs.push({
         path: programPath(suite, sanitizer),
+        suite,
         compiler: gcc,
-        compile: ['-O1', ...sanitizers[sanitizer], ...includesOf(suite)],
+        compile: ['-O1', ...sanitizers[sanitizer]],
         link: sanitizers[sanitizer],
         files: [
           ...(await engineSources(engines[suite])),
           ...tests.filter((file) => wanted(file.slice(file.lastIndexOf('/') + 1))),
-          join(root, 'test/engines/main.cc'),
+          MAIN,
         ],
       });
     }
@@ -184,13 +196,14 @@ export async function buildBenches() {
     await Promise.all(
       files.map(async (file) => {
         const name = file.slice(file.lastIndexOf('/') + 1, -'.cc'.length);
-        const engine = name.slice(0, name.indexOf('_'));
+        const suite = name.slice(0, name.indexOf('_'));
         return {
           path: join(outDir, name),
+          suite,
           compiler: gcc,
-          compile: ['-O3', ...includesOf(engine)],
+          compile: ['-O3'],
           link: [],
-          files: [...(await engineSources([engine])), file],
+          files: [...(await engineSources([suite])), file],
         };
       }),
     ),
@@ -204,14 +217,15 @@ export async function buildFuzzers() {
     await Promise.all(
       files.map(async (file) => {
         const name = file.slice(file.lastIndexOf('/') + 1, -'.cc'.length);
-        const engine = name.slice(0, name.indexOf('_'));
+        const suite = name.slice(0, name.indexOf('_'));
         const sanitize = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=undefined'];
         return {
           path: join(outDir, name),
+          suite,
           compiler: clang,
-          compile: ['-O1', ...sanitize, ...includesOf(engine)],
+          compile: ['-O1', ...sanitize],
           link: sanitize,
-          files: [...(await engineSources([engine])), file],
+          files: [...(await engineSources([suite])), file],
         };
       }),
     ),
