@@ -18,7 +18,7 @@ import {
 import { Random } from '../support/random.js';
 import { freshCluster } from './test-node.js';
 
-const { EAGAIN } = constants.errno;
+const { EACCES, EAGAIN, EINVAL } = constants.errno;
 const { CANCEL, CONVERT, NOQUEUE, VALBLK } = DLM_LKF;
 const { NL, PR, EX } = DLM_LOCK;
 const MODES = [NL, PR, EX] as const;
@@ -27,6 +27,9 @@ const NODES = 3;
 const RESOURCES = 4;
 const LOCKS_ON_EACH = 3;
 const ROUNDS = 20_000;
+
+/** Of BADPARAM, IVLOCKID and BADARGS, and of DENIED. */
+const REFUSALS = [-EINVAL, -EACCES];
 
 /** `dlm_lock_compatible` of fs/ocfs2/dlm/dlmcommon.h */
 function goTogether(one: LockMode, other: LockMode): boolean {
@@ -59,6 +62,7 @@ class Contender {
   #reads = false;
   #due: 'lock' | 'unlock' | undefined;
   #isCancelled = false;
+  #hasMeddled = false;
   completions = 0;
   cancelled = 0;
   reads = 0;
@@ -76,10 +80,24 @@ class Contender {
 
   /** The next request, or a cancel of the one under way. */
   act(): void {
-    if (this.#due === 'lock') this.cancel();
+    const mayMeddle = this.#due !== undefined && !this.#isCancelled;
+    if (mayMeddle && this.#random.chance(0.5)) this.#meddle();
+    else if (this.#due === 'lock') this.cancel();
     else if (this.#due === undefined && this.held !== undefined && this.#random.chance(0.4)) {
       this.unlock();
     } else if (this.#due === undefined) this.#request();
+  }
+
+  /**
+   * Asks for what cannot be before the completion is told, whether the lock is granted or not. (After
+   * the cancel of a conversion it can: the lock is there, in its old mode.)
+   */
+  #meddle(): void {
+    const { glue, connection } = this.#client;
+    this.#hasMeddled = true;
+    expect(this.#unlock(0, 'unlock'), 'an early unlock').to.be.oneOf(REFUSALS);
+    const converted = glue.dlmLock(connection, NL, this.#lksb, CONVERT, this.#resource.name);
+    expect(converted, 'an early conversion').to.be.oneOf(REFUSALS);
   }
 
   unlock(): void {
@@ -134,8 +152,9 @@ class Contender {
   }
 
   onLockAst(): void {
+    // What is refused leaves its status in the lock status block.
+    if (!this.#hasMeddled) expect(this.#client.glue.dlmLockStatus(this.#lksb)).to.equal(0);
     this.#complete('lock');
-    expect(this.#client.glue.dlmLockStatus(this.#lksb)).to.equal(0);
     this.held = this.#wanted;
     for (const other of this.#resource.contenders) {
       if (other === this || other.held === undefined) continue;
@@ -162,31 +181,28 @@ class Contender {
   #complete(what: 'lock' | 'unlock'): void {
     expect(what, 'a completion that nothing asked for').to.equal(this.#due);
     this.#due = undefined;
-    this.#isCancelled = false;
+    this.#isCancelled = this.#hasMeddled = false;
     this.completions += 1;
   }
 }
 
-/** A node's connection; `onEvent` is called at the end of each handler. */
+/** A node's connection; each handler's work is given to `handle`. */
 class Client {
   readonly glue = new StackGlue();
   connection!: ClusterConnection;
 
-  async connect(cluster: string, node: number, onEvent: () => void): Promise<void> {
+  async connect(cluster: string, node: number, handle: (work: () => void) => void): Promise<void> {
     this.glue.register(createO2cbPlugin({ cluster, node }));
     this.glue.setLockingProtocol({
       maxVersion: { major: 1, minor: 0 },
       lockAst: (contender) => {
-        (contender as Contender).onLockAst();
-        onEvent();
+        handle(() => (contender as Contender).onLockAst());
       },
       blockingAst: (contender, level) => {
-        (contender as Contender).onBlockingAst(level);
-        onEvent();
+        handle(() => (contender as Contender).onBlockingAst(level));
       },
       unlockAst: (ending, error) => {
-        (ending as Ending).contender.onUnlockAst(ending as Ending, error);
-        onEvent();
+        handle(() => (ending as Ending).contender.onUnlockAst(ending as Ending, error));
       },
     });
     const group = 'contest';
@@ -198,22 +214,42 @@ class Client {
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('random requests on o2cb', () => {
+  const clients: Client[] = [];
+  let isOver = false;
+  let failure: { readonly cause: unknown } | undefined;
+
+  afterEach(async () => {
+    failure ??= { cause: new Error('the test has ended') };
+    for (const { glue, connection } of clients.splice(0)) await glue.clusterDisconnect(connection);
+  });
+
   it('end in one completion each, and keep what the modes and blocks promise', async function () {
     this.timeout(60_000);
     const random = new Random();
     console.log(`      seed ${random.seed}`);
     let events = 0;
-    let isOver = false;
     const contenders: Contender[] = [];
-    const onEvent = (): void => {
-      events += 1;
-      if (isOver) return;
-      // Mostly one, so that chains of requests begin and end; sometimes several in one handler.
-      while (random.chance(0.5)) random.pick(contenders).act();
+    const handle = (work: () => void): void => {
+      try {
+        work();
+        events += 1;
+        // On average one, so that chains of requests begin and end; sometimes several in one handler.
+        while (!isOver && random.chance(0.5)) random.pick(contenders).act();
+      } catch (cause) {
+        failure ??= { cause };
+        isOver = true;
+      }
+    };
+    const turn = async (): Promise<void> => {
+      await nextTurn();
+      if (failure !== undefined) throw failure.cause;
     };
     const cluster = freshCluster();
-    const clients = Array.from({ length: NODES }, () => new Client());
-    for (const [node, client] of clients.entries()) await client.connect(cluster, node, onEvent);
+    for (let node = 0; node < NODES; node += 1) {
+      const client = new Client();
+      await client.connect(cluster, node, handle);
+      clients.push(client);
+    }
     const resources = Array.from({ length: RESOURCES }, (_, i): Resource => {
       return { name: `r${i}`, contenders: [], block: 0 };
     });
@@ -227,30 +263,29 @@ describe('random requests on o2cb', () => {
     // Keeps the resources, and with them their value blocks.
     const keeper = new Client();
     let kept = 0;
-    await keeper.connect(cluster, NODES, () => undefined);
+    await keeper.connect(cluster, NODES, (work) => work());
+    clients.push(keeper);
     for (const { name } of resources) {
       const astarg = { onLockAst: () => (kept += 1) };
       keeper.glue.dlmLock(keeper.connection, NL, new DlmLksb(), 0, name, astarg);
     }
-    while (kept < RESOURCES) await nextTurn();
+    while (kept < RESOURCES) await turn();
 
     for (let round = 0; round < ROUNDS; round += 1) {
       random.pick(contenders).act();
-      if (random.chance(0.2)) await nextTurn();
+      if (random.chance(0.2)) await turn();
     }
     isOver = true;
     while (!contenders.every(({ isDone }) => isDone)) {
       const before = events;
       for (const contender of contenders) contender.cancel();
       for (const contender of contenders) contender.unlock();
-      while (events === before) await nextTurn();
+      while (events === before) await turn();
     }
     const sum = (count: (contender: Contender) => number): number =>
       contenders.reduce((total, contender) => total + count(contender), 0);
     expect(sum(({ completions }) => completions)).to.be.above(ROUNDS / 2);
     expect(sum(({ cancelled }) => cancelled)).to.be.above(ROUNDS / 100);
     expect(sum(({ reads }) => reads)).to.be.above(ROUNDS / 100);
-    for (const { glue, connection } of [...clients, keeper])
-      await glue.clusterDisconnect(connection);
   });
 });
