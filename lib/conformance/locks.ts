@@ -8,7 +8,7 @@ const { NL, CR, CW, PR, PW, EX } = DLM_LOCK;
 const ALL_MODES = Object.values(DLM_LOCK);
 
 /** Which modes go together. */
-const COMPATIBLE: Record<LockMode, readonly LockMode[]> = {
+export const COMPATIBLE: Record<LockMode, readonly LockMode[]> = {
   [NL]: [NL, CR, CW, PR, PW, EX],
   [CR]: [NL, CR, CW, PR, PW],
   [CW]: [NL, CR, CW],

@@ -3,6 +3,7 @@
  * request must end in exactly one completion, and nobody may end another's.
  */
 import { expect } from 'chai';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { fileURLToPath } from 'node:url';
 
@@ -144,8 +145,6 @@ class Client {
     });
   }
 }
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('many requests and cancels at once', () => {
   it('end in one completion each', async function () {
