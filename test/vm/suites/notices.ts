@@ -8,6 +8,7 @@ import { constants } from 'node:os';
 
 import type { NodeDriver } from '../../../lib/conformance/index.js';
 import { DLM_LKF, DLM_LOCK, type ClusterNotice } from '../../../lib/index.js';
+import { complaintsIn } from '../../support/kernel-log.js';
 import {
   controlCommand,
   keepDlmRunning,
@@ -86,6 +87,26 @@ export function notices(kernel: Kernel): void {
       }
       await first.disconnect();
       await second.disconnect();
+    });
+
+    it('are no obstacle to what another node asks in between', async () => {
+      await connect('asked-in-between');
+      await first.lock('held', 'held', EX);
+      await write(0, 'asked-in-between');
+      await first.notice('stopped');
+      // The recovery needs answers of node 2, which come after this.
+      expect(await second.ask('waits', 'held', EX)).to.equal(0);
+      await write(1, 'asked-in-between');
+      await first.blockingAst('held');
+      await first.notice('resumed');
+      await first.unlock('held');
+      expect((await second.lockAst('waits')).status).to.equal(0);
+      await first.disconnect();
+      await second.disconnect();
+      for (const node of getCluster().nodes) {
+        const { stdout } = await node.exec('dmesg');
+        expect(complaintsIn(stdout)).to.deep.equal([]);
+      }
     });
 
     it('tell when it is released by somebody else on the node', async () => {
