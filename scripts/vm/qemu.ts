@@ -32,8 +32,9 @@ export interface MachineOptions {
 }
 
 const PROCESSOR: Record<Accelerator, readonly string[]> = {
-  // A small translation buffer: the default takes an eighth of the host's memory per machine.
-  tcg: ['-accel', 'tcg,thread=multi,tb-size=128', '-cpu', 'qemu64'],
+  // Room for translated code, in MiB. A running Node.js needs some 100; all code is translated again each time
+  // that it is full. QEMU's own choice is an eighth of the host's memory per machine.
+  tcg: ['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'qemu64'],
   kvm: ['-accel', 'kvm', '-cpu', 'host'],
 };
 

@@ -117,7 +117,7 @@ describe('worker threads', function () {
     const client = new UserClient();
     await client.connect(GROUP);
     const before = { descriptors: countDescriptors(), lockspaces: countThreads('dlm-lockspace') };
-    for (let round = 0; round < 6; round += 1) {
+    for (let round = 0; round < 4; round += 1) {
       const resources = [0, 1, 2].map((i) => `worker ${round} ${i}`);
       const workers = resources.map(
         (own) =>

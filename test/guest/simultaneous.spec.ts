@@ -83,7 +83,7 @@ describe('connections that come and go', function () {
   it('leave nothing of theirs to children that are started meanwhile', async () => {
     const before = keepers();
     const rounds = await whileConnecting(async () => {
-      for (let i = 0; i < 60; i += 1) {
+      for (let i = 0; i < 30; i += 1) {
         const { stdout } = await (i % 3 === 0
           ? promisify(exec)('exec ls -l /proc/self/fd')
           : promisify(execFile)('ls', ['-l', '/proc/self/fd']));

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
 import { complaintsIn } from './kernel-log.js';
+import { nobodyLeft } from './nobody-left.js';
 
 /** The complaints in the kernel's log. */
 export function kernelComplaints(): string[] {
@@ -45,23 +46,11 @@ export function keepers(): string[] {
 }
 
 /** Resolves once the only keepers left are these. */
-export async function keepersGone(but: readonly string[], deadlineMs = 10_000): Promise<void> {
-  const deadline = performance.now() + deadlineMs;
-  for (;;) {
-    const left = keepers().filter((keeper) => !but.includes(keeper));
-    if (left.length === 0) return;
-    if (performance.now() > deadline) throw new Error(`still there: ${left.join(', ')}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+export function keepersGone(but: readonly string[], deadlineMs = 10_000): Promise<void> {
+  return nobodyLeft(() => keepers().filter((keeper) => !but.includes(keeper)), deadlineMs);
 }
 
 /** Resolves once no process with that mark is left; what they hold open is then closed as well. */
-export async function markedProcessesGone(mark: string, deadlineMs = 10_000): Promise<void> {
-  const deadline = performance.now() + deadlineMs;
-  for (;;) {
-    const left = markedProcesses(mark);
-    if (left.length === 0) return;
-    if (performance.now() > deadline) throw new Error(`still there: ${left.join(', ')}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+export function markedProcessesGone(mark: string, deadlineMs = 10_000): Promise<void> {
+  return nobodyLeft(() => markedProcesses(mark), deadlineMs);
 }

@@ -3,6 +3,8 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
+import { nobodyLeft } from './nobody-left.js';
+
 /** Open descriptors of this process, without the one that lists them. */
 export function countDescriptors(): number {
   return readdirSync('/proc/self/fd').length - 1;
@@ -42,10 +44,7 @@ export function residentKiB(): number {
 }
 
 /** Resolves once no lockspace's thread is left: one that was joined is listed a moment longer. */
-export async function lockspaceThreadsGone(deadlineMs = 10_000): Promise<void> {
-  const deadline = performance.now() + deadlineMs;
-  while (countThreads('dlm-lockspace') > 0) {
-    if (performance.now() > deadline) throw new Error("a lockspace's thread is still there");
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+export function lockspaceThreadsGone(deadlineMs = 10_000): Promise<void> {
+  const look = (): string[] => Array<string>(countThreads('dlm-lockspace')).fill('dlm-lockspace');
+  return nobodyLeft(look, deadlineMs);
 }
