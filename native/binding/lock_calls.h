@@ -95,37 +95,47 @@ napi_value CallLock(napi_env env, size_t count, const napi_value* arguments, con
   return ResultNumber(env, Lock(given, lockspace));
 }
 
-// The request that JavaScript has left in `words`, which is null after the end; its result is left
-// there, too. An index is an int32_t on its way to JavaScript in any case: EventRecord::index.
-template <class Lockspace>
-napi_value CallRequest(napi_env env, BatchState* words, const Slabs& slabs, Lockspace* lockspace) {
+// Reads the request that JavaScript has left in `words`, which is null after the end, and has it
+// made: `lock(LockArguments)`, `unlock(index, flags)` or `convert(index, mode, flags, xid)`. What
+// that returns is left there, too. An index is an int32_t on its way to JavaScript in any case:
+// EventRecord::index.
+template <typename MakeLock, typename MakeUnlock, typename MakeConvert>
+napi_value TakeRequest(napi_env env, BatchState* words, const Slabs& slabs, MakeLock lock,
+                       MakeUnlock unlock, MakeConvert convert) {
   if (words == nullptr) return ThrowBadArguments(env, "request");
-  const auto index = static_cast<uint32_t>(words->arguments[0]);
+  const auto [first, second, third] = words->arguments;
+  const auto index = static_cast<uint32_t>(first);
   int64_t result = 0;
   switch (words->request) {
     case RequestKind::kRelock: {
       LockArguments given;
       if (!given.Read(*words, slabs)) return ThrowBadArguments(env, "request");
-      result = Lock(given, lockspace);
+      result = lock(given);
       break;
     }
     case RequestKind::kUnlock:
-      result = Attempt(lockspace, [&] {
-        return lockspace->Unlock(index, static_cast<uint32_t>(words->arguments[1]));
-      });
+      result = unlock(index, static_cast<uint32_t>(second));
       break;
     case RequestKind::kConvert:
-      result = Attempt(lockspace, [&] {
-        return lockspace->Convert(index, words->arguments[1],
-                                  static_cast<uint32_t>(words->arguments[2]),
-                                  TransactionOf(*words));
-      });
+      result = convert(index, second, static_cast<uint32_t>(third), TransactionOf(*words));
       break;
     default:
       return ThrowBadArguments(env, "request");
   }
   words->result = static_cast<int32_t>(result);
   return nullptr;
+}
+
+template <class Lockspace>
+napi_value CallRequest(napi_env env, BatchState* words, const Slabs& slabs, Lockspace* lockspace) {
+  return TakeRequest(
+      env, words, slabs, [&](const LockArguments& given) { return Lock(given, lockspace); },
+      [&](uint32_t index, uint32_t flags) {
+        return Attempt(lockspace, [&] { return lockspace->Unlock(index, flags); });
+      },
+      [&](uint32_t index, int32_t mode, uint32_t flags, uint64_t xid) {
+        return Attempt(lockspace, [&] { return lockspace->Convert(index, mode, flags, xid); });
+      });
 }
 
 // deadlockCancel(index)

@@ -93,41 +93,25 @@ O2dlmConnection::~O2dlmConnection() = default;
 
 napi_value O2dlmConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
   LockArguments given;
-  if (!given.Read(env, count, arguments, *slabs_) || (given.flags & o2dlm::kLkmConvert) != 0) {
-    return ThrowBadArguments(env, "lock");
-  }
+  if (!given.Read(env, count, arguments, *slabs_)) return ThrowBadArguments(env, "lock");
   return ResultNumber(env, Ask(given));
 }
 
-// The request that JavaScript has left in the words behind the batch; its result is left there,
-// too.
 napi_value O2dlmConnection::Request(napi_env env) {
-  if (events_ == nullptr) return ThrowBadArguments(env, "request");
-  BatchState* const words = events_->state();
-  const auto [first, second, third] = words->arguments;
-  switch (words->request) {
-    case RequestKind::kRelock: {
-      LockArguments given;
-      if (!given.Read(*words, *slabs_) || (given.flags & o2dlm::kLkmConvert) != 0) {
-        return ThrowBadArguments(env, "request");
-      }
-      words->result = Ask(given);
-      break;
-    }
-    case RequestKind::kUnlock:
-      words->result = Release(static_cast<uint32_t>(first), static_cast<uint32_t>(second));
-      break;
-    case RequestKind::kConvert:
-      words->result = Change(static_cast<uint32_t>(first), second, static_cast<uint32_t>(third));
-      break;
-    default:
-      return ThrowBadArguments(env, "request");
-  }
-  return nullptr;
+  return TakeRequest(
+      env, events_ ? events_->state() : nullptr, *slabs_,
+      [this](const LockArguments& given) { return Ask(given); },
+      [this](uint32_t index, uint32_t flags) { return Release(index, flags); },
+      // o2dlm knows no transactions.
+      [this](uint32_t index, int32_t mode, uint32_t flags, uint64_t) {
+        return Change(index, mode, flags);
+      });
 }
 
 int32_t O2dlmConnection::Ask(const LockArguments& given) {
   if (!member_) return Refusal(o2dlm::Status::kNoLockMgr);
+  // That is Change().
+  if ((given.flags & o2dlm::kLkmConvert) != 0) return Refusal(o2dlm::Status::kBadArgs);
   uint32_t index = 0;
   try {
     index = locks_.Acquire();

@@ -41,7 +41,7 @@ class Notifier {
 
 // The part of UnlockAndWake() that is seldom needed, kept out of its callers.
 template <class Member, class Mutex>
-[[gnu::noinline]] void WakeAndUnlock(List<Member>* to_wake, Mutex* mutex) noexcept {
+[[gnu::noinline]] void UnlockToWakeEach(List<Member>* to_wake, Mutex* mutex) noexcept {
   while (Member* member = to_wake->PopFront()) {
     // A copy, because the member may go away as soon as the mutex is free.
     const std::shared_ptr<Notifier> notifier = member->notifier();
@@ -61,7 +61,7 @@ void UnlockAndWake(List<Member>* to_wake, Mutex* mutex) noexcept {
   if (to_wake->empty()) {
     mutex->unlock();
   } else {
-    WakeAndUnlock(to_wake, mutex);
+    UnlockToWakeEach(to_wake, mutex);
   }
 }
 
