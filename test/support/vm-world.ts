@@ -15,7 +15,9 @@ import {
   whyNotHere,
   type ClusterOptions,
   type GuestProcess,
+  type Node,
 } from '../../scripts/vm/index.js';
+import { complaintsIn } from './kernel-log.js';
 
 /** Debian's kernel of the release. */
 export const LINUX_6_1 = 'linux-image-amd64';
@@ -55,6 +57,12 @@ export async function keepDlmRunning(cluster: Cluster): Promise<void> {
  */
 export function controlCommand(lockspace: string, value: 0 | 1): string {
   return `printf ${value} | dd of=/sys/kernel/dlm/${lockspace}/control conv=notrunc 2>/dev/null`;
+}
+
+/** The complaints in the log of a node's kernel. */
+export async function complaintsOn(node: Node): Promise<string[]> {
+  const { stdout } = await node.exec('dmesg');
+  return complaintsIn(stdout);
 }
 
 /** Shows the steps of building and booting among the tests. */

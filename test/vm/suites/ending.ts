@@ -7,8 +7,8 @@ import { expect } from 'chai';
 import type { NodeDriver } from '../../../lib/conformance/index.js';
 import { DLM_LOCK, type UserStackOptions } from '../../../lib/index.js';
 import type { Node } from '../../../scripts/vm/index.js';
-import { complaintsIn } from '../../support/kernel-log.js';
 import {
+  complaintsOn,
   controlCommand,
   keepDlmRunning,
   type Kernel,
@@ -142,8 +142,7 @@ class Bench {
       await this.#node.exec(`while [ -e /sys/kernel/dlm/${group} ]; do usleep 20000; done`);
     }
     await this.#node.exec('while ps | grep -q "stackglue-keepe[r] ending"; do usleep 20000; done');
-    const { stdout } = await this.#node.exec('dmesg');
-    expect(complaintsIn(stdout)).to.deep.equal([]);
+    expect(await complaintsOn(this.#node)).to.deep.equal([]);
   }
 
   /** Where the threads of a process are, for people. */

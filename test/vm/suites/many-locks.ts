@@ -1,8 +1,7 @@
 /** Ends of processes that have many locks on stack `user`. */
 import { expect } from 'chai';
 
-import { complaintsIn } from '../../support/kernel-log.js';
-import { keepDlmRunning, LineProcess, useCluster } from '../../support/vm-world.js';
+import { complaintsOn, keepDlmRunning, LineProcess, useCluster } from '../../support/vm-world.js';
 
 /** Locks of one process. */
 const MANY = 10_000;
@@ -64,10 +63,7 @@ export function killedWithManyLocks(): void {
       });
       next.kill('SIGKILL');
       await next.exit;
-      for (const node of getCluster().nodes) {
-        const { stdout } = await node.exec('dmesg');
-        expect(complaintsIn(stdout)).to.deep.equal([]);
-      }
+      for (const node of getCluster().nodes) expect(await complaintsOn(node)).to.deep.equal([]);
     });
   });
 }

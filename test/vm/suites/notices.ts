@@ -8,8 +8,8 @@ import { constants } from 'node:os';
 
 import type { NodeDriver } from '../../../lib/conformance/index.js';
 import { DLM_LKF, DLM_LOCK, type ClusterNotice } from '../../../lib/index.js';
-import { complaintsIn } from '../../support/kernel-log.js';
 import {
+  complaintsOn,
   controlCommand,
   keepDlmRunning,
   type Kernel,
@@ -103,10 +103,7 @@ export function notices(kernel: Kernel): void {
       expect((await second.lockAst('waits')).status).to.equal(0);
       await first.disconnect();
       await second.disconnect();
-      for (const node of getCluster().nodes) {
-        const { stdout } = await node.exec('dmesg');
-        expect(complaintsIn(stdout)).to.deep.equal([]);
-      }
+      for (const node of getCluster().nodes) expect(await complaintsOn(node)).to.deep.equal([]);
     });
 
     it('tell when it is released by somebody else on the node', async () => {
