@@ -38,6 +38,15 @@ const PROCESSOR: Record<Accelerator, readonly string[]> = {
   kvm: ['-accel', 'kvm', '-cpu', 'host'],
 };
 
+/**
+ * What the kernel is told beside that. Under emulation a quarter of a boot went to ACPI's programs that find
+ * the routes of PCI interrupts, which no device here uses (MSI-X), and to tests of ciphers.
+ */
+const KERNEL_PARAMETERS: Record<Accelerator, readonly string[]> = {
+  tcg: ['acpi=noirq', 'cryptomgr.notests'],
+  kvm: [],
+};
+
 /** The agent prints it on the console once it listens. */
 const READY = 'STACKGLUE-GUEST-READY';
 const CONTROL_ADDRESS = '10.0.2.15';
@@ -50,6 +59,7 @@ function qemuArguments(options: MachineOptions): string[] {
     'console=ttyS0 quiet mitigations=off nokaslr panic=-1 reboot=t rdinit=/init',
     // At boot the kernel counts timer interrupts, and panics when a busy host lets too few through.
     'no_timer_check',
+    ...KERNEL_PARAMETERS[options.accelerator],
     `stackglue.node=${node} stackglue.nodes=${nodes}`,
   ];
   const cluster =
