@@ -46,11 +46,11 @@ export function keepers(): string[] {
 }
 
 /** Resolves once the only keepers left are these. */
-export function keepersGone(but: readonly string[], deadlineMs = 10_000): Promise<void> {
-  return nobodyLeft(() => keepers().filter((keeper) => !but.includes(keeper)), deadlineMs);
+export function keepersGone(but: readonly string[]): Promise<void> {
+  return nobodyLeft(() => keepers().filter((keeper) => !but.includes(keeper)));
 }
 
 /** Resolves once no process with that mark is left; what they hold open is then closed as well. */
-export function markedProcessesGone(mark: string, deadlineMs = 10_000): Promise<void> {
-  return nobodyLeft(() => markedProcesses(mark), deadlineMs);
+export function markedProcessesGone(mark: string): Promise<void> {
+  return nobodyLeft(() => markedProcesses(mark));
 }

@@ -21,16 +21,20 @@ export function openFiles(): string[] {
   });
 }
 
+/** The names of this process's threads. */
+function threadNames(): string[] {
+  return readdirSync('/proc/self/task').flatMap((thread) => {
+    try {
+      return [readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').trim()];
+    } catch {
+      return []; // it has ended meanwhile
+    }
+  });
+}
+
 /** How many threads of this process have that name, or any name. */
 export function countThreads(name?: string): number {
-  return readdirSync('/proc/self/task').filter((thread) => {
-    try {
-      const own = readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').trim();
-      return name === undefined || own === name;
-    } catch {
-      return false; // it has ended meanwhile
-    }
-  }).length;
+  return threadNames().filter((own) => name === undefined || own === name).length;
 }
 
 setFlagsFromString('--expose-gc');
@@ -44,7 +48,6 @@ export function residentKiB(): number {
 }
 
 /** Resolves once no lockspace's thread is left: one that was joined is listed a moment longer. */
-export function lockspaceThreadsGone(deadlineMs = 10_000): Promise<void> {
-  const look = (): string[] => Array<string>(countThreads('dlm-lockspace')).fill('dlm-lockspace');
-  return nobodyLeft(look, deadlineMs);
+export function lockspaceThreadsGone(): Promise<void> {
+  return nobodyLeft(() => threadNames().filter((name) => name === 'dlm-lockspace'));
 }

@@ -4,9 +4,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 /** Between two looks. Without a pause those who look would keep a single processor from those who are to end. */
 const PAUSE_MS = 10;
 
+const DEADLINE_MS = 10_000;
+
 /** Resolves once `look` finds nobody; after the deadline it rejects and names those who are still there. */
-export async function nobodyLeft(look: () => readonly string[], deadlineMs: number): Promise<void> {
-  const deadline = performance.now() + deadlineMs;
+export async function nobodyLeft(look: () => readonly string[]): Promise<void> {
+  const deadline = performance.now() + DEADLINE_MS;
   for (;;) {
     const left = look();
     if (left.length === 0) return;
