@@ -37,7 +37,7 @@ int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view 
   const bool adopts = (flags & DLM_LKF_ORPHAN) != 0;
   Order order = OrderFor(index, *record, adopts ? Operation::kAdopt : Operation::kLock);
   order.mode = mode;
-  order.flags = flags | DLM_LKF_NODLCKWT;
+  order.flags = flags;
   order.xid = xid;
   order.name = name;
   try {
@@ -78,7 +78,7 @@ void LockBook::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint3
   const bool writes = (flags & DLM_LKF_VALBLK) != 0 && WritesValueBlock(record->granted_mode, mode);
   Order order = OrderFor(index, *record, Operation::kConvert);
   order.mode = mode;
-  order.flags = flags | DLM_LKF_CONVERT | DLM_LKF_NODLCKWT;
+  order.flags = flags | DLM_LKF_CONVERT;
   order.xid = xid;
   order.lvb = writes ? record->status_block.lvb() : record->known_lvb.data();
   carrier_->Put(order);

@@ -36,7 +36,6 @@ class FsdlmCaller final : public Caller {
       case Request::Kind::kLock:
         if (request->resource.size() > fsdlm::kResourceNameMax) return {Way::kAnswer, -EINVAL};
         if (!ValidRequest(*request)) return {Way::kAnswer, -EINVAL};
-        request->flags |= fsdlm::kLkfNoDlckWt;  // as fs/ocfs2/stack_user.c has it
         return {};
       case Request::Kind::kConvert:
         if (!ValidRequest(*request) || lock == nullptr) return {Way::kAnswer, -EINVAL};
@@ -151,7 +150,6 @@ class FsdlmCaller final : public Caller {
     if ((request->flags & fsdlm::kLkfValBlk) != 0 && writes) lock->known_block = request->block;
     request->block = lock->known_block;
     request->block.resize(fsdlm::kLvbLen);
-    request->flags |= fsdlm::kLkfNoDlckWt;
   }
 
   static Verdict JudgeUnlock(Request* request, CallerLock* lock) {

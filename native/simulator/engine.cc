@@ -45,15 +45,23 @@ std::string NamesOf(uint32_t flags, const FlagName (&names)[kCount]) {
 }
 
 constexpr FlagName kFsdlmFlags[] = {
-    {fsdlm::kLkfNoQueue, "NOQUEUE"},       {fsdlm::kLkfCancel, "CANCEL"},
-    {fsdlm::kLkfConvert, "CONVERT"},       {fsdlm::kLkfValBlk, "VALBLK"},
-    {fsdlm::kLkfQueCvt, "QUECVT"},         {fsdlm::kLkfIvValBlk, "IVVALBLK"},
-    {fsdlm::kLkfConvDeadlk, "CONVDEADLK"}, {fsdlm::kLkfPersistent, "PERSISTENT"},
-    {fsdlm::kLkfNoDlckWt, "NODLCKWT"},     {fsdlm::kLkfNoDlckBlk, "NODLCKBLK"},
-    {fsdlm::kLkfExpedite, "EXPEDITE"},     {fsdlm::kLkfNoQueueBast, "NOQUEUEBAST"},
-    {fsdlm::kLkfHeadQue, "HEADQUE"},       {fsdlm::kLkfNoOrder, "NOORDER"},
-    {fsdlm::kLkfOrphan, "ORPHAN"},         {fsdlm::kLkfAltPr, "ALTPR"},
-    {fsdlm::kLkfAltCw, "ALTCW"},           {fsdlm::kLkfForceUnlock, "FORCEUNLOCK"},
+    {fsdlm::kLkfNoQueue, "NOQUEUE"},
+    {fsdlm::kLkfCancel, "CANCEL"},
+    {fsdlm::kLkfConvert, "CONVERT"},
+    {fsdlm::kLkfValBlk, "VALBLK"},
+    {fsdlm::kLkfQueCvt, "QUECVT"},
+    {fsdlm::kLkfIvValBlk, "IVVALBLK"},
+    {fsdlm::kLkfConvDeadlk, "CONVDEADLK"},
+    {fsdlm::kLkfPersistent, "PERSISTENT"},
+    {fsdlm::kLkfNoDlckBlk, "NODLCKBLK"},
+    {fsdlm::kLkfExpedite, "EXPEDITE"},
+    {fsdlm::kLkfNoQueueBast, "NOQUEUEBAST"},
+    {fsdlm::kLkfHeadQue, "HEADQUE"},
+    {fsdlm::kLkfNoOrder, "NOORDER"},
+    {fsdlm::kLkfOrphan, "ORPHAN"},
+    {fsdlm::kLkfAltPr, "ALTPR"},
+    {fsdlm::kLkfAltCw, "ALTCW"},
+    {fsdlm::kLkfForceUnlock, "FORCEUNLOCK"},
 };
 constexpr FlagName kO2dlmFlags[] = {
     {o2dlm::kLkmNoQueue, "NOQUEUE"}, {o2dlm::kLkmCancel, "CANCEL"}, {o2dlm::kLkmConvert, "CONVERT"},
@@ -204,7 +212,10 @@ class FsdlmEngine final : public Engine {
         return std::to_string(status);
     }
   }
-  std::string FlagsText(uint32_t flags) const override { return NamesOf(flags, kFsdlmFlags); }
+  // Every lock that a program asks for has NODLCKWT, so it says nothing.
+  std::string FlagsText(uint32_t flags) const override {
+    return NamesOf(flags & ~fsdlm::kLkfNoDlckWt, kFsdlmFlags);
+  }
   bool SendsBlock(uint32_t flags) const override { return (flags & fsdlm::kLkfValBlk) != 0; }
   uint32_t convert_flag() const override { return fsdlm::kLkfConvert; }
 

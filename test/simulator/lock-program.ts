@@ -2,7 +2,14 @@
  * A program for simulated nodes that runs in whatever thread: it takes a lock, holds it for a while of
  * its own choice, and gives it up, over and over.
  */
-import { DLM_LKF, DLM_LOCK, DlmLksb, StackGlue, type ClusterConnection } from '../../lib/index.js';
+import {
+  DLM_LKF,
+  DLM_LOCK,
+  DlmLksb,
+  StackGlue,
+  type ClusterConnection,
+  type ProtocolVersion,
+} from '../../lib/index.js';
 import type { NodeContext } from '../../lib/simulator/index.js';
 
 const { EX } = DLM_LOCK;
@@ -11,6 +18,7 @@ const { EX } = DLM_LOCK;
 export async function connectNode(
   node: NodeContext,
   handlers: { blockingAst?: () => void; nodeDown?: (node: number) => void } = {},
+  maxVersion: ProtocolVersion = { major: 1, minor: 0 },
 ): Promise<{ glue: StackGlue; connection: ClusterConnection }> {
   const glue = new StackGlue();
   glue.register(node.plugin);
@@ -18,7 +26,7 @@ export async function connectNode(
     (astarg as () => void)();
   };
   glue.setLockingProtocol({
-    maxVersion: { major: 1, minor: 0 },
+    maxVersion,
     lockAst: call,
     unlockAst: call,
     blockingAst: () => handlers.blockingAst?.(),

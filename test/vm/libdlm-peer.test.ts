@@ -90,6 +90,29 @@ describe('our program and a C program on libdlm, on two nodes', function () {
     expect(await peer.ask('unlock')).to.equal(`unlocked ${EUNLOCK}`);
   });
 
+  it('agrees on a version that nobody has written, whoever of two is first', async () => {
+    const node = getCluster().node(2);
+    const holder = new Peer(node.spawn(`exec ./${buildPeer()}`));
+    const near = await startAgent(getCluster(), 2);
+    expect(await holder.ask('create unwritten')).to.equal('created');
+    expect(await holder.ask(`lock version_lock ${EX}`)).to.equal('granted 0 -');
+    const connected = [ours, near].map((agent) =>
+      agent.connect('pcmk', 'unwritten', [1, 3], { on: 'unwritten' }),
+    );
+    const locks = 'grep version_lock /sys/kernel/debug/dlm/unwritten_locks';
+    // Two have had the answer that somebody has it, and wait to read what that one writes.
+    await node.exec(`until [ "$(${locks} | awk '$8 == 1' | wc -l)" = 2 ]; do usleep 20000; done`);
+    // It leaves zeros. Both read that, both want to write, and only one of them can.
+    expect(await holder.ask(`convert ${NL}`)).to.equal('granted 0 -');
+    expect(await Promise.all(connected)).to.deep.equal([
+      [1, 3],
+      [1, 3],
+    ]);
+    expect(await holder.ask(`convert ${PR}`)).to.equal('granted 0 \u0001\u0003');
+    await holder.end();
+    for (const agent of [ours, near]) await agent.disconnect('unwritten');
+  });
+
   it('leaves the lockspace when both have closed it', async () => {
     await ours.disconnect();
     await peer.end();

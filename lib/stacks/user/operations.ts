@@ -21,6 +21,7 @@ import { endsInUnlockAst, isCancel, SBF_VALNOTVALID } from './status.js';
 import { negotiateVersion } from './version-lock.js';
 
 const { errno } = constants;
+const { CANCEL, CONVERT, NODLCKWT } = DLM_LKF;
 
 /** `DLM_USER_LVB_LEN`, bytes. */
 const LVB_LEN = 32;
@@ -103,10 +104,11 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
       return linkOf(connection).thisNode;
     },
 
+    // `user_dlm_lock` too takes care that no request ends by a conversion deadlock.
     dlmLock(connection, mode, lksb, flags, name) {
       const { native, locks } = linkOf(connection);
-      const fsdlmFlags = flagsToFsdlm(flags);
-      if ((flags & DLM_LKF.CONVERT) === 0) return locks.lock(native, lksb, mode, fsdlmFlags, name);
+      const fsdlmFlags = flagsToFsdlm(flags) | NODLCKWT;
+      if ((flags & CONVERT) === 0) return locks.lock(native, lksb, mode, fsdlmFlags, name);
       const state = lksbState(lksb);
       return state.index < 0 ? -errno.EINVAL : locks.convert(native, state, mode, fsdlmFlags);
     },
@@ -118,7 +120,7 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
       const result = locks.unlock(native, state, flagsToFsdlm(flags));
       if (result !== 0) return result;
       // An operation ends in one cancel's AST at most, however often its cancel was asked for.
-      if ((flags & DLM_LKF.CANCEL) === 0) state.unlockAstarg = astarg;
+      if ((flags & CANCEL) === 0) state.unlockAstarg = astarg;
       else state.cancelAstarg = astarg;
       return 0;
     },

@@ -4,19 +4,29 @@
  * Every connection of a lockspace holds PR on the lock "version_lock" for as long as it lives. Whoever
  * finds nobody there (EX, NOQUEUE) writes its version into the first two bytes of the value block and
  * goes to PR; whoever comes later waits for PR and reads.
+ *
+ * The kernel's way fails when those who were there leave between the two requests: the block goes with
+ * the last lock, so what is read is 0.0, and the mount is refused. Here whoever reads that goes on:
+ *
+ * 1. A block that nobody has written, read with PR, tells that nobody has a version: who has one has PR
+ *    since it was written, and nobody else can write while there is a PR. So the reader converts to EX.
+ * 2. If others have read the same, only one can wait for that; the lock manager refuses the conversions
+ *    of the rest (EDEADLK). They make way (NL), and come back to PR behind the one (QUECVT).
+ * 3. They read again: the version, or, when the one has died before it wrote, nothing, and so on from 1.
  */
 import { constants } from 'node:os';
 
 import { DLM_LKF, DLM_LOCK, type LockMode } from '../../constants.js';
 import { DlmError } from '../../errors.js';
 import type { NativeConnection } from '../../native.js';
-import { DlmLksb, lksbState, readLvb, readStatus } from '../../stackglue/lksb.js';
+import { DlmLksb, lksbState, readFlags, readLvb, readStatus } from '../../stackglue/lksb.js';
 import { formatVersion, type ProtocolVersion } from '../../stackglue/protocol.js';
 import type { NativeLocks } from '../native-locks.js';
+import { SBF_VALNOTVALID } from './status.js';
 
 const { errno } = constants;
-const { EX, PR } = DLM_LOCK;
-const { CONVERT, NOQUEUE, VALBLK } = DLM_LKF;
+const { EX, NL, PR } = DLM_LOCK;
+const { CONVERT, NOQUEUE, QUECVT, VALBLK } = DLM_LKF;
 
 /** `VERSION_LOCK` of fs/ocfs2/stack_user.c. */
 const VERSION_LOCK = 'version_lock';
@@ -24,7 +34,8 @@ const VERSION_LOCK = 'version_lock';
 /**
  * Agrees with the lockspace's other members on a version and returns it: the one that they run at,
  * or, for the first one, `wanted`. Rejects with `ERR_DLM_PROTOCOL` (EINVAL) when its major is another
- * or its minor is above the wanted one. The lock is given up with the connection.
+ * or its minor is above the wanted one, and when 0.0 is wanted, which reads as if nobody had written it.
+ * The lock is given up with the connection.
  */
 export async function negotiateVersion(
   group: string,
@@ -32,13 +43,16 @@ export async function negotiateVersion(
   locks: NativeLocks,
   wanted: ProtocolVersion,
 ): Promise<ProtocolVersion> {
+  if (wanted.major === 0 && wanted.minor === 0) {
+    throw refused(group, 'Locking protocol 0.0 cannot be agreed on');
+  }
   const lksb = new DlmLksb();
   const state = lksbState(lksb);
   const block = readLvb(state, 2);
 
-  /** One request to its end: the status. */
-  const request = (mode: LockMode, flags: number): Promise<number> =>
-    new Promise((resolve, reject) => {
+  /** Whether a request is granted; the only other end that is no failure is `refusal`, an errno. */
+  const gets = async (mode: LockMode, flags: number, refusal?: number): Promise<boolean> => {
+    const status = await new Promise<number>((resolve) => {
       state.onCompletion = () => {
         resolve(readStatus(state));
       };
@@ -46,35 +60,48 @@ export async function negotiateVersion(
         (flags & CONVERT) === 0
           ? locks.lock(native, lksb, mode, flags, VERSION_LOCK)
           : locks.convert(native, state, mode, flags);
-      if (result < 0) reject(failed(group, result));
+      if (result < 0) resolve(result);
     });
-  const succeed = async (mode: LockMode, flags: number): Promise<void> => {
-    const status = await request(mode, flags);
-    if (status !== 0) throw failed(group, status);
+    if (status === 0) return true;
+    if (refusal !== undefined && status === -refusal) return false;
+    throw new DlmError(
+      'ERR_DLM_CONNECT',
+      `The locking protocol of lockspace "${group}" could not be determined`,
+      { op: 'connect', resource: group, errno: -status },
+    );
+  };
+  const isUnwritten = (): boolean =>
+    (block[0] === 0 && block[1] === 0) || (readFlags(state) & SBF_VALNOTVALID) !== 0;
+  /** Whether the version is for this connection to write, which then has EX; otherwise it has read it. */
+  const isFirst = async (): Promise<boolean> => {
+    if (await gets(EX, NOQUEUE | VALBLK, errno.EAGAIN)) return true;
+    await gets(PR, VALBLK);
+    while (isUnwritten()) {
+      if (await gets(EX, CONVERT | VALBLK, errno.EDEADLK)) return true;
+      await gets(NL, CONVERT);
+      await gets(PR, CONVERT | QUECVT | VALBLK);
+    }
+    return false;
   };
 
-  const status = await request(EX, NOQUEUE | VALBLK);
-  if (status === 0) {
+  if (await isFirst()) {
     block.set([wanted.major, wanted.minor]);
-    await succeed(PR, CONVERT | VALBLK);
+    await gets(PR, CONVERT | VALBLK);
     return wanted;
   }
-  if (status !== -errno.EAGAIN) throw failed(group, status);
-  await succeed(PR, VALBLK);
   const [major = 0, minor = 0] = block;
   const running = { major, minor };
   if (major === wanted.major && minor <= wanted.minor) return running;
-  throw new DlmError(
-    'ERR_DLM_PROTOCOL',
+  throw refused(
+    group,
     `Lockspace "${group}" runs at locking protocol ${formatVersion(running)}, which ${formatVersion(wanted)} is not compatible with`,
-    { op: 'connect', resource: group, errno: errno.EINVAL },
   );
 }
 
-function failed(group: string, status: number): DlmError {
-  return new DlmError(
-    'ERR_DLM_CONNECT',
-    `The locking protocol of lockspace "${group}" could not be determined`,
-    { op: 'connect', resource: group, errno: -status },
-  );
+function refused(group: string, message: string): DlmError {
+  return new DlmError('ERR_DLM_PROTOCOL', message, {
+    op: 'connect',
+    resource: group,
+    errno: errno.EINVAL,
+  });
 }
