@@ -20,7 +20,7 @@ using libdlm::OpenResult;
 
 constexpr char kControlDevice[] = "/dev/misc/dlm-control";
 
-// How long another process may take to join a lockspace that the kernel knows already.
+// How long another process may take to give a device to a lockspace that the kernel knows already.
 constexpr std::chrono::milliseconds kJoinPatience{5000};
 // How long our own unlocks may be on their way to other nodes after the device is closed.
 constexpr std::chrono::milliseconds kUnlockPatience{5000};
@@ -102,6 +102,9 @@ bool Opener::OpenHandle(OpenResult* result) {
   }
   uint32_t* library = versions_.library;
   library_->dlm_library_version(&library[0], &library[1], &library[2]);
+  // Exclusively, so what is there stays as it is. But first the kernel waits for whoever is
+  // creating a lockspace, or giving one up, however long that takes (fs/dlm/lockspace.c: ls_lock).
+  if (create_ && HasNoDevice() && Create(flags_ | DLM_LSFL_NEWEXCL)) return true;
   if (IsKernelLockspace()) {
     *result = {OpenFailure::kForeignLockspace, EPERM, {}};
     return false;
@@ -109,14 +112,7 @@ bool Opener::OpenHandle(OpenResult* result) {
   const bool exists = IsMiscDevice("dlm_" + name_);
   const bool exclusive = (flags_ & DLM_LSFL_NEWEXCL) != 0;
   if (create_) {
-    {
-      const CreationTurn turn;
-      if (!is_over_) handle_ = library_->dlm_new_lockspace(name_.c_str(), mode_, flags_);
-    }
-    if (handle_ != nullptr) {
-      created_ = true;
-      return true;
-    }
+    if (Create(flags_)) return true;
     const int error = errno;
     switch (error) {
       case EUNATCH:
@@ -144,16 +140,29 @@ bool Opener::OpenHandle(OpenResult* result) {
   return false;
 }
 
+bool Opener::Create(uint32_t flags) {
+  const CreationTurn turn;
+  if (!is_over_) handle_ = library_->dlm_new_lockspace(name_.c_str(), mode_, flags);
+  created_ = handle_ != nullptr;
+  return created_;
+}
+
+// Whether the kernel knows the lockspace, and user space cannot use it: it is being created or
+// given up by another process, or is none for user space.
+bool Opener::HasNoDevice() const {
+  const std::string sysfs = "/sys/kernel/dlm/" + name_;
+  return access(sysfs.c_str(), F_OK) == 0 && !IsMiscDevice("dlm_" + name_);
+}
+
 // Whether the lockspace is there but not for user space: made by the kernel itself, for GFS2 or
 // OCFS2, with value blocks of another size. The kernel would let us in and write beyond the 32
 // bytes that it keeps for ours. One that another process is just creating has no device yet either,
-// so this waits until it has been joined, and then some.
+// so this waits until it has been joined, and then some. One that is being given up has none any
+// more, which only Create() tells apart.
 bool Opener::IsKernelLockspace() const {
-  const std::string sysfs = "/sys/kernel/dlm/" + name_;
   const std::string configfs = "/sys/kernel/config/dlm/cluster/spaces/" + name_ + "/nodes";
-  const std::string device = "dlm_" + name_;
   auto patience = kJoinPatience;
-  while (access(sysfs.c_str(), F_OK) == 0 && !IsMiscDevice(device)) {
+  while (HasNoDevice()) {
     if (patience <= kTick || is_over_) return true;
     if (access(configfs.c_str(), F_OK) == 0) patience -= kTick;
     std::this_thread::sleep_for(kTick);

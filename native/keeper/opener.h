@@ -31,6 +31,8 @@ class Opener {
 
  private:
   bool OpenHandle(libdlm::OpenResult* result);
+  bool Create(uint32_t flags);
+  bool HasNoDevice() const;
   bool IsKernelLockspace() const;
   void Release();
 
