@@ -147,8 +147,10 @@ function declare(entries: readonly Entry[], run: GuestRun): void {
 
 function guestError(report: TestReport): Error {
   const error = new Error(report.error?.message ?? 'The test failed in the guest.');
-  if (report.error) error.stack = report.error.stack;
-  return error;
+  if (!report.error) return error;
+  const { stack, compared } = report.error;
+  // What mocha looks for to show how the two differ.
+  return Object.assign(error, { stack }, compared && { ...compared, showDiff: true });
 }
 
 /** One run of the guest's mocha, and what it has reported so far. */

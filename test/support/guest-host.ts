@@ -30,19 +30,51 @@ export function markedProcesses(mark: string): string[] {
     });
 }
 
-/** The keepers of lockspaces on this node: whose, by their titles. */
-export function keepers(): string[] {
+/** The processes of a program, by the first 15 bytes of its name. */
+export function processesOf(program: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
+    .filter((pid) => {
       try {
-        const isKeeper = readFileSync(`/proc/${pid}/comm`, 'latin1').startsWith('stackglue-keepe');
-        const title = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
-        return isKeeper ? [`${pid} ${title}`] : [];
+        return readFileSync(`/proc/${pid}/comm`, 'latin1').trimEnd() === program.slice(0, 15);
       } catch {
-        return []; // it has ended meanwhile
+        return false; // it has ended meanwhile
       }
+    })
+    .map(Number);
+}
+
+/** The keepers of lockspaces on this node: whose, by their titles. */
+export function keepers(): string[] {
+  return processesOf('stackglue-keeper').flatMap((pid) => {
+    try {
+      const title = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
+      return [`${pid} ${title}`];
+    } catch {
+      return []; // it has ended meanwhile
+    }
+  });
+}
+
+/** Whether a thread of the process waits in the kernel, where no signal reaches it. */
+function waitsInKernel(pid: number): boolean {
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    return threads.some((thread) => {
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
+      return stat.slice(stat.lastIndexOf(')')).startsWith(') D ');
     });
+  } catch {
+    return false; // it has ended meanwhile
+  }
+}
+
+/** Resolves once that many keepers wait in the kernel. */
+export function keepersInKernel(count: number): Promise<void> {
+  return nobodyLeft(() => {
+    const waiting = processesOf('stackglue-keeper').filter(waitsInKernel);
+    return waiting.length >= count ? [] : [`keepers elsewhere than ${waiting.join(' and ')}`];
+  });
 }
 
 /** Resolves once the only keepers left are these. */
