@@ -17,7 +17,7 @@ import type { StackOperations } from '../../stackglue/plugin.js';
 import type { AstWrappers } from '../native-locks.js';
 import { flagsToFsdlm } from './flags.js';
 import { Link, linkOf, type LockspaceSource } from './link.js';
-import { endsInUnlockAst, isCancel, SBF_VALNOTVALID } from './status.js';
+import { endsInUnlockAst, isBlockValid, isCancel } from './status.js';
 import { negotiateVersion } from './version-lock.js';
 
 const { errno } = constants;
@@ -130,7 +130,7 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
     },
 
     lvbValid(lksb) {
-      return (readFlags(lksbState(lksb)) & SBF_VALNOTVALID) === 0;
+      return isBlockValid(readFlags(lksbState(lksb)));
     },
 
     lockLvb(lksb) {

@@ -5,7 +5,12 @@
 import { DLM_ERRNO } from '../../constants.js';
 
 /** `DLM_SBF_VALNOTVALID`: the value block was lost. */
-export const SBF_VALNOTVALID = 0x02;
+const SBF_VALNOTVALID = 0x02;
+
+/** Whether a lock with these status flags has a valid value block. */
+export function isBlockValid(flags: number): boolean {
+  return (flags & SBF_VALNOTVALID) === 0;
+}
 
 /** Whether a completion with this status is told by the unlock AST. */
 export function endsInUnlockAst(status: number): boolean {

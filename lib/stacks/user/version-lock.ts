@@ -20,9 +20,9 @@ import { DLM_LKF, DLM_LOCK, type LockMode } from '../../constants.js';
 import { DlmError } from '../../errors.js';
 import type { NativeConnection } from '../../native.js';
 import { DlmLksb, lksbState, readFlags, readLvb, readStatus } from '../../stackglue/lksb.js';
-import { formatVersion, type ProtocolVersion } from '../../stackglue/protocol.js';
+import { formatVersion, sameVersion, type ProtocolVersion } from '../../stackglue/protocol.js';
 import type { NativeLocks } from '../native-locks.js';
-import { SBF_VALNOTVALID } from './status.js';
+import { isBlockValid } from './status.js';
 
 const { errno } = constants;
 const { EX, NL, PR } = DLM_LOCK;
@@ -30,6 +30,9 @@ const { CONVERT, NOQUEUE, QUECVT, VALBLK } = DLM_LKF;
 
 /** `VERSION_LOCK` of fs/ocfs2/stack_user.c. */
 const VERSION_LOCK = 'version_lock';
+
+/** What a block says that nobody has written. */
+const UNWRITTEN: ProtocolVersion = { major: 0, minor: 0 };
 
 /**
  * Agrees with the lockspace's other members on a version and returns it: the one that they run at,
@@ -43,8 +46,8 @@ export async function negotiateVersion(
   locks: NativeLocks,
   wanted: ProtocolVersion,
 ): Promise<ProtocolVersion> {
-  if (wanted.major === 0 && wanted.minor === 0) {
-    throw refused(group, 'Locking protocol 0.0 cannot be agreed on');
+  if (sameVersion(wanted, UNWRITTEN)) {
+    throw refused(group, `Locking protocol ${formatVersion(wanted)} cannot be agreed on`);
   }
   const lksb = new DlmLksb();
   const state = lksbState(lksb);
@@ -70,8 +73,9 @@ export async function negotiateVersion(
       { op: 'connect', resource: group, errno: -status },
     );
   };
+  const read = (): ProtocolVersion => ({ major: block[0] ?? 0, minor: block[1] ?? 0 });
   const isUnwritten = (): boolean =>
-    (block[0] === 0 && block[1] === 0) || (readFlags(state) & SBF_VALNOTVALID) !== 0;
+    sameVersion(read(), UNWRITTEN) || !isBlockValid(readFlags(state));
   /** Whether the version is for this connection to write, which then has EX; otherwise it has read it. */
   const isFirst = async (): Promise<boolean> => {
     if (await gets(EX, NOQUEUE | VALBLK, errno.EAGAIN)) return true;
@@ -89,9 +93,8 @@ export async function negotiateVersion(
     await gets(PR, CONVERT | VALBLK);
     return wanted;
   }
-  const [major = 0, minor = 0] = block;
-  const running = { major, minor };
-  if (major === wanted.major && minor <= wanted.minor) return running;
+  const running = read();
+  if (running.major === wanted.major && running.minor <= wanted.minor) return running;
   throw refused(
     group,
     `Lockspace "${group}" runs at locking protocol ${formatVersion(running)}, which ${formatVersion(wanted)} is not compatible with`,
