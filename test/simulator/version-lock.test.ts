@@ -4,7 +4,7 @@
  */
 import { expect } from 'chai';
 
-import { DlmError } from '../../lib/index.js';
+import { DlmError, type ClusterConnection } from '../../lib/index.js';
 import { explore, Simulation, type NodeContext } from '../../lib/simulator/index.js';
 import { connectNode } from './lock-program.js';
 import { failureOf } from './support.js';
@@ -38,7 +38,7 @@ describe('the version of a lockspace', () => {
 
   it('is one for all who are there, though they speak different ones', async () => {
     const run = async (simulation: Simulation): Promise<void> => {
-      const there = new Set<string>();
+      const there = new Set<ClusterConnection>();
       const comeAndGo = async (node: NodeContext, minor: number): Promise<void> => {
         for (let i = 0; i < 5; i += 1) {
           await node.sleep(4 * node.random());
@@ -47,11 +47,11 @@ describe('the version of a lockspace', () => {
             const { version } = connection;
             expect(version.major).to.equal(1);
             expect(version.minor).to.be.within(1, minor);
-            const mine = `${version.minor} by ${node.number}.${minor}`;
-            there.add(mine);
-            expect(new Set([...there].map((one) => one[0])).size, [...there].join()).to.equal(1);
+            there.add(connection);
+            const minors = [...there].map((each) => each.version.minor);
+            expect(new Set(minors).size, minors.join()).to.equal(1);
             await node.sleep(2 * node.random());
-            there.delete(mine);
+            there.delete(connection);
             await glue.clusterDisconnect(connection);
           } catch (error) {
             if (!(error instanceof DlmError)) throw error;

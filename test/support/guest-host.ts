@@ -1,9 +1,11 @@
 /** For specs in a guest: what its kernel has said, and what processes there are. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 
 import { complaintsIn } from './kernel-log.js';
 import { nobodyLeft } from './nobody-left.js';
+import { foundIn } from './proc.js';
 
 /** The complaints in the kernel's log. */
 export function kernelComplaints(): string[] {
@@ -15,64 +17,53 @@ export function markOf(mark: string): Record<string, string> {
   return { STACKGLUE_TEST_MARK: mark };
 }
 
+function nameOf(path: string): string {
+  return readFileSync(`${path}/comm`, 'latin1').trimEnd();
+}
+
 /** The processes with that mark that have not ended, with their names. */
 export function markedProcesses(mark: string): string[] {
   const word = `STACKGLUE_TEST_MARK=${mark}`;
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        const isMarked = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0').includes(word);
-        return isMarked ? [`${pid} ${readFileSync(`/proc/${pid}/comm`, 'latin1').trim()}`] : [];
-      } catch {
-        return []; // it has ended meanwhile
-      }
-    });
-}
-
-/** The processes of a program, by the first 15 bytes of its name. */
-export function processesOf(program: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/comm`, 'latin1').trimEnd() === program.slice(0, 15);
-      } catch {
-        return false; // it has ended meanwhile
-      }
-    })
-    .map(Number);
-}
-
-/** The keepers of lockspaces on this node: whose, by their titles. */
-export function keepers(): string[] {
-  return processesOf('stackglue-keeper').flatMap((pid) => {
-    try {
-      const title = readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
-      return [`${pid} ${title}`];
-    } catch {
-      return []; // it has ended meanwhile
-    }
+  return foundIn('/proc', (path) => {
+    const isMarked = readFileSync(`${path}/environ`, 'latin1').split('\0').includes(word);
+    return isMarked ? [`${basename(path)} ${nameOf(path)}`] : [];
   });
 }
 
-/** Whether a thread of the process waits in the kernel, where no signal reaches it. */
-function waitsInKernel(pid: number): boolean {
-  try {
-    const threads = readdirSync(`/proc/${pid}/task`);
-    return threads.some((thread) => {
-      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
-      return stat.slice(stat.lastIndexOf(')')).startsWith(') D ');
-    });
-  } catch {
-    return false; // it has ended meanwhile
-  }
+/** What `look` finds of each process of a program, by the first 15 bytes of its name. */
+function ofProgram<T>(program: string, look: (path: string) => readonly T[]): T[] {
+  return foundIn('/proc', (path) => (nameOf(path) === program.slice(0, 15) ? look(path) : []));
+}
+
+/** The processes of a program. */
+export function processesOf(program: string): number[] {
+  return ofProgram(program, (path) => [Number(basename(path))]);
+}
+
+const KEEPER = 'stackglue-keeper';
+
+/** The keepers of lockspaces on this node: whose, by their titles. */
+export function keepers(): string[] {
+  return ofProgram(KEEPER, (path) => {
+    const title = readFileSync(`${path}/cmdline`, 'latin1').replaceAll('\0', ' ').trim();
+    return [`${basename(path)} ${title}`];
+  });
+}
+
+/** The threads of a process that wait in the kernel, where no signal reaches them. */
+function threadsInKernel(path: string): string[] {
+  return foundIn(`${path}/task`, (thread) => {
+    const stat = readFileSync(`${thread}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')')).startsWith(') D ') ? [thread] : [];
+  });
 }
 
 /** Resolves once that many keepers wait in the kernel. */
 export function keepersInKernel(count: number): Promise<void> {
   return nobodyLeft(() => {
-    const waiting = processesOf('stackglue-keeper').filter(waitsInKernel);
+    const waiting = ofProgram(KEEPER, (path) =>
+      threadsInKernel(path).length > 0 ? [basename(path)] : [],
+    );
     return waiting.length >= count ? [] : [`keepers elsewhere than ${waiting.join(' and ')}`];
   });
 }

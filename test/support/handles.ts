@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 import { nobodyLeft } from './nobody-left.js';
+import { foundIn } from './proc.js';
 
 /** Open descriptors of this process, without the one that lists them. */
 export function countDescriptors(): number {
@@ -12,24 +13,13 @@ export function countDescriptors(): number {
 
 /** What the open descriptors of this process are of. */
 export function openFiles(): string[] {
-  return readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      return [readlinkSync(`/proc/self/fd/${fd}`)];
-    } catch {
-      return []; // the one that lists them
-    }
-  });
+  // The one that lists them is gone.
+  return foundIn('/proc/self/fd', (path) => [readlinkSync(path)]);
 }
 
 /** The names of this process's threads. */
 function threadNames(): string[] {
-  return readdirSync('/proc/self/task').flatMap((thread) => {
-    try {
-      return [readFileSync(`/proc/self/task/${thread}/comm`, 'utf8').trim()];
-    } catch {
-      return []; // it has ended meanwhile
-    }
-  });
+  return foundIn('/proc/self/task', (path) => [readFileSync(`${path}/comm`, 'utf8').trim()]);
 }
 
 /** How many threads of this process have that name, or any name. */

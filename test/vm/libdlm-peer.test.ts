@@ -59,18 +59,20 @@ describe('our program and a C program on libdlm, on two nodes', function () {
   this.timeout(60_000);
   const lockspace = 'interop';
   const getCluster = useCluster({ nodes: 2, membership: 'host' });
+  let program: string;
   let ours: NodeDriver;
   let peer: Peer;
 
   before(async () => {
     const cluster = getCluster();
-    const program = buildPeer();
+    program = buildPeer();
     ours = await startAgent(cluster, 1);
     peer = new Peer(cluster.node(2).spawn(`exec ./${program}`));
     const created = peer.ask(`create ${lockspace}`);
     await ours.connect('pcmk', lockspace);
     expect(await created).to.equal('created');
   });
+
   it('passes a lock and its value block from ours to the C program', async () => {
     await ours.lock('l', 'to-c', EX, VALBLK);
     peer.send(`lock to-c ${EX}`);
@@ -92,7 +94,7 @@ describe('our program and a C program on libdlm, on two nodes', function () {
 
   it('agrees on a version that nobody has written, whoever of two is first', async () => {
     const node = getCluster().node(2);
-    const holder = new Peer(node.spawn(`exec ./${buildPeer()}`));
+    const holder = new Peer(node.spawn(`exec ./${program}`));
     const near = await startAgent(getCluster(), 2);
     expect(await holder.ask('create unwritten')).to.equal('created');
     expect(await holder.ask(`lock version_lock ${EX}`)).to.equal('granted 0 -');
