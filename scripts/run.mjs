@@ -17,10 +17,13 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const logs = join(root, '.cache', 'logs');
 const isRoot = process.getuid?.() === 0;
 
-/** Debian packages that building the addon takes, by a command or file that shows them present. */
-const BUILD_PACKAGES = { 'g++': 'g++', make: 'make', python3: 'python3' };
+/** Commands that building the addon takes, and their Debian packages. */
+const BUILD_TOOLS = { 'g++': 'g++', make: 'make', python3: 'python3' };
 
-/** What can be asked for: how to start it, and whether it needs virtual machines. */
+/**
+ * What can be asked for: how to start it, what it needs on the host (`vm`: what virtual machines need;
+ * `headers`: a file and its Debian package; `needs`: a compiled module that knows).
+ */
 const TASKS = {
   build: {},
   demo: { run: ['dist/scripts/demo/embedded.js'] },
@@ -30,36 +33,13 @@ const TASKS = {
   bench: {
     run: ['dist/scripts/bench/main.js'],
     vm: true,
-    packages: { '/usr/include/libdlm.h': 'libdlm-dev' },
+    headers: { '/usr/include/libdlm.h': 'libdlm-dev' },
   },
   conformance: { run: ['dist/scripts/conformance/main.js'], vm: true },
-  test: {
-    run: ['node_modules/mocha/bin/mocha.js'],
-    vm: true,
-    packages: {
-      'clang-format': 'clang-format',
-      // For the fuzzers of the engines.
-      'clang++': 'clang',
-      '/usr/lib/llvm-14/lib/clang/14.0.6/lib/linux/libclang_rt.fuzzer-x86_64.a':
-        'libclang-rt-14-dev',
-      '/usr/include/libdlm.h': 'libdlm-dev',
-      '/usr/include/doctest/doctest.h': 'doctest-dev',
-    },
-  },
+  test: { run: ['dist/scripts/test/main.js'], needs: 'dist/scripts/test/needs.js' },
 };
 
 class StepError extends Error {}
-
-function isThere(commandOrFile) {
-  return commandOrFile.startsWith('/') ? existsSync(commandOrFile) : onPath(commandOrFile);
-}
-
-/** The packages, of a table like BUILD_PACKAGES, that are missing. */
-function missingOf(packages) {
-  return Object.entries(packages)
-    .filter(([sign]) => !isThere(sign))
-    .map(([, debianPackage]) => debianPackage);
-}
 
 function onPath(command) {
   return (process.env.PATH ?? '').split(':').some((directory) => {
@@ -136,31 +116,37 @@ async function once(stamp, inputs, what, action) {
   writeFileSync(path, inputs);
 }
 
-/** Installs Debian packages; `needed` is a reason for people when that can't be done. */
-async function installPackages(packages, needed) {
-  if (packages.length === 0) return;
-  if (!isRoot || !onPath('apt-get')) {
-    throw new StepError(
-      `${needed}. Install ${packages.length > 1 ? 'these packages' : 'this package'} (as root) and try again:\n` +
-        `  apt-get install ${packages.join(' ')}`,
-    );
+/**
+ * Installs Debian packages, `{ debianPackage, purpose }`, and says first which and what for. What can't be
+ * installed is named; only where `isVital` that ends everything, elsewhere who needs it says so.
+ */
+async function install(needs, isVital) {
+  if (needs.length === 0) return;
+  const packages = [...new Set(needs.map(({ debianPackage }) => debianPackage))];
+  const canInstall = isRoot && onPath('apt-get') && process.env.STACKGLUE_INSTALL !== 'no';
+  const lines = needs.map(({ debianPackage, purpose }) => `    ${debianPackage}  ${purpose}`);
+  const list = [...new Set(lines)].join('\n');
+  if (!canInstall) {
+    const text = `these Debian packages are missing:\n${list}\n  Install them as root: apt-get install ${packages.join(' ')}`;
+    if (isVital) throw new StepError(text);
+    process.stderr.write(`\u25b8 ${text}\n`);
+    return;
   }
+  process.stderr.write(
+    `\u25b8 will be installed on this host by apt-get (STACKGLUE_INSTALL=no keeps it from that):\n${list}\n`,
+  );
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  await step(`installing Debian packages: ${packages.join(' ')}`, () => {
-    const install = () =>
-      runLogged('apt', 'apt-get', ['install', '-y', '--no-install-recommends', ...packages], {
-        env,
-      });
+  await step(`installing Debian packages`, () => {
     runLogged('apt-update', 'apt-get', ['update'], { env });
-    install();
+    runLogged('apt', 'apt-get', ['install', '-y', '--no-install-recommends', ...packages], { env });
   });
 }
 
 async function installBuildTools() {
-  await installPackages(
-    missingOf(BUILD_PACKAGES),
-    'Building the addon takes a C++ compiler, make and python3',
-  );
+  const needs = Object.entries(BUILD_TOOLS)
+    .filter(([command]) => !onPath(command))
+    .map(([, debianPackage]) => ({ debianPackage, purpose: 'to build the addon' }));
+  await install(needs, true);
 }
 
 async function installNpmPackages() {
@@ -206,20 +192,20 @@ async function buildTypeScript() {
   );
 }
 
-/** What the host needs for virtual machines; where it can't be had, those who need it say so. */
-async function installVmPackages() {
-  const { missingHostPackages } = await import(
-    pathToFileURL(join(root, 'dist/scripts/vm/packages.js')).href
-  );
-  const missing = missingHostPackages();
-  if (missing.length === 0) return;
-  if (!isRoot) {
-    process.stderr.write(
-      `\u25b8 virtual machines need Debian packages that are not installed: apt-get install ${missing.join(' ')}\n`,
-    );
-    return;
+const load = (module) => import(pathToFileURL(join(root, module)).href);
+
+/** What a task needs that is not there. */
+async function missingNeeds({ vm, headers = {}, needs }, args) {
+  const missing = Object.entries(headers)
+    .filter(([file]) => !existsSync(file))
+    .map(([, debianPackage]) => ({ debianPackage, purpose: 'to compile C programs' }));
+  if (vm) {
+    const { missingHostPackages } = await load('dist/scripts/vm/packages.js');
+    const purpose = 'for virtual machines';
+    missing.push(...missingHostPackages().map((debianPackage) => ({ debianPackage, purpose })));
   }
-  await installPackages(missing, 'Virtual machines need Debian packages');
+  if (needs) missing.push(...(await (await load(needs)).missingNeeds(args)));
+  return missing;
 }
 
 function start(args) {
@@ -240,16 +226,15 @@ async function main() {
   await installNpmPackages();
   await buildAddon();
   await buildTypeScript();
-  if (task.vm) await installVmPackages();
-  if (isRoot)
-    await installPackages(missingOf(task.packages ?? {}), `npm run ${name} needs packages`);
+  await install(await missingNeeds(task, args), false);
   if (task.run) process.exitCode = await start([...task.run, ...args]);
 }
 
 try {
   await main();
 } catch (error) {
-  if (!(error instanceof StepError)) throw error;
+  // A RangeError tells what is wrong with the words of the command line.
+  if (!(error instanceof StepError || error instanceof RangeError)) throw error;
   process.stderr.write(`\n${error.message}\n`);
-  process.exitCode = 1;
+  process.exitCode = error instanceof RangeError ? 2 : 1;
 }

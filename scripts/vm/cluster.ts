@@ -5,6 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { chooseAccelerator } from './accelerator.js';
+import { timeBoot } from './boot-times.js';
 import { removeOld } from './cached.js';
 import { VmError } from './errors.js';
 import type { LinkRule } from './hub.js';
@@ -149,14 +150,16 @@ export class Cluster {
     });
     const cluster = new Cluster(options, accelerator, logFolder, nodes, hub);
     try {
-      await step(progress, `Booting ${count} × ${image.kernelPackage} (${accelerator})`, () =>
-        Promise.all(nodes.map((node) => node.powerOn())),
-      );
-      if (options.membership !== 'none') {
-        await step(progress, `Forming a cluster (${options.membership})`, () =>
-          cluster.#membership.form(nodes),
+      await timeBoot(async () => {
+        await step(progress, `Booting ${count} × ${image.kernelPackage} (${accelerator})`, () =>
+          Promise.all(nodes.map((node) => node.powerOn())),
         );
-      }
+        if (options.membership !== 'none') {
+          await step(progress, `Forming a cluster (${options.membership})`, () =>
+            cluster.#membership.form(nodes),
+          );
+        }
+      });
       return cluster;
     } catch (error) {
       await cluster.close();
@@ -210,8 +213,10 @@ export class Cluster {
     const node = this.node(id);
     await node.powerOff();
     if (this.#harnessEvicts) await this.#membership.evict([id]);
-    await node.powerOn();
-    await this.#membership.rejoin(node, this.#nodes.filter((each) => each.isUp).length);
+    await timeBoot(async () => {
+      await node.powerOn();
+      await this.#membership.rejoin(node, this.#nodes.filter((each) => each.isUp).length);
+    });
   }
 
   /**

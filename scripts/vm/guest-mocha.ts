@@ -3,11 +3,11 @@
  * each passing, failing or skipping as it did there.
  */
 
-import { spawnSync } from 'node:child_process';
-import { join, relative, resolve } from 'node:path';
+import { relative, resolve } from 'node:path';
 
 import { diagnose } from './diagnosis.js';
 import { VmError, messageOf } from './errors.js';
+import { MOCHA, REPORTER, listTests } from './guest-listing.js';
 import { parseReport, type TestReport } from './guest-reporter.js';
 import type { Node } from './node.js';
 import { PROJECT_ROOT } from './paths.js';
@@ -24,14 +24,7 @@ export interface GuestMochaOptions {
 
 const TEST_MS = 30_000;
 const RUN_MS = 600_000;
-const LISTING_MS = 120_000;
 const TAIL_LENGTH = 8000;
-
-const MOCHA = join('node_modules', 'mocha', 'bin', 'mocha.js');
-
-function reporterPath(): string {
-  return relative(PROJECT_ROOT, join(import.meta.dirname, 'guest-reporter.js'));
-}
 
 /**
  * Declares a suite with the tests of another mocha file, which run in a guest.
@@ -53,7 +46,7 @@ export function describeInGuest(
   options: GuestMochaOptions = {},
 ): void {
   const spec = relative(PROJECT_ROOT, resolve(PROJECT_ROOT, specFile));
-  const tests = listTests(spec);
+  const tests = withKeys(listTests(spec));
   describe(title, function () {
     this.timeout(0); // the guest's mocha knows the limits, and the run as a whole has one
     const run = new GuestRun(tests);
@@ -92,23 +85,6 @@ class KeyCounter {
     this.#seen.set(titles, count);
     return `${titles}#${count}`;
   }
-}
-
-function listTests(spec: string): ListedTest[] {
-  const args = [MOCHA, '--no-config', '--dry-run', '--reporter', reporterPath(), spec];
-  const env = { ...process.env, STACKGLUE_GUEST: '1' };
-  const { stdout, stderr, status } = spawnSync(process.execPath, args, {
-    cwd: PROJECT_ROOT,
-    env,
-    encoding: 'utf8',
-    timeout: LISTING_MS,
-    maxBuffer: 64 * 1024 * 1024,
-  });
-  if (status !== 0) {
-    throw new VmError('usage', `The tests in ${spec} cannot be listed.\n${stdout}${stderr}`);
-  }
-  const reports = stdout.split('\n').map(parseReport);
-  return withKeys(reports.flatMap((report) => (report ? [report.path] : [])));
 }
 
 /** Tests and suites in their order. */
@@ -210,7 +186,7 @@ class GuestRun {
     const timeout = String(options.testTimeoutMs ?? TEST_MS);
     const args = [
       ...[node.nodeBinary, '--enable-source-maps', MOCHA, '--no-config', '--timeout', timeout],
-      ...['--reporter', reporterPath(), spec],
+      ...['--reporter', REPORTER, spec],
     ];
     const { pid } = node;
     if (givenUp.has(pid)) throw new VmError('gone', 'An earlier run on this node did not end.');

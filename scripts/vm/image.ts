@@ -119,6 +119,7 @@ export async function prepareImage(
     );
     for (const folder of [guestFolder, nodeFolder]) await markUsed(folder);
     await removeOld(join(cache, 'images'));
+    await removeOld(join(cache, 'listings'));
     return {
       kernel: join(guestFolder, 'vmlinux'),
       initramfs: join(guestFolder, 'initramfs.cpio'),

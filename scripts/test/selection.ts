@@ -1,0 +1,129 @@
+/** Which files of tests a run takes, and what it leaves out. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+
+import { PROJECT_ROOT } from '../vm/paths.js';
+
+/**
+ * How much is run: what needs no virtual machine; that and one look at each thing on machines; everything,
+ * with one kernel in turn where several are to say the same; everything on each kernel.
+ */
+export type Extent = 'fast' | 'quick' | 'full' | 'all';
+
+export interface Selection {
+  /** Compiled files of tests, relative to the project. */
+  readonly files: readonly string[];
+  /** What is not run, a sentence each, and with what it is. */
+  readonly leftOut: readonly string[];
+}
+
+const TESTS = 'dist/test';
+const MACHINES = 'dist/test/vm/';
+/** The kernels of which one stands for the other. */
+const IN_TURN = /^dist\/test\/vm\/(linux-6\.1|linux-6\.12)\/(.*)$/;
+
+/**
+ * The machines of a quick run: each submitter, a death, a stop and the end of a process in one, on whichever
+ * kernel has its turn.
+ */
+const QUICK = [
+  /\/vm\/linux-[^/]+\/(three-nodes|user-stack-thread|value-blocks|notices|ending-keeper)\.test\.js$/,
+  /\/vm\/(departure|libdlm-peer|partition)\.test\.js$/,
+];
+
+/** Whether a file boots virtual machines. */
+export function needsMachines(file: string): boolean {
+  return file.startsWith(MACHINES);
+}
+
+/** All compiled files of tests, those that take long first, so that none is left alone at the end. */
+export function allFiles(): string[] {
+  const files = readdirSync(join(PROJECT_ROOT, TESTS), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.js'))
+    .map((file) => join(TESTS, file));
+  return files.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+}
+
+function rank(file: string): number {
+  if (needsMachines(file)) return 1;
+  // At the top of test/ lie those that compile.
+  return file.split('/').length === 3 ? 0 : 2;
+}
+
+/** Days are counted as UTC has them, so that all who run on one day run the same. */
+function dayOf(date: Date): number {
+  return Math.floor(date.getTime() / 86_400_000);
+}
+
+/**
+ * Leaves each suite that is there for both kernels to one of them: half of the suites to each, and the other
+ * half on the next day.
+ */
+export function onOneKernel(files: readonly string[], date: Date): string[] {
+  const kernels = new Map<string, string[]>();
+  for (const file of files) {
+    const [, kernel, suite] = IN_TURN.exec(file) ?? [];
+    if (kernel === undefined || suite === undefined) continue;
+    kernels.set(suite, [...(kernels.get(suite) ?? []), kernel].sort());
+  }
+  const suites = [...kernels.keys()].sort();
+  return files.filter((file) => {
+    const [, kernel, suite = ''] = IN_TURN.exec(file) ?? [];
+    if (kernel === undefined) return true;
+    const candidates = kernels.get(suite) ?? [];
+    return candidates[(suites.indexOf(suite) + dayOf(date)) % candidates.length] === kernel;
+  });
+}
+
+/** The files of a run. */
+export function select(extent: Extent, files: readonly string[], date: Date): Selection {
+  const inTurn = onOneKernel(files, date);
+  const count = (chosen: readonly string[]): string => {
+    const left = files.length - chosen.length;
+    return left === 1 ? 'One file' : `${left} files`;
+  };
+  switch (extent) {
+    case 'fast': {
+      const chosen = files.filter((file) => !needsMachines(file));
+      const sentence = `${count(chosen)} on virtual machines: npm test runs some, npm test -- --full all.`;
+      return { files: chosen, leftOut: [sentence] };
+    }
+    case 'quick': {
+      const chosen = inTurn.filter(
+        (file) => !needsMachines(file) || QUICK.some((quick) => quick.test(file)),
+      );
+      const sentence = `${count(chosen)} on virtual machines, and larger samples: npm test -- --full`;
+      return { files: chosen, leftOut: [sentence] };
+    }
+    case 'full': {
+      const sentence = `${count(inTurn)} that the other kernel runs today: npm test -- --full --all`;
+      return { files: inTurn, leftOut: inTurn.length === files.length ? [] : [sentence] };
+    }
+    case 'all':
+      return { files, leftOut: [] };
+  }
+}
+
+/**
+ * The compiled files that words of the command line name: a source, what it was compiled to, or a folder of
+ * either.
+ *
+ * @throws {RangeError} for a word that names no tests.
+ */
+export function namedFiles(words: readonly string[]): string[] {
+  const files = words.flatMap((word) => {
+    const path = relative(PROJECT_ROOT, resolve(word));
+    const compiled = (path.startsWith('dist/') ? path : join('dist', path)).replace(/\.ts$/, '.js');
+    const found = filesAt(compiled);
+    if (found.length === 0) throw new RangeError(`There are no tests in ${word}.`);
+    return found;
+  });
+  return [...new Set(files)];
+}
+
+function filesAt(path: string): string[] {
+  const absolute = join(PROJECT_ROOT, path);
+  if (!existsSync(absolute)) return [];
+  if (statSync(absolute).isFile()) return [path];
+  return allFiles().filter((file) => file.startsWith(`${path}/`));
+}
