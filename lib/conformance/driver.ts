@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { DLM_LKF, type ClusterMember, type ClusterNotice, type LockMode } from '../index.js';
 import type { Command, Connected, LockState, NodeEvent, Reply } from './agent.js';
 
-/** How long a test waits for an event that must come, unless the driver is told otherwise. */
-const EVENT_DEADLINE_MS = 10_000;
+/** How long a test waits for an event that must come, unless the driver is told otherwise: no host is so slow. */
+const EVENT_DEADLINE_MS = 120_000;
 
 /** How much of what happened a failure tells. */
 const STORY_LINES = 60;
@@ -18,10 +18,18 @@ export interface Transport {
   request(command: Command): Promise<Reply>;
 }
 
+/**
+ * Watches over one wait for an event: it calls `giveUp` when the event cannot come any more, which fails
+ * the test, and returns what ends its watch. Both are called in the driver's own thread.
+ */
+export type Watch = (giveUp: () => void) => () => void;
+
 /** How a driver waits. */
 export interface DriverOptions {
   /** How long for an event that must come; less than the test runner's own limit. */
   readonly deadlineMs?: number | undefined;
+  /** Ends a wait instead of the deadline, where something else than a clock can tell that it is in vain. */
+  readonly watch?: Watch | undefined;
 }
 
 type EventOf<Kind extends NodeEvent['event']> = Extract<NodeEvent, { event: Kind }>;
@@ -61,6 +69,7 @@ export class NodeDriver {
   readonly history: NodeEvent[] = [];
   readonly #transport: Transport;
   readonly #deadlineMs: number;
+  readonly #watch: Watch | undefined;
   readonly #unclaimed: NodeEvent[] = [];
   readonly #waiters = new Set<Waiter>();
   readonly #connections = new Set<string>();
@@ -69,9 +78,10 @@ export class NodeDriver {
   /** Makes lock names differ from test to test, so that a failed one leaves nothing to the next. */
   #scope = '';
 
-  constructor(transport: Transport, { deadlineMs = EVENT_DEADLINE_MS }: DriverOptions = {}) {
+  constructor(transport: Transport, { deadlineMs, watch }: DriverOptions = {}) {
     this.#transport = transport;
-    this.#deadlineMs = deadlineMs;
+    this.#deadlineMs = deadlineMs ?? EVENT_DEADLINE_MS;
+    this.#watch = watch;
   }
 
   /** The names of the connections that are open. */
@@ -329,15 +339,23 @@ export class NodeDriver {
       const waiter: Waiter = {
         matches,
         found: (event) => {
-          clearTimeout(deadline);
+          endWatch();
           resolve(event as Wanted);
         },
       };
-      const deadline = setTimeout(() => {
+      const fail = (until: string): void => {
         this.#waiters.delete(waiter);
-        reject(new Error(`node ${this.number}: no ${what} within ${this.#deadlineMs} ms`));
-      }, this.#deadlineMs);
+        reject(new Error(`node ${this.number}: no ${what} ${until}`));
+      };
       this.#waiters.add(waiter);
+      const endWatch = this.#startWatch(fail);
     });
+  }
+
+  /** Calls `fail` with the time until which nothing came; returns what ends that. */
+  #startWatch(fail: (until: string) => void): () => void {
+    if (this.#watch !== undefined) return this.#watch(() => fail('before nothing could come'));
+    const timer = setTimeout(() => fail(`within ${this.#deadlineMs} ms`), this.#deadlineMs);
+    return () => clearTimeout(timer);
   }
 }

@@ -22,7 +22,7 @@
  * own process; for a node on another machine start a `NodeAgent` there and give `NodeDriver` a
  * transport to it. It needs no test library: `describe`, `it`, `before` and `after` are the global ones
  * or those that the option `runner` gives. It waits for what must come, up to each driver's deadline
- * (10 s unless told otherwise), and never for time to pass; give the runner a limit above that.
+ * (two minutes unless told otherwise), and never for time to pass; give the runner a limit above that.
  */
 import { completionBehaviours } from './completions.js';
 import { connectionBehaviours } from './connections.js';
@@ -50,6 +50,7 @@ export {
   type LockOptions,
   type RequestOptions,
   type Transport,
+  type Watch,
 } from './driver.js';
 export type { StackFeatures } from './features.js';
 export { localNode } from './local-node.js';

@@ -13,6 +13,7 @@ import {
   type StackPlugin,
 } from '../../lib/index.js';
 import type { StackUpcalls } from '../../lib/stackglue/connection.js';
+import { IdleWatch } from '../support/idle-watch.js';
 import { createEmulation, O2CB_FEATURES } from '../support/world.js';
 import { createRecordingPlugin, type Entry } from './recording-plugin.js';
 
@@ -60,16 +61,18 @@ class CollectingRunner {
   }
 }
 
-/** Runs the suite on the emulation under such a layer. */
-async function runSuite(
-  wrap: (plugin: StackPlugin) => StackPlugin,
-  deadlineMs?: number,
-): Promise<CollectingRunner> {
+/** Runs the suite on the emulation under such a layer. What does not come is not waited for. */
+async function runSuite(wrap: (plugin: StackPlugin) => StackPlugin): Promise<CollectingRunner> {
   const collecting = new CollectingRunner();
+  const idle = new IdleWatch();
   stackConformance({
     title: 'a stack',
     stackName: 'o2cb',
-    createNodes: () => Promise.resolve(createEmulation(wrap, { deadlineMs })),
+    createNodes: () => {
+      const world = createEmulation(wrap, { watch: idle.watch });
+      idle.nodes = world.nodes;
+      return Promise.resolve(world);
+    },
     features: O2CB_FEATURES,
     runner: collecting.runner,
   });
@@ -287,7 +290,7 @@ describe('the conformance suite', () => {
 
   for (const [what, { sabotage, noticedBy }] of Object.entries(FAULTS)) {
     it(`notices a stack that ${what}`, async () => {
-      const collected = await runSuite((plugin) => broken(plugin, sabotage), 50);
+      const collected = await runSuite((plugin) => broken(plugin, sabotage));
       expect(collected.failures).to.include.members(noticedBy);
       const { error } = collected.outcomes.find(({ title }) => title === noticedBy[0])!;
       expect(error?.message, 'what the nodes did and saw').to.match(/node 1:\n {2}> \{"do":/);
