@@ -2,10 +2,16 @@
  * Connects and disconnects many times (run with --expose-gc) and prints what the process holds after the
  * warm-up and at the end.
  */
-import { readdirSync } from 'node:fs';
+import { queryObjects } from 'node:v8';
 
-import { createUserPlugin, StackGlue } from '../../../lib/index.js';
+import { ClusterConnection, createUserPlugin, DlmLksb, StackGlue } from '../../../lib/index.js';
+import {
+  NativeFsdlmConnection,
+  NativeO2dlmConnection,
+  NativeUserConnection,
+} from '../../../lib/native.js';
 import { silentProtocol } from '../../stackglue/test-node.js';
+import { countDescriptors, countThreads, lockspaceThreadsGone } from '../../support/handles.js';
 import { createNode, type StackName } from './node.js';
 
 const [stack = '', warmUp = '0', rounds = '0'] = process.argv.slice(2);
@@ -49,16 +55,46 @@ async function repeat(count: number): Promise<void> {
   }
 }
 
-function holdings() {
+/** What the process holds, in numbers that are the same whenever it holds the same. */
+export interface Holdings {
+  readonly descriptors: number;
+  readonly threads: number;
+  /** The types of the event loop's handles: a native connection has some. */
+  readonly handles: readonly string[];
+  /** By their class. A native object goes with the one that JavaScript has. */
+  readonly objects: Readonly<Record<string, number>>;
+  /** Bytes of array buffers, which the batches of events are. */
+  readonly arrayBuffers: number;
+}
+
+const CLASSES = {
+  ClusterConnection,
+  DlmLksb,
+  NativeFsdlmConnection,
+  NativeO2dlmConnection,
+  NativeUserConnection,
+  SharedArrayBuffer,
+};
+
+async function holdings(): Promise<Holdings> {
+  await lockspaceThreadsGone();
+  const { libuv } = process.report.getReport() as unknown as { libuv: { type: string }[] };
   return {
-    descriptors: readdirSync('/proc/self/fd').length,
-    threads: readdirSync('/proc/self/task').length,
-    rss: process.memoryUsage.rss(),
+    descriptors: countDescriptors(),
+    threads: countThreads(),
+    handles: libuv.map(({ type }) => type).sort(),
+    objects: Object.fromEntries(
+      Object.entries(CLASSES).map(([name, each]) => [
+        name,
+        queryObjects(each, { format: 'count' }),
+      ]),
+    ),
+    arrayBuffers: process.memoryUsage().arrayBuffers,
   };
 }
 
 await repeat(Number(warmUp));
-const before = holdings();
+const before = await holdings();
 await repeat(Number(rounds));
-const after = holdings();
+const after = await holdings();
 console.log(JSON.stringify({ before, after }));
