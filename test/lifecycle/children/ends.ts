@@ -1,6 +1,7 @@
 /**
- * Gets into the state that the first argument names, and says "ready" by IPC. The IPC channel does not
- * keep this process alive: only what it has open does. "disconnect" by IPC ends all connections.
+ * Gets into the state that the first argument names, and says by IPC what keeps it alive then: the types
+ * of the event loop's handles. The IPC channel does not: only what it has open does. "disconnect" by IPC
+ * ends all connections; a process that should wait for that, and ends before, has exit code 3.
  */
 import {
   clusterConnect,
@@ -14,11 +15,26 @@ import { createNode } from './node.js';
 
 const state = process.argv[2] ?? '';
 
-process.on('message', (message) => {
-  if (message === 'disconnect') void Promise.all(nodes.map((node) => node.disconnect()));
-  else process.send?.(message);
+/** States that last until the disconnect. */
+const LASTING = ['connected', 'unref ref'];
+let isToldToEnd = !LASTING.includes(state);
+
+process.on('message', () => {
+  isToldToEnd = true;
+  void Promise.all(nodes.map((node) => node.disconnect()));
 });
 process.channel?.unref();
+process.on('beforeExit', () => {
+  if (!isToldToEnd) process.exitCode = 3;
+});
+
+/** The types of the handles for which the event loop goes on. */
+function keptBy(): string[] {
+  const { libuv } = process.report.getReport() as unknown as {
+    libuv: { type: string; is_active: boolean; is_referenced: boolean }[];
+  };
+  return libuv.filter((handle) => handle.is_active && handle.is_referenced).map(({ type }) => type);
+}
 
 if (state === 'imported') process.exitCode = 0;
 if (state === 'failed connect') {
@@ -66,4 +82,4 @@ if (state === 'throw') {
   });
 }
 if (state === 'reject') void Promise.reject(new Error('unhandled, with locks held'));
-process.send?.('ready');
+process.send?.(keptBy());
