@@ -266,6 +266,7 @@ TEST_CASE("services: random ones exclude each other, are all answered and read w
   const char* given = std::getenv("STACKGLUE_SEED");
   const uint64_t first =
       given == nullptr ? std::random_device()() : std::strtoull(given, nullptr, 0);
+  INFO("STACKGLUE_SEED=", first);
   int grants = 0;
   int blocks = 0;
   for (uint64_t seed = first; seed < first + 12; ++seed) {

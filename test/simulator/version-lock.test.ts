@@ -32,6 +32,7 @@ describe('the version of a lockspace', () => {
       if (history.includes(' EDEADLK')) contested += 1;
     };
     await explore({ profile: 'fsdlm', seeds: SEEDS, run });
+    // What these are follows from the seeds, which are always the same.
     expect(unwritten, 'histories in which one finds a block that nobody has written').above(100);
     expect(contested, 'histories in which several do').above(30);
   });

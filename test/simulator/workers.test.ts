@@ -6,6 +6,9 @@ import { Simulation } from '../../lib/simulator/index.js';
 import { startLockWorker } from './storm.js';
 import { failureOf } from './support.js';
 
+/** Turns of `work` that have no end before the thread has one. */
+const ENDLESS = Number.MAX_SAFE_INTEGER;
+
 describe('nodes of a simulation in worker threads', () => {
   it('answer calls, fail, die and boot again as others do', async () => {
     const simulation = new Simulation();
@@ -48,7 +51,7 @@ describe('nodes of a simulation in worker threads', () => {
       simulation.run(async () => {
         await node.call('work', 1);
         simulation.setTimeout(() => void worker.terminate(), 5);
-        await node.call('work', 100_000);
+        await node.call('work', ENDLESS);
       }),
     );
     expect(await failed).to.include({ code: 'ERR_DLM_SIMULATION_WORKER' });
@@ -63,12 +66,10 @@ describe('nodes of a simulation in worker threads', () => {
     const failed = failureOf(
       simulation.run(async () => {
         simulation.setTimeout(() => void simulation.close(), 20);
-        await node.call('work', 100_000);
+        await node.call('work', ENDLESS);
       }),
     );
-    expect(['ERR_DLM_SIMULATION_CLOSED', 'ERR_DLM_SIMULATION_NODE']).to.include(
-      (await failed).code,
-    );
+    expect(await failed).to.include({ code: 'ERR_DLM_SIMULATION_CLOSED' });
     expect(await exited).to.deep.equal([0]);
   });
 });
