@@ -29,9 +29,7 @@ const ROUNDS = 10;
 const USER_STEPS = STEPS.slice(STEPS.indexOf('connecting'), STEPS.indexOf('disconnected'));
 const USER_ROUNDS = 4;
 
-describe('worker.terminate()', function () {
-  this.timeout(60_000);
-
+describe('worker.terminate()', () => {
   for (const step of STEPS) {
     it(`harms nobody: ${step}`, async () => {
       const child = runChild(new URL('children/workers.js', import.meta.url), [step, `${ROUNDS}`]);

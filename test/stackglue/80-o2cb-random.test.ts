@@ -218,8 +218,7 @@ describe('random requests on o2cb', () => {
     for (const { glue, connection } of clients.splice(0)) await glue.clusterDisconnect(connection);
   });
 
-  it('end in one completion each, and keep what the modes and blocks promise', async function () {
-    this.timeout(60_000);
+  it('end in one completion each, and keep what the modes and blocks promise', async () => {
     const random = new Random();
     console.log(`      seed ${random.seed}`);
     let events = 0;
@@ -279,6 +278,7 @@ describe('random requests on o2cb', () => {
     }
     const sum = (count: (contender: Contender) => number): number =>
       contenders.reduce((total, contender) => total + count(contender), 0);
+    // What these are follows from the seed alone: all is in one thread, and no clock has a part in it.
     expect(sum(({ completions }) => completions)).to.be.above(ROUNDS / 2);
     expect(sum(({ cancelled }) => cancelled)).to.be.above(ROUNDS / 100);
     expect(sum(({ reads }) => reads)).to.be.above(ROUNDS / 100);

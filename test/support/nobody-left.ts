@@ -4,7 +4,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 /** Between two looks. Without a pause those who look would keep a single processor from those who are to end. */
 const PAUSE_MS = 10;
 
-const DEADLINE_MS = 10_000;
+/** No host is so slow: this is for the message that names those who stay for ever. */
+const DEADLINE_MS = 600_000;
 
 /** Resolves once `look` finds nobody; after the deadline it rejects and names those who are still there. */
 export async function nobodyLeft(look: () => readonly string[]): Promise<void> {
