@@ -73,6 +73,7 @@ TEST_CASE("threads: EX excludes, and every waiter is woken") {
 TEST_CASE("threads: members come, go and are killed while others work") {
   auto cluster = Cluster::Create();
   std::atomic<bool> done{false};
+  std::atomic<int> failures{0};
   std::vector<std::thread> threads;
   for (int node = 1; node <= 3; ++node) {
     threads.emplace_back([&, node] {
@@ -80,7 +81,10 @@ TEST_CASE("threads: members come, go and are killed while others work") {
       for (int round = 0; round < 150; ++round) {
         CountingSink sink;
         std::unique_ptr<Member> member;
-        if (cluster->Join("ls", node, &sink, &member) != 0) continue;
+        if (cluster->Join("ls", node, &sink, &member) != 0) {
+          ++failures;
+          break;
+        }
         for (int i = 0; i < 20; ++i) {
           LockId id = 0;
           const std::string name(1, static_cast<char>('a' + random() % 3));
@@ -102,6 +106,7 @@ TEST_CASE("threads: members come, go and are killed while others work") {
     }
   });
   for (std::thread& thread : threads) thread.join();
+  CHECK(failures == 0);
   CHECK(!InspectLockspace(cluster.get(), "ls").has_value());
 }
 
