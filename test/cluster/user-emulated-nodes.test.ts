@@ -141,6 +141,9 @@ describe('nodes of the emulated stack user', () => {
       code: 'ERR_DLM_DISCONNECTED',
     });
     expect(await b.told(1)).to.deep.equal(['died 1']);
+    // Whatever was on its way has come when a grant has.
+    expect(b.ask(new DlmLksb())).to.equal(0);
+    expect(await b.told(1)).to.deep.equal(['granted']);
     expect(a.log).to.deep.equal([]);
   });
 

@@ -105,7 +105,10 @@ describe('package', () => {
     const imported = (await import(name)) as typeof lib;
     expect(imported.defaultGlue).to.equal(lib.defaultGlue);
     const { features } = process as unknown as { features: { require_module?: boolean } };
-    if (features.require_module !== true) this.skip();
+    if (features.require_module !== true) {
+      console.log('      skipped: this Node.js has no require() of modules');
+      this.skip();
+    }
     const required = createRequire(import.meta.url)(name) as typeof lib;
     expect(required.defaultGlue).to.equal(lib.defaultGlue);
     expect(

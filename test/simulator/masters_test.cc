@@ -13,10 +13,6 @@ namespace {
 
 constexpr Profile kProfiles[] = {Profile::kO2dlm, Profile::kFsdlm};
 
-size_t PlaceOf(const Simulation& simulation, const std::string& text) {
-  return simulation.history().Text().find(text);
-}
-
 // `node`'s first lock, NL, makes it the master of `resource`.
 void Master(Simulation* simulation, ConnectionId node, const std::string& resource) {
   Submit(simulation, Lock(node, kNl, resource));
@@ -49,9 +45,6 @@ TEST_CASE("masters: of two nodes that want a new resource one becomes it, and se
       auto simulation = Make(profile, seed, 3);
       for (const ConnectionId node : {1, 2, 1, 2}) Submit(simulation.get(), Lock(node, kNl));
       REQUIRE(simulation->Run());
-      for (const char* order : {"n1 ast 1", "n2 ast 2", "n1 ast 3", "n2 ast 4"}) {
-        CHECK(Has(*simulation, order));
-      }
       CHECK(PlaceOf(*simulation, "n1 ast 1") < PlaceOf(*simulation, "n1 ast 3"));
       CHECK(PlaceOf(*simulation, "n2 ast 2") < PlaceOf(*simulation, "n2 ast 4"));
       firsts.insert(PlaceOf(*simulation, "n1 ast 1") < PlaceOf(*simulation, "n2 ast 2"));
@@ -75,8 +68,6 @@ TEST_CASE("masters: a node that is cut off goes on with its own resources, not w
     CHECK(PlaceOf(*simulation, "n1 ast 3 granted") < healed);
     CHECK(PlaceOf(*simulation, "n1 ast 4 granted") > healed);
     CHECK(PlaceOf(*simulation, "n2 ast 5 granted") > healed);
-    CHECK(Has(*simulation, "n1 ast 4 granted"));
-    CHECK(Has(*simulation, "n2 ast 5 granted"));
   }
 }
 
@@ -94,7 +85,6 @@ TEST_CASE("masters: a node that is cut off is granted nothing of another's befor
   const size_t heard = PlaceOf(*simulation, "n2 hears that n1 died");
   CHECK(PlaceOf(*simulation, "n2 is healed") < heard);
   CHECK(heard < PlaceOf(*simulation, "n2 ast 3 granted"));
-  CHECK(Has(*simulation, "n2 ast 3 granted"));
 }
 
 TEST_CASE("masters: one that is dead serves nobody; what it was asked, the next one is asked") {
@@ -110,8 +100,6 @@ TEST_CASE("masters: one that is dead serves nobody; what it was asked, the next 
     const size_t death = PlaceOf(*simulation, "n1 is dead");
     CHECK(death < PlaceOf(*simulation, "n2 ast 2 unlocked end"));
     CHECK(death < PlaceOf(*simulation, "n3 ast 3 granted"));
-    CHECK(Has(*simulation, "n2 ast 2 unlocked end"));
-    CHECK(Has(*simulation, "n3 ast 3 granted"));
   }
 }
 
@@ -168,7 +156,6 @@ TEST_CASE("masters: a grant on its way arrives or is lost with its master, and i
       Submit(simulation.get(), Unlock(1, held));
       REQUIRE(simulation->Run());
       const size_t grant = PlaceOf(*simulation, "n2 ast 2 granted");
-      REQUIRE(grant != std::string::npos);
       CHECK(simulation->history().Text().find("n2 ast 2", grant + 1) == std::string::npos);
       arrived.insert(grant < PlaceOf(*simulation, "n1 is dead"));
     }
@@ -229,8 +216,9 @@ TEST_CASE("masters: a conversion downwards that one cannot answer is done when i
   Submit(simulation.get(), down);
   Submit(simulation.get(), Lock(3, kPr));
   REQUIRE(simulation->Run());
-  const std::string text = simulation->history().Text();
-  CHECK(text.find("n1 is dead") < text.rfind("n2 ast 2 granted"));
+  const size_t death = PlaceOf(*simulation, "n1 is dead");
+  // The first of its name is the lock's own.
+  CHECK(simulation->history().Text().find("n2 ast 2 granted", death) != std::string::npos);
   CHECK(Has(*simulation, "n3 ast 3 granted"));
 }
 

@@ -302,8 +302,7 @@ TEST_CASE("simulator: a killed node is dead for the others only when it was sile
     CHECK(simulation->state(1) == Simulation::NodeState::kDown);
     Submit(simulation.get(), Lock(2, kEx));
     REQUIRE(simulation->Run());
-    const size_t death = simulation->history().Text().find("n2 hears that n1 died");
-    CHECK(death < simulation->history().Text().find("n2 ast 2 granted"));
+    CHECK(PlaceOf(*simulation, "n2 hears that n1 died") < PlaceOf(*simulation, "n2 ast 2 granted"));
     CHECK(simulation->now_us() >= killed_us + 2'000'000);
     CHECK(simulation->Start(1) == 0);
     CHECK(simulation->Start(1) == -EEXIST);
@@ -336,8 +335,7 @@ TEST_CASE("simulator: a node that is healed in time has lost nothing") {
   Submit(simulation.get(), Unlock(1, held));
   REQUIRE(simulation->Run());
   CHECK(!Has(*simulation, "died"));
-  CHECK(simulation->history().Text().find("n2 is healed") <
-        simulation->history().Text().find("n2 ast 2 granted"));
+  CHECK(PlaceOf(*simulation, "n2 is healed") < PlaceOf(*simulation, "n2 ast 2 granted"));
 }
 
 TEST_CASE("simulator: a node that stays cut off is fenced, and hears no more") {

@@ -64,6 +64,13 @@ inline bool Has(const Simulation& simulation, const std::string& text) {
   return simulation.history().Text().find(text) != std::string::npos;
 }
 
+// Where in the history the text begins; it must be there.
+inline size_t PlaceOf(const Simulation& simulation, const std::string& text) {
+  const size_t place = simulation.history().Text().find(text);
+  REQUIRE_MESSAGE(place != std::string::npos, "the history must have: " << text);
+  return place;
+}
+
 }  // namespace stackglue::simulator::test
 
 #endif  // STACKGLUE_TEST_SIMULATOR_SUPPORT_H_

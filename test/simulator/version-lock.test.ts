@@ -38,6 +38,8 @@ describe('the version of a lockspace', () => {
   });
 
   it('is one for all who are there, though they speak different ones', async () => {
+    let met = 0;
+    let refused = 0;
     const run = async (simulation: Simulation): Promise<void> => {
       const there = new Set<ClusterConnection>();
       const comeAndGo = async (node: NodeContext, minor: number): Promise<void> => {
@@ -51,11 +53,13 @@ describe('the version of a lockspace', () => {
             there.add(connection);
             const minors = [...there].map((each) => each.version.minor);
             expect(new Set(minors).size, minors.join()).to.equal(1);
+            if (minors.length > 1) met += 1;
             await node.sleep(2 * node.random());
             there.delete(connection);
             await glue.clusterDisconnect(connection);
           } catch (error) {
             if (!(error instanceof DlmError)) throw error;
+            refused += 1;
             expect(error.message).to.match(/ runs at locking protocol 1\.[23], /);
           }
         }
@@ -64,6 +68,8 @@ describe('the version of a lockspace', () => {
       await Promise.all(contexts.map((node, i) => comeAndGo(node, i + 1)));
     };
     await explore({ profile: 'fsdlm', seeds: SEEDS, run });
+    expect(met, 'those who came while another was there').to.be.above(SEEDS);
+    expect(refused, 'those who could not speak the version that was there').to.be.above(SEEDS);
   });
 
   it('is found though nodes die in the middle of finding it', async () => {

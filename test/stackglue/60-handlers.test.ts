@@ -72,10 +72,16 @@ describe('handlers', () => {
   it('hand the recovery data to the recovery handler, once for a death', async () => {
     const data = { recovery: true };
     const survivor = new TestNode(2, cluster);
-    await survivor.connect('group', data);
+    const surviving = await survivor.connect('group', data);
     killO2cbNode(1, cluster);
     expect(await survivor.next('nodeDown', data)).to.include({ node: 1 });
-    expect(survivor.calls).to.have.lengthOf(1);
+    // Whatever was on its way has come when a lock has come and gone.
+    await survivor.unlock(surviving, await survivor.lock(surviving, 'l'));
+    expect(survivor.calls.map(({ kind }) => kind)).to.deep.equal([
+      'nodeDown',
+      'lockAst',
+      'unlockAst',
+    ]);
     expect(node.calls).to.deep.equal([]);
   });
 
