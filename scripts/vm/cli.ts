@@ -26,6 +26,7 @@ const USAGE = `A cluster of virtual machines with the Linux kernel's DLM.
                                         who decides membership (corosync)
       --memory <MiB>                    memory of each node (384)
       --kernel <package>                Debian kernel package (linux-image-amd64)
+      --devices devtmpfs|udev           who makes the nodes' devices (devtmpfs)
   npm run cluster -- status             what is running
   npm run cluster -- run <node> <command>
                                         run a shell command; its input, output and exit code
@@ -42,11 +43,13 @@ const USAGE = `A cluster of virtual machines with the Linux kernel's DLM.
 `;
 
 const MEMBERSHIPS = ['corosync', 'host', 'o2cb', 'none'];
+const DEVICE_MANAGERS = ['devtmpfs', 'udev'];
 
 interface Flags {
   membership?: string | undefined;
   memory?: string | undefined;
   kernel?: string | undefined;
+  devices?: string | undefined;
   'one-way'?: boolean | undefined;
 }
 
@@ -63,6 +66,10 @@ async function up(words: readonly string[], flags: Flags): Promise<void> {
   if (!MEMBERSHIPS.includes(membership)) {
     throw new VmError('usage', `--membership can be ${MEMBERSHIPS.join(', ')}.`);
   }
+  const { devices } = flags;
+  if (devices !== undefined && !DEVICE_MANAGERS.includes(devices)) {
+    throw new VmError('usage', `--devices can be ${DEVICE_MANAGERS.join(', ')}.`);
+  }
   const reason = await whyNotHere();
   if (reason) throw new VmError('unsupported', reason);
   if (await isClusterUp()) {
@@ -73,6 +80,7 @@ async function up(words: readonly string[], flags: Flags): Promise<void> {
     ...['--nodes', String(nodes), '--membership', membership],
     ...(flags.memory === undefined ? [] : ['--memory', String(number(flags.memory, '--memory'))]),
     ...(flags.kernel === undefined ? [] : ['--kernel', flags.kernel]),
+    ...(devices === undefined ? [] : ['--devices', devices]),
   ]);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.log(`${seconds.padStart(6)} s  in all. Next: npm run cluster -- shell 1`);
@@ -209,6 +217,7 @@ async function main(): Promise<void> {
       membership: { type: 'string' },
       memory: { type: 'string' },
       kernel: { type: 'string' },
+      devices: { type: 'string' },
       'one-way': { type: 'boolean' },
     },
   });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { chooseAccelerator } from './accelerator.js';
 import { timeBoot } from './boot-times.js';
 import { removeOld } from './cached.js';
+import type { DeviceManager } from './device-manager.js';
 import { VmError } from './errors.js';
 import type { LinkRule } from './hub.js';
 import { HubThread } from './hub-thread.js';
@@ -37,6 +38,8 @@ export interface ClusterOptions {
   cpus?: number | undefined;
   /** See `ImageOptions.kernel`. */
   kernel?: string | undefined;
+  /** Who makes the nodes' devices, and so how soon they are there. The default is `devtmpfs`. */
+  devices?: DeviceManager | undefined;
   /** With membership `corosync`: its token timeout in milliseconds. The default is 1000. */
   tokenMs?: number | undefined;
   /**
@@ -143,6 +146,7 @@ export class Cluster {
         nodes: count,
         memoryMiB: options.memoryMiB ?? DEFAULT_MEMORY_MIB,
         cpus: options.cpus ?? DEFAULT_CPUS,
+        devices: options.devices,
         hubPort: hub.port,
         sharedDisk,
         log: join(logFolder, `n${node}.console.log`),

@@ -9,12 +9,15 @@ import { chmod, copyFile, mkdir, readFile, realpath, rm, writeFile } from 'node:
 import { basename, join } from 'node:path';
 
 import { buildOnce, markUsed, removeOld } from './cached.js';
-import { writeCpio, type CpioEntry } from './cpio.js';
+import { writeCpio } from './cpio.js';
+import { addUdev, UDEV_PROGRAM } from './device-manager.js';
 import { VmError } from './errors.js';
+import { FileTree } from './file-tree.js';
 import { collectModules, extractVmlinux, modulesDep } from './kernel.js';
 import { withLock } from './lock.js';
 import {
   DEFAULT_KERNEL,
+  hasPackages,
   missingHostPackages,
   providePackages,
   type PackageSet,
@@ -55,6 +58,7 @@ const PROGRAMS = [
   'usr/sbin/corosync-quorumtool',
   'usr/sbin/dlm_controld',
   'usr/sbin/dlm_tool',
+  UDEV_PROGRAM,
 ];
 
 /** Libraries that no program above needs, but those do that are run from the project. */
@@ -99,7 +103,8 @@ export async function prepareImage(
   return withLock(join(cache, 'lock'), async () => {
     const packageFolder = join(cache, 'packages', kernel);
     const nodeFolder = join(cache, 'images', `node-${hash(nodeIdentity())}`);
-    if (options.refresh || !existsSync(packageFolder) || !existsSync(nodeFolder)) {
+    const hasAll = (await hasPackages(packageFolder)) && existsSync(nodeFolder);
+    if (options.refresh || !hasAll) {
       refuseWithoutTools();
     }
     const packages = await providePackages(
@@ -144,7 +149,7 @@ function hash(parts: readonly (string | Buffer)[]): string {
 /** Everything of the harness that decides what is in a guest: its sources and this very code. */
 function sources(): Buffer[] {
   const guest = readdirSync(GUEST_SOURCES).sort();
-  const builders = ['image.js', 'kernel.js', 'cpio.js'];
+  const builders = ['image.js', 'device-manager.js', 'file-tree.js', 'kernel.js', 'cpio.js'];
   return [
     ...guest.map((name) => readFileSync(join(GUEST_SOURCES, name))),
     ...builders.map((name) => readFileSync(join(import.meta.dirname, name))),
@@ -173,6 +178,7 @@ async function buildGuest(packages: PackageSet, work: string, progress: Progress
     const files = new FileTree();
     for (const folder of FOLDERS) files.folder(folder);
     await addPrograms(files, packages.rootFolder);
+    await addUdev(files, packages.rootFolder);
     await addBusybox(files, packages.rootFolder);
     await addModules(files, join(modulesFolder, release), release, scratch);
     await addHarness(files, scratch);
@@ -181,39 +187,10 @@ async function buildGuest(packages: PackageSet, work: string, progress: Progress
     files.link('var/run', '/run');
     files.link('etc/mtab', '/proc/mounts');
     files.text('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n');
-    files.text('etc/group', 'root:x:0:\n');
     files.text('etc/nsswitch.conf', 'passwd: files\ngroup: files\nhosts: files\n');
     await writeFile(join(work, 'initramfs.cpio'), writeCpio(files.entries()));
   });
   await rm(scratch, { recursive: true });
-}
-
-/** The guest's files, in an order that the kernel accepts. */
-class FileTree {
-  readonly #entries = new Map<string, CpioEntry>();
-
-  folder(path: string): void {
-    const parent = path.slice(0, Math.max(0, path.lastIndexOf('/')));
-    if (parent) this.folder(parent);
-    if (!this.#entries.has(path)) this.#entries.set(path, { type: 'directory', path });
-  }
-
-  file(path: string, data: Uint8Array): void {
-    this.folder(path.slice(0, Math.max(0, path.lastIndexOf('/'))) || 'bin');
-    this.#entries.set(path, { type: 'file', path, data });
-  }
-
-  text(path: string, text: string): void {
-    this.file(path, Buffer.from(text));
-  }
-
-  link(path: string, target: string): void {
-    this.#entries.set(path, { type: 'link', path, target });
-  }
-
-  entries(): Iterable<CpioEntry> {
-    return this.#entries.values();
-  }
 }
 
 async function addPrograms(files: FileTree, root: string): Promise<void> {

@@ -7,6 +7,7 @@ import { HOST_PACKAGES, missingHostPackages } from './packages.js';
 
 export type { SpawnOptions, GuestProcess } from './agent-client.js';
 export { Cluster, type ClusterOptions } from './cluster.js';
+export type { DeviceManager } from './device-manager.js';
 export { inTime } from './diagnosis.js';
 export { VmError, type VmErrorCode } from './errors.js';
 export type { LinkRule } from './hub.js';

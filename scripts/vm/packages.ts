@@ -48,7 +48,9 @@ export function missingHostPackages(): string[] {
 export const DEFAULT_KERNEL = 'linux-image-amd64';
 
 /** What the guest is made of, beside the kernel; their libraries follow from their dependencies. */
-const GUEST_PACKAGES = ['busybox-static', 'corosync', 'dlm-controld', 'libdlm3', 'libstdc++6'];
+export const GUEST_PACKAGES: readonly string[] = [
+  ...['busybox-static', 'corosync', 'dlm-controld', 'libdlm3', 'libstdc++6', 'udev'],
+];
 
 /** Unpacked packages, ready to make images from. */
 export interface PackageSet {
@@ -64,6 +66,27 @@ export interface PackageSet {
 
 const RECORD = 'packages.json';
 
+interface PackageRecord {
+  readonly kernelPackage: string;
+  readonly packages: readonly string[];
+  /** The GUEST_PACKAGES of that time; sets from before they were noted do not have it. */
+  readonly chosenFor?: readonly string[];
+}
+
+async function readRecord(folder: string): Promise<PackageRecord> {
+  return JSON.parse(await readFile(join(folder, RECORD), 'utf8')) as PackageRecord;
+}
+
+/**
+ * Whether there is a set of packages in the cache with all that guests are made of: they may have come
+ * to need others since it was downloaded.
+ */
+export async function hasPackages(folder: string): Promise<boolean> {
+  if (!existsSync(folder)) return false;
+  const { chosenFor = [] } = await readRecord(folder);
+  return GUEST_PACKAGES.every((name) => chosenFor.includes(name));
+}
+
 /**
  * The packages for a kernel: those already in the cache, or else downloaded and unpacked.
  * Call it under the cache's lock.
@@ -77,19 +100,16 @@ export async function providePackages(
   refresh: boolean,
   progress: Progress,
 ): Promise<PackageSet> {
-  if (refresh) {
+  if (refresh || !(await hasPackages(folder))) {
     const fresh = `${folder}.new`; // what there is stays until there is something newer
     await rm(fresh, { recursive: true, force: true });
     await buildOnce(fresh, (work) => downloadPackages(work, kernel, progress));
     await rm(folder, { recursive: true, force: true });
     await rename(fresh, folder);
   }
-  await buildOnce(folder, (work) => downloadPackages(work, kernel, progress));
-  const record = JSON.parse(await readFile(join(folder, RECORD), 'utf8')) as {
-    kernelPackage: string;
-    packages: string[];
-  };
-  return { ...record, rootFolder: join(folder, 'root'), kernelFolder: join(folder, 'kernel') };
+  const { kernelPackage, packages } = await readRecord(folder);
+  const [rootFolder, kernelFolder] = [join(folder, 'root'), join(folder, 'kernel')];
+  return { kernelPackage, packages, rootFolder, kernelFolder };
 }
 
 async function downloadPackages(work: string, kernel: string, progress: Progress): Promise<void> {
@@ -113,7 +133,8 @@ async function downloadPackages(work: string, kernel: string, progress: Progress
   });
   await rm(archives, { recursive: true });
   const packages = files.map((file) => decodeURIComponent(file.split('_').slice(0, 2).join('_')));
-  await writeFile(join(work, RECORD), JSON.stringify({ kernelPackage, packages }, null, 2));
+  const record: PackageRecord = { kernelPackage, packages, chosenFor: GUEST_PACKAGES };
+  await writeFile(join(work, RECORD), JSON.stringify(record, null, 2));
 }
 
 async function choosePackages(

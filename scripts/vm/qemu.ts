@@ -5,6 +5,7 @@ import { createWriteStream } from 'node:fs';
 import type { Duplex } from 'node:stream';
 
 import { withDeadline } from './deadline.js';
+import type { DeviceManager } from './device-manager.js';
 import { VmError } from './errors.js';
 import { clusterMac } from './hub.js';
 import type { Image } from './image.js';
@@ -23,6 +24,8 @@ export interface MachineOptions {
   readonly memoryMiB: number;
   /** How many virtual processors it has. */
   readonly cpus: number;
+  /** Who makes its devices; the default is `devtmpfs`. */
+  readonly devices?: DeviceManager | undefined;
   /** The port of the cluster's hub; without one the machine has no cluster network card. */
   readonly hubPort?: number | undefined;
   /** A disk image that all nodes write to, the guest's `/dev/vdb`. */
@@ -54,13 +57,13 @@ const AGENT_PORT = 7000;
 const TAIL_LENGTH = 2000;
 
 function qemuArguments(options: MachineOptions): string[] {
-  const { image, node, nodes } = options;
+  const { image, node, nodes, devices = 'devtmpfs' } = options;
   const append = [
     'console=ttyS0 quiet mitigations=off nokaslr panic=-1 reboot=t rdinit=/init',
     // At boot the kernel counts timer interrupts, and panics when a busy host lets too few through.
     'no_timer_check',
     ...KERNEL_PARAMETERS[options.accelerator],
-    `stackglue.node=${node} stackglue.nodes=${nodes}`,
+    `stackglue.node=${node} stackglue.nodes=${nodes} stackglue.devices=${devices}`,
   ];
   const cluster =
     options.hubPort === undefined

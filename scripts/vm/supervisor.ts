@@ -9,7 +9,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
-import { Cluster } from './cluster.js';
+import { Cluster, type ClusterOptions } from './cluster.js';
 import {
   SOCKET_NAME,
   isClusterUp,
@@ -19,6 +19,7 @@ import {
   type ControlRequest,
   type StartupMessage,
 } from './control.js';
+import type { DeviceManager } from './device-manager.js';
 import { VmError, messageOf } from './errors.js';
 import type { MembershipMode } from './membership.js';
 
@@ -55,16 +56,10 @@ class Supervisor {
     });
   }
 
-  async boot(
-    nodes: number,
-    memoryMiB: number | undefined,
-    kernel: string | undefined,
-  ): Promise<void> {
+  async boot(options: Omit<ClusterOptions, 'membership' | 'progress'>): Promise<void> {
     this.#cluster = await Cluster.boot({
-      nodes,
+      ...options,
       membership: this.#membership,
-      memoryMiB,
-      kernel,
       progress: {
         start: (step) => {
           tell({ kind: 'start', step });
@@ -158,6 +153,7 @@ const { values } = parseArgs({
     membership: { type: 'string', default: 'corosync' },
     memory: { type: 'string' },
     kernel: { type: 'string' },
+    devices: { type: 'string' },
   },
 });
 const supervisor = new Supervisor(values.membership as MembershipMode);
@@ -171,11 +167,12 @@ try {
   // Whoever gives up waiting for the cluster does not want it any more.
   const abandoned = (): void => void supervisor.end();
   process.once('disconnect', abandoned);
-  await supervisor.boot(
-    Number(values.nodes),
-    values.memory === undefined ? undefined : Number(values.memory),
-    values.kernel,
-  );
+  await supervisor.boot({
+    nodes: Number(values.nodes),
+    memoryMiB: values.memory === undefined ? undefined : Number(values.memory),
+    kernel: values.kernel,
+    devices: values.devices as DeviceManager | undefined,
+  });
   process.off('disconnect', abandoned);
   tell({ kind: 'up' });
 } catch (error) {

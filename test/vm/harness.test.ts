@@ -15,6 +15,7 @@ import { Hub, clusterMac } from '../../scripts/vm/hub.js';
 import { VmError, type Node } from '../../scripts/vm/index.js';
 import { modulesDep } from '../../scripts/vm/kernel.js';
 import { withLock } from '../../scripts/vm/lock.js';
+import { GUEST_PACKAGES, hasPackages } from '../../scripts/vm/packages.js';
 import { keepDlmRunning, useCluster } from '../support/vm-world.js';
 
 describe('vm: framing', function () {
@@ -34,6 +35,25 @@ describe('vm: framing', function () {
         found.push(...reader.push(stream.subarray(at, at + size)).map(String));
       }
       expect(found).to.deep.equal(texts);
+    }
+  });
+});
+
+describe('vm: packages', function () {
+  it('are downloaded again when guests have come to need others', async function () {
+    const folder = mkdtempSync(join(tmpdir(), 'stackglue-packages-'));
+    const has = (record: object): Promise<boolean> => {
+      writeFileSync(join(folder, 'packages.json'), JSON.stringify({ packages: [], ...record }));
+      return hasPackages(folder);
+    };
+    try {
+      expect(await hasPackages(join(folder, 'nothing'))).to.equal(false);
+      expect(await has({})).to.equal(false);
+      expect(await has({ chosenFor: GUEST_PACKAGES.slice(1) })).to.equal(false);
+      expect(await has({ chosenFor: GUEST_PACKAGES })).to.equal(true);
+      expect(await has({ chosenFor: [...GUEST_PACKAGES, 'another'] })).to.equal(true);
+    } finally {
+      rmSync(folder, { recursive: true });
     }
   });
 });
