@@ -148,7 +148,7 @@ class Client {
 
 describe('many requests and cancels at once', () => {
   it('end in one completion each', async function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     const random = new Random();
     console.log(`      seed ${random.seed}`);
     let changes = 0;
@@ -180,7 +180,7 @@ describe('many requests and cancels at once', () => {
 
 describe('worker threads with connections of their own', () => {
   it('can be ended in the middle of anything', async function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     const program = fileURLToPath(new URL('contending-worker.js', import.meta.url));
     for (const step of ['connecting', 'connected', 'in flight', 'held', 'unlocking', 'closing']) {
       for (let i = 0; i < 2; i += 1) {

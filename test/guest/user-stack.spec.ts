@@ -140,7 +140,7 @@ describe("a lockspace's name", () => {
 
 describe('connecting and disconnecting 50 times', () => {
   it('leaves no descriptor, thread or memory behind, and no lockspace', async function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     const round = async (): Promise<void> => {
       const client = new Client();
       await client.connect('again');

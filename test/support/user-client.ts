@@ -79,10 +79,10 @@ export class UserClient {
   }
 
   /** Resolves when the lock is gone. */
-  async unlock({ lksb }: UserLock): Promise<void> {
+  async unlock({ lksb }: UserLock, flags = 0): Promise<void> {
     const handlers = this.#of(lksb);
     const error = new Promise<number>((resolve) => (handlers.unlocked = resolve));
-    check(this.glue.dlmUnlock(this.connection, lksb, 0));
+    check(this.glue.dlmUnlock(this.connection, lksb, flags));
     check(await error);
     this.#handlers.delete(lksb);
   }

@@ -1,5 +1,6 @@
 /** Runs the tests of test/guest on a node of its own. */
 import { describeInGuest } from '../../../scripts/vm/guest-mocha.js';
+import type { DeviceManager } from '../../../scripts/vm/index.js';
 import type { Submitter } from '../../support/user-plugin.js';
 import { keepDlmRunning, useCluster, type Kernel } from '../../support/vm-world.js';
 
@@ -9,9 +10,10 @@ function onOneNode(
   kernel: Kernel,
   specs: Readonly<Record<string, string>>,
   env: Readonly<Record<string, string>> = {},
+  devices: DeviceManager = 'devtmpfs',
 ): void {
   describe(title, () => {
-    const getCluster = useCluster({ nodes: 1, membership: 'host', kernel });
+    const getCluster = useCluster({ nodes: 1, membership: 'host', kernel, devices });
     const getNode = () => getCluster().node(1);
     before(() => keepDlmRunning(getCluster()));
 
@@ -21,14 +23,19 @@ function onOneNode(
   });
 }
 
+/** Devices are made alike for whoever makes the calls, so one of those has udev. */
+const WITH_UDEV: Submitter = 'thread';
+
 export function userStack(kernel: Kernel, submit: Submitter): void {
-  const specs = {
+  const specs: Record<string, string> = {
     'stack user under stress': 'stress.spec.js',
     'stack user': 'user-stack.spec.js',
     "libdlm's own calls": 'libdlm-calls.spec.js',
   };
-  const title = `calls by the ${submit} on a virtual machine with ${kernel}`;
-  onOneNode(title, kernel, specs, { STACKGLUE_SUBMIT: submit });
+  const devices = submit === WITH_UDEV ? 'udev' : 'devtmpfs';
+  if (devices === 'udev') specs['stack user and udev'] = 'udev.spec.js';
+  const title = `calls by the ${submit} on a virtual machine with ${kernel} and ${devices}`;
+  onOneNode(title, kernel, specs, { STACKGLUE_SUBMIT: submit }, devices);
 }
 
 export function modesAndFlags(kernel: Kernel): void {
