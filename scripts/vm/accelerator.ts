@@ -4,6 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { HANG_MS } from './deadline.js';
 import { VmError } from './errors.js';
 import type { Image } from './image.js';
 import { withLock } from './lock.js';
@@ -12,8 +13,6 @@ import { step, type Progress } from './progress.js';
 import { Machine, type Accelerator } from './qemu.js';
 
 const KVM_DEVICE = '/dev/kvm';
-/** A guest under a KVM that works is ready in one or two seconds. */
-const PROBE_MS = 8_000;
 
 function isAccelerator(text: string): text is Accelerator {
   return text === 'kvm' || text === 'tcg';
@@ -22,7 +21,7 @@ function isAccelerator(text: string): text is Accelerator {
 /**
  * The accelerator to use: what the environment variable STACKGLUE_VM_ACCEL says, or what a guest
  * was seen to boot with. On some hosts /dev/kvm opens but no guest gets anywhere on it, so one is
- * booted to see; the answer is kept until the host restarts.
+ * booted to see, beside one that is emulated; the answer is kept until the host restarts.
  */
 export async function chooseAccelerator(image: Image, progress: Progress): Promise<Accelerator> {
   const chosen = process.env.STACKGLUE_VM_ACCEL;
@@ -42,29 +41,38 @@ export async function chooseAccelerator(image: Image, progress: Progress): Promi
   return withLock(join(folder, 'lock'), async () => {
     const known = await readFile(record, 'utf8').catch(() => '');
     if (isAccelerator(known)) return known;
-    const found = await step(progress, 'Trying KVM, once', () => probe(image, `${record}.log`));
+    const found = await step(progress, 'Trying KVM, once', () => probe(image, record));
     await writeFile(record, found);
     return found;
   });
 }
 
-async function probe(image: Image, log: string): Promise<Accelerator> {
-  const machine = new Machine({
-    image,
-    accelerator: 'kvm',
-    node: 1,
-    nodes: 1,
-    memoryMiB: 256,
-    cpus: 1,
-    log,
-  });
+/** KVM if a guest boots on it, and no later than one that is emulated: how fast the host is does not count. */
+async function probe(image: Image, record: string): Promise<Accelerator> {
+  const [onKvm, emulated] = (['kvm', 'tcg'] as const).map(
+    (accelerator) =>
+      new Machine({
+        ...{ image, accelerator, node: 1, nodes: 1, memoryMiB: 256, cpus: 1 },
+        log: `${record}.${accelerator}.log`,
+      }),
+  ) as [Machine, Machine];
+  const works = onKvm.ready(HANG_MS).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof VmError) return false;
+      throw error;
+    },
+  );
   try {
-    await machine.ready(PROBE_MS);
-    return 'kvm';
-  } catch (error) {
-    if (error instanceof VmError) return 'tcg';
-    throw error;
+    const first = await Promise.race([
+      works,
+      emulated.ready(HANG_MS).then(
+        () => false,
+        () => works,
+      ),
+    ]);
+    return first ? 'kvm' : 'tcg';
   } finally {
-    await machine.kill();
+    await Promise.all([onKvm.kill(), emulated.kill()]);
   }
 }

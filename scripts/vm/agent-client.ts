@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import { PassThrough, Writable } from 'node:stream';
 import { createInterface } from 'node:readline';
 
+import { HANG_MS } from './deadline.js';
 import { VmError, messageOf } from './errors.js';
 import { FrameReader, frame } from './framing.js';
 
@@ -22,9 +23,8 @@ const FROM_GUEST = { ready: 'R', output: 'O', error: 'E', exit: 'X' };
 /** Bytes of input in one message; the agent takes up to a megabyte. */
 const INPUT_CHUNK = 64 * 1024;
 
-/** What a new connection waits for, and how often it is tried. */
+/** What a new connection waits for, and how often it is tried when it is reset. */
 const READY = frame(Buffer.from(FROM_GUEST.ready));
-const CONNECT_MS = 20_000;
 const CONNECT_ATTEMPTS = 5;
 
 /** For each agent's port: the connection that is being made. */
@@ -63,7 +63,7 @@ function connectOnce(port: number): Promise<Socket> {
     const socket = connect({ host: '127.0.0.1', port, noDelay: true });
     let failure: Error = Object.assign(new Error('reset'), { code: 'ECONNRESET' });
     const ended = (): void => reject(failure);
-    socket.setTimeout(CONNECT_MS, () => {
+    socket.setTimeout(HANG_MS, () => {
       failure = new Error('The agent does not answer.');
       socket.destroy();
     });

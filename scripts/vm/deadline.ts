@@ -3,6 +3,13 @@
 import { VmError } from './errors.js';
 
 /**
+ * What a guest has not done after so many milliseconds it will not do. Emulated guests that share two
+ * processors with other work boot in 4 to 20 s, and form a cluster or recover in seconds; this is enough for
+ * a host twenty times slower.
+ */
+export const HANG_MS = 600_000;
+
+/**
  * What `work` resolves to, if it does so in time.
  *
  * @param describe makes the error's message, when it is needed.

@@ -1,10 +1,11 @@
 /** What a node that no longer does its work has to say about why. */
 
-import { withDeadline } from './deadline.js';
+import { HANG_MS, withDeadline } from './deadline.js';
 import { messageOf, VmError } from './errors.js';
 import type { Node } from './node.js';
 
-const ASK_MS = 20_000;
+/** A node that is beyond answering must not keep those waiting who ask. */
+const ASK_MS = 120_000;
 
 /**
  * Lockspaces and their locks, who waits in the kernel and where, who keeps a lockspace, and the kernel's
@@ -22,7 +23,7 @@ const QUESTIONS = [
   'true',
 ].join('; ');
 
-/** Never rejects, and takes 20 seconds at most: a node may be beyond answering. */
+/** Never rejects, and takes two minutes at most: a node may be beyond answering. */
 export async function diagnose(node: Node): Promise<string> {
   try {
     const { stdout, stderr } = await node.run(QUESTIONS, { timeoutMs: ASK_MS });
@@ -33,20 +34,15 @@ export async function diagnose(node: Node): Promise<string> {
 }
 
 /**
- * What `work` resolves to, if it does so in time.
+ * What `work` resolves to, unless the node hangs.
  *
  * @param what what the node does meanwhile, e.g. "no answer".
- * @throws {VmError} `timeout` after `timeoutMs`, which tells what the node waits for.
+ * @throws {VmError} `timeout`, which tells what the node waits for.
  */
-export async function inTime<T>(
-  node: Node,
-  what: string,
-  timeoutMs: number,
-  work: Promise<T>,
-): Promise<T> {
-  const describe = (): string => `Node ${node.id}: ${what} for ${timeoutMs / 1000} s.`;
+export async function inTime<T>(node: Node, what: string, work: Promise<T>): Promise<T> {
+  const describe = (): string => `Node ${node.id}: ${what} for ${HANG_MS / 1000} s.`;
   try {
-    return await withDeadline(work, timeoutMs, describe);
+    return await withDeadline(work, HANG_MS, describe);
   } catch (error) {
     if (!(error instanceof VmError) || error.code !== 'timeout') throw error;
     throw new VmError('timeout', `${error.message}\n${await diagnose(node)}`, { cause: error });

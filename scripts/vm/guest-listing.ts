@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
+import { HANG_MS } from './deadline.js';
 import { VmError } from './errors.js';
 import { parseReport } from './guest-reporter.js';
 import { PROJECT_ROOT, cacheFolder } from './paths.js';
@@ -19,7 +20,6 @@ export const REPORTER = relative(PROJECT_ROOT, join(import.meta.dirname, 'guest-
 
 /** What this module belongs to: all that was compiled. */
 const COMPILED = dirname(dirname(import.meta.dirname));
-const LISTING_MS = 600_000;
 
 let compiledHash: string | undefined;
 
@@ -62,7 +62,7 @@ function dryRun(spec: string): string[][] {
     cwd: PROJECT_ROOT,
     env: { ...process.env, STACKGLUE_GUEST: '1' },
     encoding: 'utf8',
-    timeout: LISTING_MS,
+    timeout: HANG_MS,
     maxBuffer: 64 * 1024 * 1024,
   });
   if (status !== 0) {

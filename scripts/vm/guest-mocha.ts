@@ -5,6 +5,7 @@
 
 import { relative, resolve } from 'node:path';
 
+import { HANG_MS } from './deadline.js';
 import { diagnose } from './diagnosis.js';
 import { VmError, messageOf } from './errors.js';
 import { MOCHA, REPORTER, listTests } from './guest-listing.js';
@@ -14,16 +15,15 @@ import { PROJECT_ROOT } from './paths.js';
 
 /** How the guest runs the tests. */
 export interface GuestMochaOptions {
-  /** Time for each test and hook in the guest, in milliseconds. The default is 30,000. */
+  /** Time for each test and hook in the guest, in milliseconds. The default is ten minutes. */
   testTimeoutMs?: number;
-  /** Time for all of them together, the start of Node.js included. The default is 600,000. */
+  /** Time for all of them together, the start of Node.js included. The default is an hour. */
   runTimeoutMs?: number;
   /** More environment variables for the guest's mocha. */
   env?: Readonly<Record<string, string>>;
 }
 
-const TEST_MS = 30_000;
-const RUN_MS = 600_000;
+const RUN_MS = 6 * HANG_MS;
 const TAIL_LENGTH = 8000;
 
 /**
@@ -183,7 +183,7 @@ class GuestRun {
     const assignments = Object.entries(options.env ?? {}).map(
       ([name, value]) => `${name}=${quote(value)}`,
     );
-    const timeout = String(options.testTimeoutMs ?? TEST_MS);
+    const timeout = String(options.testTimeoutMs ?? HANG_MS);
     const args = [
       ...[node.nodeBinary, '--enable-source-maps', MOCHA, '--no-config', '--timeout', timeout],
       ...['--reporter', REPORTER, spec],

@@ -37,12 +37,20 @@ export class Hub {
   readonly #plugs = new Map<Socket, number | undefined>();
   readonly #rules = new Map<string, LinkRule>();
   readonly #random: () => number;
+  readonly #later: (work: () => void, delayMs: number) => void;
   /** The frames that were sent since the capture began; undefined without one. */
   #captured: Uint8Array<ArrayBuffer>[] | undefined;
 
-  /** @param random gives numbers from 0 to below 1, for loss. */
-  constructor(random: () => number = Math.random) {
+  /**
+   * @param random gives numbers from 0 to below 1, for loss.
+   * @param later does the work after so many milliseconds, in order where they are equal, for delay.
+   */
+  constructor(
+    random: () => number = Math.random,
+    later: (work: () => void, delayMs: number) => void = setTimeout,
+  ) {
     this.#random = random;
+    this.#later = later;
     this.#server = createServer((socket) => {
       this.#plug(socket);
     });
@@ -120,7 +128,7 @@ export class Hub {
       return;
     }
     // The message is a view of a buffer that is not written to again, so it may be kept.
-    setTimeout(() => {
+    this.#later(() => {
       this.#send(socket, message);
     }, rule.delayMs);
   }

@@ -13,9 +13,10 @@ export { VmError, type VmErrorCode } from './errors.js';
 export type { LinkRule } from './hub.js';
 export { prepareImage, type Image, type ImageOptions } from './image.js';
 export type { EvictOptions, MembershipMode } from './membership.js';
-export type { Node, RunOptions, RunResult } from './node.js';
+export type { Node } from './node.js';
 export { printingProgress, step, type Progress } from './progress.js';
 export type { Accelerator } from './qemu.js';
+export type { RunOptions, RunResult } from './run.js';
 export { HOST_PACKAGES, missingHostPackages };
 
 /**

@@ -12,7 +12,6 @@ export interface CorosyncOptions {
 
 const COROSYNC_LOG = '/var/log/corosync.log';
 const COMMS = '/sys/kernel/config/dlm/cluster/comms';
-const FORM_MS = 90_000;
 
 /** corosync.conf; its parser wants each statement and each brace on a line of its own. */
 function corosyncConf(nodes: number, tokenMs: number): string {
@@ -78,7 +77,7 @@ export class CorosyncMembership implements Membership {
     await node.exec('cat > /etc/corosync/corosync.conf', { input: this.#conf });
     await node.exec('cat > /etc/dlm/dlm.conf', { input: DLM_CONF });
     try {
-      await node.exec(startCommand(node.id, upNodes), { timeoutMs: FORM_MS });
+      await node.exec(startCommand(node.id, upNodes));
     } catch (error) {
       const logs = `tail -n 15 ${COROSYNC_LOG} /var/log/dlm_controld/dlm_controld.log`;
       const tail = await node

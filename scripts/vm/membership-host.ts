@@ -65,7 +65,8 @@ const actions = {
 const recoveryStatus = (lockspace: string): string => `/sys/kernel/dlm/${lockspace}/recover_status`;
 const RECOVERY_DONE = 0x40;
 
-const SETTLE_MS = 10_000;
+/** A node that has the network recovers in a fraction of a second, and twenty times slower it does, too. */
+const SETTLE_MS = 60_000;
 const SETTLE_POLL_MS = 10;
 
 /** The number that the kernels know a lockspace by: any, as long as all nodes use the same. */

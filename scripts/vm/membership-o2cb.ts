@@ -18,8 +18,6 @@ const DEBUG = '/sys/kernel/debug';
 const PORT = 7777;
 /** `O2HB_DEFAULT_DEAD_THRESHOLD`: a node is dead after this many beats, and fences itself one earlier. */
 const DEAD_THRESHOLD = 31;
-const FORM_MS = 120_000;
-const EVICT_MS = 60_000;
 
 /** Starts a node's part. The kernel answers when its heartbeat is steady, some six seconds later. */
 function startCommand(id: number, nodes: number): string {
@@ -97,9 +95,7 @@ export class O2cbMembership implements Membership {
     const conditions = gone.map((id) => `! ${lists('o2hb/livenodes', id)}`);
     if (conditions.length === 0) return;
     const command = `until ${conditions.join(' && ')}; do sleep 0.05; done`;
-    await Promise.all(
-      [...this.#members.values()].map((node) => node.exec(command, { timeoutMs: EVICT_MS })),
-    );
+    await Promise.all([...this.#members.values()].map((node) => node.exec(command)));
   }
 
   close(): Promise<void> {
@@ -108,16 +104,14 @@ export class O2cbMembership implements Membership {
   }
 
   async #start(node: Node): Promise<void> {
-    await node.exec(startCommand(node.id, this.#count), { timeoutMs: FORM_MS });
+    await node.exec(startCommand(node.id, this.#count));
     this.#members.set(node.id, node);
   }
 
   async #allSeen(): Promise<void> {
     const members = [...this.#members.keys()];
     await Promise.all(
-      [...this.#members.values()].map((node) =>
-        node.exec(seenCommand(node.id, members), { timeoutMs: FORM_MS }),
-      ),
+      [...this.#members.values()].map((node) => node.exec(seenCommand(node.id, members))),
     );
   }
 }

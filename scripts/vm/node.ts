@@ -1,30 +1,11 @@
 /** One node of a cluster, as seen from the host. */
 
 import { GuestProcess, type SpawnOptions } from './agent-client.js';
-import { withDeadline } from './deadline.js';
+import { HANG_MS } from './deadline.js';
 import { VmError } from './errors.js';
 import { GUEST_NODE, GUEST_PROJECT } from './paths.js';
 import { Machine, type MachineOptions } from './qemu.js';
-
-/** What a command that has ended left behind. */
-export interface RunResult {
-  /** The exit code; 128 and the signal's number when a signal ended the command. */
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** How a command is run to its end. */
-export interface RunOptions {
-  /** Standard input; without it the command reads its end at once. */
-  input?: string | Uint8Array | undefined;
-  /** After so many milliseconds the command is killed. The default is 60,000. */
-  timeoutMs?: number | undefined;
-}
-
-/** Emulated guests that share two processors with other work boot in 4 to 20 s. */
-const BOOT_MS = 120_000;
-const RUN_MS = 60_000;
+import { runToEnd, type RunOptions, type RunResult } from './run.js';
 
 /** A node. It stays the same object when its virtual machine is killed and started again. */
 export class Node {
@@ -76,7 +57,7 @@ export class Node {
   async powerOn(): Promise<void> {
     if (this.isUp) throw new VmError('usage', `Node ${this.id} is running already.`);
     this.#machine = new Machine(this.#options);
-    await this.#machine.ready(BOOT_MS);
+    await this.#machine.ready(HANG_MS);
   }
 
   /** Ends the virtual machine as a power cut would; resolves when QEMU is dead. */
@@ -90,8 +71,8 @@ export class Node {
    * @throws {VmError} `gone` when the node is not running.
    */
   spawn(command: string, options: SpawnOptions = {}): GuestProcess {
-    const description = `"${command}" on node ${this.id}`;
-    return new GuestProcess(this.#running().agentPort, command, description, options);
+    const { agentPort } = this.#running();
+    return new GuestProcess(agentPort, command, this.#describe(command), options);
   }
 
   /**
@@ -101,21 +82,7 @@ export class Node {
    * running or dies meanwhile.
    */
   async run(command: string, options: RunOptions = {}): Promise<RunResult> {
-    const child = this.spawn(command);
-    const output: Buffer[] = [];
-    const timeoutMs = options.timeoutMs ?? RUN_MS;
-    child.stdout.on('data', (chunk: Buffer) => output.push(chunk));
-    child.stdin.end(options.input ?? '');
-    const stdout = (): string => Buffer.concat(output).toString();
-    try {
-      const code = await withDeadline(child.exit, timeoutMs, () => {
-        const said = `${stdout()}${child.stderrText}`.trim();
-        return `On node ${this.id}, "${command}" did not end in ${timeoutMs} ms. It said: ${said}`;
-      });
-      return { code, stdout: stdout(), stderr: child.stderrText };
-    } finally {
-      child.disconnect();
-    }
+    return runToEnd(this.spawn(command), this.#describe(command), options);
   }
 
   /**
@@ -136,6 +103,10 @@ export class Node {
   /** For errors: the end of what the console said and where its log is. */
   consoleTail(): string {
     return this.#machine?.consoleTail() ?? `Node ${this.id} was never started.`;
+  }
+
+  #describe(command: string): string {
+    return `"${command}" on node ${this.id}`;
   }
 
   #running(): Machine {

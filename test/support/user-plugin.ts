@@ -12,6 +12,9 @@ import {
 const SUBMITTERS = ['thread', 'keeper', 'loop'] as const;
 export type Submitter = (typeof SUBMITTERS)[number];
 
+/** To leave a lockspace may take long on a slow host, which is no failure of a test. */
+const DISCONNECT_TIMEOUT_MS = 600_000;
+
 /** The emulated cluster that STACKGLUE_TEST_EMULATED names; undefined: the kernel's DLM is tested. */
 export function emulatedCluster(): string | undefined {
   return process.env.STACKGLUE_TEST_EMULATED;
@@ -26,7 +29,7 @@ export function createTestPlugin(options: UserStackOptions = {}): StackPlugin {
   const { create = true, exclusive = false } = options;
   if (cluster !== undefined) return createEmulatedUserPlugin({ cluster, create, exclusive });
   const submit = SUBMITTERS.find((name) => name === process.env.STACKGLUE_SUBMIT) ?? 'thread';
-  return createUserPlugin({ submit, ...options });
+  return createUserPlugin({ submit, disconnectTimeoutMs: DISCONNECT_TIMEOUT_MS, ...options });
 }
 
 /** Has the process's own glue use that plugin. */

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 import type { UserStackOptions } from '../../lib/index.js';
 import type { Node } from '../../scripts/vm/index.js';
-import { useCluster } from '../support/vm-world.js';
+import { TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 
 const { errno } = constants;
 const PROGRAM = 'dist/test/support/connect-once.js';
@@ -31,7 +31,7 @@ interface Outcome {
 }
 
 describe('connecting to stack user where something is missing', function () {
-  this.timeout(60_000);
+  this.timeout(TEST_TIMEOUT_MS);
 
   describe('on this host', () => {
     const attempt = (what: Attempt): Outcome =>

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 import type { NodeDriver } from '../../lib/conformance/index.js';
 import { DLM_LOCK } from '../../lib/index.js';
-import { controlCommand, startAgent, useCluster } from '../support/vm-world.js';
+import { controlCommand, startAgent, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const FOLDER = 'build/test/dlmcontrol';
@@ -30,7 +30,7 @@ function buildDouble(): void {
 }
 
 describe('the departure of a node that the cluster still has', function () {
-  this.timeout(60_000);
+  this.timeout(TEST_TIMEOUT_MS);
   const getCluster = useCluster({ nodes: 4, membership: 'host', evictKilled: false });
   let survivor: NodeDriver;
   const others = new Map<number, NodeDriver>();

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 
 import { DLM_LOCK } from '../../lib/index.js';
-import { keepDlmRunning, startAgent, useCluster } from '../support/vm-world.js';
+import { keepDlmRunning, startAgent, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 
 const { EX } = DLM_LOCK;
 
@@ -12,7 +12,7 @@ const LOCKSPACE = 'forgotten';
 const NAMES = Array.from({ length: 12 }, (_, index) => `name-${index}`);
 
 describe('requests behind one whose process has gone', function () {
-  this.timeout(120_000);
+  this.timeout(TEST_TIMEOUT_MS);
   const getCluster = useCluster({ nodes: 3, membership: 'host' });
 
   it('end when they are cancelled, and their names can be locked again', async () => {

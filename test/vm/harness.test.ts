@@ -1,12 +1,12 @@
 import { expect } from 'chai';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
 import { writeCpio } from '../../scripts/vm/cpio.js';
 import { FrameReader, frame } from '../../scripts/vm/framing.js';
@@ -16,7 +16,8 @@ import { VmError, type Node } from '../../scripts/vm/index.js';
 import { modulesDep } from '../../scripts/vm/kernel.js';
 import { withLock } from '../../scripts/vm/lock.js';
 import { GUEST_PACKAGES, hasPackages } from '../../scripts/vm/packages.js';
-import { keepDlmRunning, useCluster } from '../support/vm-world.js';
+import { runToEnd } from '../../scripts/vm/run.js';
+import { keepDlmRunning, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 
 describe('vm: framing', function () {
   it('puts a big-endian length in front of all parts', function () {
@@ -101,17 +102,41 @@ describe('vm: modules.dep', function () {
   });
 });
 
+/** How many wait in the kernel for the lock on a file. */
+function waitersFor(path: string): number {
+  const { ino } = statSync(path);
+  const lines = readFileSync('/proc/locks', 'utf8').split('\n');
+  return lines.filter((line) => line.includes('-> FLOCK') && line.includes(`:${ino} `)).length;
+}
+
 describe('vm: lock between processes', function () {
   it('lets one in at a time', async function () {
     const folder = mkdtempSync(join(tmpdir(), 'stackglue-lock-'));
     const path = join(folder, 'lock');
-    let inside = 0;
-    const work = async (): Promise<void> => {
-      expect(++inside).to.equal(1);
-      await sleep(20);
-      inside--;
-    };
-    await Promise.all([1, 2, 3].map(() => withLock(path, work)));
+    const order: string[] = [];
+    let entered!: () => void;
+    let leave!: () => void;
+    const isIn = new Promise<void>((resolve) => (entered = resolve));
+    const mayLeave = new Promise<void>((resolve) => (leave = resolve));
+    const first = withLock(path, async () => {
+      order.push('first is in');
+      entered();
+      await mayLeave;
+      order.push('first leaves');
+    });
+    await isIn;
+    const others = [1, 2].map(() =>
+      withLock(path, async () => {
+        order.push('another is in');
+        await nextTurn();
+        order.push('another leaves');
+      }),
+    );
+    while (waitersFor(path) < others.length) await sleep(20);
+    leave();
+    await Promise.all([first, ...others]);
+    const another = ['another is in', 'another leaves'];
+    expect(order).to.deep.equal(['first is in', 'first leaves', ...another, ...another]);
     rmSync(folder, { recursive: true });
   });
 
@@ -161,10 +186,16 @@ describe('vm: hub', function () {
   let hub: Hub;
   let cards: Card[];
   let one: Card, two: Card, three: Card;
+  /** What the hub would do after a time, which no test waits for. */
+  let delayed: { pass: () => void; delayMs: number }[];
 
   /** All have spoken, so that the hub knows who is where. */
   beforeEach(async function () {
-    hub = new Hub(() => 0.5);
+    delayed = [];
+    hub = new Hub(
+      () => 0.5,
+      (pass, delayMs) => delayed.push({ pass, delayMs }),
+    );
     const port = await hub.listen();
     cards = [];
     for (const node of [1, 2, 3]) {
@@ -236,12 +267,16 @@ describe('vm: hub', function () {
 
   it('delays frames and keeps their order', async function () {
     hub.setRule(1, 2, { delayMs: 60 });
-    const sent = performance.now();
     one.send(2, 'first');
-    one.send(2, 'second');
+    one.send('all', 'second');
+    await three.receives('second');
+    three.send(2, 'not delayed');
+    await two.receives('not delayed');
+    expect(two.received).to.deep.equal(['not delayed']);
+    expect(delayed.map(({ delayMs }) => delayMs)).to.deep.equal([60, 60]);
+    for (const { pass } of delayed) pass();
     await two.receives('second');
-    expect(performance.now() - sent).to.be.greaterThan(55);
-    expect(two.received).to.deep.equal(['first', 'second']);
+    expect(two.received).to.deep.equal(['not delayed', 'first', 'second']);
   });
 
   it('keeps the frames of a capture, those that are cut too', async function () {
@@ -278,7 +313,7 @@ async function failure(work: Promise<unknown>): Promise<VmError> {
 }
 
 describe('vm: one node without a cluster', function () {
-  this.timeout(300_000);
+  this.timeout(TEST_TIMEOUT_MS);
   const getCluster = useCluster({ nodes: 1, membership: 'none' });
   let node: Node;
 
@@ -344,9 +379,14 @@ describe('vm: one node without a cluster', function () {
   });
 
   it('gives up a command that takes too long', async function () {
-    const error = await failure(node.run('echo begun; sleep 1000', { timeoutMs: 500 }));
+    const child = node.spawn('echo begun; exec sleep 6543');
+    await once(child.stdout, 'readable'); // it has begun, however long that took
+    const error = await failure(runToEnd(child, 'It', { timeoutMs: 1 }));
     expect(error.code).to.equal('timeout');
-    expect(error.message).to.include('begun');
+    expect(error.message).to.equal('It did not end in 1 ms. It said: begun');
+    await node.exec('while ps | grep -q "sleep 654[3]"; do sleep 0.1; done');
+    const other = await failure(node.run('sleep 7654', { timeoutMs: 1 }));
+    expect(other.message).to.include('"sleep 7654" on node 1 did not end');
   });
 
   it('runs a command on a terminal', async function () {
@@ -406,7 +446,7 @@ describe('vm: one node without a cluster', function () {
 });
 
 describe('vm: membership decided by the host', function () {
-  this.timeout(300_000);
+  this.timeout(TEST_TIMEOUT_MS);
   const MEMBERS = '/sys/kernel/config/dlm/cluster/spaces/X/nodes';
   const running = useCluster({ nodes: 3, membership: 'host' });
 
@@ -432,8 +472,11 @@ describe('vm: membership decided by the host', function () {
   it('tells those who stay of one that leaves', async function () {
     await onAll('dlm_tool join X');
     await running().node(2).exec('dlm_tool leave X');
-    expect(await membersSeenBy(1)).to.equal('1 3');
-    expect(await membersSeenBy(3)).to.equal('1 3');
+    // Who leaves does not wait for the others.
+    for (const id of [1, 3]) {
+      const seen = `"$(ls ${MEMBERS} | xargs)"`;
+      await running().node(id).exec(`until [ ${seen} = "1 3" ]; do usleep 20000; done`);
+    }
     await running().node(2).exec('dlm_tool join X');
     expect(await membersSeenBy(1)).to.equal('1 2 3');
   });
@@ -447,17 +490,48 @@ describe('vm: membership decided by the host', function () {
   });
 
   it('loses and restores what the cluster network carries, but not commands', async function () {
-    const reaches = async (from: number, to: number): Promise<boolean> =>
-      (await running().node(from).run(`ping -c 1 -W 1 n${to}`)).code === 0;
-    expect(await reaches(1, 2)).to.equal(true);
+    const ids = [1, 2, 3];
+    // What has no address to go to would be kept, and sent when the link is back.
+    for (const from of ids) {
+      const others = ids.filter((id) => id !== from);
+      const addresses = others.map((id) => `arp -s n${id} ${clusterMac(id)}`);
+      await running().node(from).exec(addresses.join(' && '));
+    }
+    /** Asks until there is an answer. */
+    const reach = (from: number, to: number): Promise<unknown> =>
+      running().node(from).exec(`until ping -c 1 -W 1 n${to}; do :; done`);
+    const askInVain = async (from: number, to: number): Promise<void> => {
+      const { code } = await running().node(from).run(`ping -c 1 -W 1 n${to}`);
+      expect(code, `a ping from ${from} to ${to}`).to.equal(1);
+    };
+    /** How many requests a node has sent, or got. */
+    const echoes = async (id: number, field: 'OutEchos' | 'InEchos'): Promise<number> => {
+      const { stdout } = await running().node(id).exec('grep ^Icmp: /proc/net/snmp');
+      const [names = [], values = []] = stdout.split('\n').map((line) => line.split(' '));
+      return Number(values[names.indexOf(field)]);
+    };
+    await reach(1, 2);
+    await reach(1, 3);
     await running().isolate(1);
-    expect(await reaches(1, 2)).to.equal(false);
-    expect(await reaches(2, 3)).to.equal(true);
+    const got = [await echoes(2, 'InEchos'), await echoes(3, 'InEchos')];
+    const [sent, beside] = [await echoes(1, 'OutEchos'), await echoes(2, 'OutEchos')];
+    for (const to of [2, 3]) await askInVain(1, to);
+    await reach(2, 3);
     await running().heal(1, 2);
-    await running().node(1).exec('until ping -c 1 -W 1 n2; do :; done');
-    expect(await reaches(1, 3)).to.equal(false);
+    await askInVain(1, 3);
+    const lost = await echoes(1, 'OutEchos');
+    expect(lost, 'requests that were sent in vain').to.equal(sent + 3);
+    // A link keeps its order: with this one would come what was sent before.
+    await reach(1, 2);
+    const second = (await echoes(1, 'OutEchos')) - lost;
     await running().heal();
-    await running().node(1).exec('until ping -c 1 -W 1 n3; do :; done');
+    await reach(1, 3);
+    const third = (await echoes(1, 'OutEchos')) - lost - second;
+    const others = (await echoes(2, 'OutEchos')) - beside;
+    expect([await echoes(2, 'InEchos'), await echoes(3, 'InEchos')]).to.deep.equal([
+      got[0]! + second,
+      got[1]! + third + others,
+    ]);
   });
 
   it('is closed for good, and any number of times', async function () {

@@ -8,7 +8,7 @@ import { constants } from 'node:os';
 import type { NodeDriver } from '../../lib/conformance/index.js';
 import { DLM_LOCK } from '../../lib/index.js';
 import type { Node } from '../../scripts/vm/index.js';
-import { startAgent, useCluster } from '../support/vm-world.js';
+import { startAgent, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 
 const { errno } = constants;
 const { EX, PR } = DLM_LOCK;
@@ -29,7 +29,7 @@ async function versionLock(
 }
 
 describe("ocfs2's own user stack in the kernel, and ours", function () {
-  this.timeout(90_000);
+  this.timeout(TEST_TIMEOUT_MS);
   const getCluster = useCluster({ nodes: 2, membership: 'host' });
   let kernel: Node;
   let ours: Node;

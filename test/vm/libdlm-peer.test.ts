@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { NodeDriver } from '../../lib/conformance/index.js';
 import { DLM_LKF, DLM_LOCK } from '../../lib/index.js';
 import type { GuestProcess } from '../../scripts/vm/index.js';
-import { startAgent, useCluster } from '../support/vm-world.js';
+import { startAgent, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const { NL, PR, EX } = DLM_LOCK;
@@ -56,7 +56,7 @@ class Peer {
 }
 
 describe('our program and a C program on libdlm, on two nodes', function () {
-  this.timeout(60_000);
+  this.timeout(TEST_TIMEOUT_MS);
   const lockspace = 'interop';
   const getCluster = useCluster({ nodes: 2, membership: 'host' });
   let program: string;

@@ -21,9 +21,6 @@ interface Answer {
   error?: string;
 }
 
-/** How long a kernel may take for a step of all sequences of a batch, or to recover. */
-const ANSWER_MS = 180_000;
-
 /** The agent on one node, asked for one thing at a time. */
 class Guest implements FencedNode {
   readonly #node: Node;
@@ -57,12 +54,7 @@ class Guest implements FencedNode {
   }
 
   async #answer(): Promise<Answer> {
-    const next = await inTime(
-      this.#node,
-      'its agent has not answered',
-      ANSWER_MS,
-      this.#lines.next(),
-    );
+    const next = await inTime(this.#node, 'its agent has not answered', this.#lines.next());
     if (next.done === true) throw new Error(`An agent ended: ${this.#process.stderrText}`);
     const answer = JSON.parse(next.value) as Answer;
     if (answer.error !== undefined) throw new Error(`An agent: ${answer.error}`);
@@ -97,7 +89,7 @@ class RecoveryLog {
 
   reaches(lockspace: string, generation: number): Promise<void> {
     const reached = this.#reaches(lockspace, generation);
-    return inTime(this.#node, 'it has not recovered', ANSWER_MS, reached);
+    return inTime(this.#node, 'it has not recovered', reached);
   }
 
   async #reaches(lockspace: string, generation: number): Promise<void> {

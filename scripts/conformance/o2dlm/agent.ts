@@ -2,9 +2,6 @@
 import { inTime, type GuestProcess, type Node } from '../../vm/index.js';
 import { AGENT } from './programs.js';
 
-/** How long a node may take to come to rest: a busy host is slow, and a recovery takes seconds. */
-const FENCE_MS = 120_000;
-
 /** What a node says after a fence: only what has changed since the last one. */
 export interface Report {
   /** The errno of opens that have ended, or 0. */
@@ -46,7 +43,7 @@ export class Agent {
     this.#process.stdin.write(`${this.#unsent}f\n`);
     this.#unsent = '';
     const report = Promise.race([this.#report(), this.#failure]);
-    return inTime(this.#node, 'dlmfs has not come to rest', FENCE_MS, report);
+    return inTime(this.#node, 'dlmfs has not come to rest', report);
   }
 
   async #report(): Promise<Report> {

@@ -9,7 +9,7 @@ import { BATCH as FSDLM_BATCH } from '../../../scripts/conformance/fsdlm/differe
 import { runFsdlm } from '../../../scripts/conformance/fsdlm/index.js';
 import { runO2dlm } from '../../../scripts/conformance/o2dlm/index.js';
 import { BATCH as O2DLM_BATCH } from '../../../scripts/conformance/o2dlm/run.js';
-import { progress, requireVms, type Kernel } from '../../support/vm-world.js';
+import { progress, requireVms, TEST_TIMEOUT_MS, type Kernel } from '../../support/vm-world.js';
 
 /** In a profile's second batch a node dies. For o2dlm each batch boots machines of its own. */
 const SAMPLES = {
@@ -18,13 +18,10 @@ const SAMPLES = {
 };
 const COMMANDS = 50;
 
-/** On a busy machine booting alone takes a minute. */
-const TIMEOUT_MS = 300_000;
-
 export function differential(kernel: Kernel, profile: keyof typeof SAMPLES): void {
   const { run, first, sequences } = SAMPLES[profile];
   describe(`random sequences on the ${profile} engine and on ${kernel}`, function () {
-    this.timeout(TIMEOUT_MS);
+    this.timeout(TEST_TIMEOUT_MS);
 
     before(async function () {
       await requireVms(this);

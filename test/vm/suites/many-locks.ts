@@ -1,14 +1,20 @@
 /** Ends of processes that have many locks on stack `user`. */
 import { expect } from 'chai';
 
-import { complaintsOn, keepDlmRunning, LineProcess, useCluster } from '../../support/vm-world.js';
+import {
+  complaintsOn,
+  keepDlmRunning,
+  LineProcess,
+  TEST_TIMEOUT_MS,
+  useCluster,
+} from '../../support/vm-world.js';
 
 /** Locks of one process. */
 const MANY = 10_000;
 
 export function killedWithManyLocks(): void {
   describe(`a process with ${MANY} locks that is killed`, function () {
-    this.timeout(240_000);
+    this.timeout(TEST_TIMEOUT_MS);
     const getCluster = useCluster({ nodes: 2, membership: 'host' });
     const start = async (node: number): Promise<LineProcess> => {
       const program = 'exec node dist/test/guest/bulk-locks.js bulk';

@@ -12,7 +12,7 @@ import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
 import type { Cluster } from '../../../scripts/vm/index.js';
 import { PATTERN } from '../../guest/pattern.js';
 import { dlmMessages } from '../../support/dlm-messages.js';
-import { type Kernel, startAgent, useCluster } from '../../support/vm-world.js';
+import { type Kernel, startAgent, TEST_TIMEOUT_MS, useCluster } from '../../support/vm-world.js';
 
 const { NL, PR, PW, EX } = DLM_LOCK;
 const { CANCEL, FORCEUNLOCK, IVVALBLK, NOQUEUE, VALBLK } = DLM_LKF;
@@ -51,7 +51,7 @@ const VERSION = blockOf('\x01\0');
 
 export function strayBytes(kernel: Kernel): void {
   describe(`what leaves a node with ${kernel}`, function () {
-    this.timeout(120_000);
+    this.timeout(TEST_TIMEOUT_MS);
     const getCluster = useCluster({ nodes: 2, membership: 'host', kernel });
     let cluster: Cluster;
     let painted: NodeDriver;

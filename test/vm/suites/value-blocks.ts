@@ -7,7 +7,7 @@ import { expect } from 'chai';
 
 import type { NodeDriver } from '../../../lib/conformance/index.js';
 import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../../../lib/index.js';
-import { type Kernel, startAgent, useCluster } from '../../support/vm-world.js';
+import { type Kernel, startAgent, TEST_TIMEOUT_MS, useCluster } from '../../support/vm-world.js';
 
 const { NL, CR, CW, PR, PW, EX } = DLM_LOCK;
 const { ALTCW, ALTPR, CONVDEADLK, HEADQUE, IVVALBLK, VALBLK } = DLM_LKF;
@@ -17,7 +17,7 @@ const INVALID = { status: 0, flags: DLM_SBF.VALNOTVALID, lvbValid: false };
 
 export function valueBlocks(kernel: Kernel): void {
   describe(`value blocks of the kernel's DLM, ${kernel}`, function () {
-    this.timeout(60_000);
+    this.timeout(TEST_TIMEOUT_MS);
     const getCluster = useCluster({ nodes: 3, membership: 'host', kernel });
     let a: NodeDriver, b: NodeDriver, c: NodeDriver;
 
