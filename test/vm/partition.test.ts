@@ -1,96 +1,107 @@
-/** A node that is cut off: its lockspace stops, and the programs that use it go on. */
-import { expect } from 'chai';
-import { setTimeout as sleep } from 'node:timers/promises';
-
-import { LineProcess, useCluster } from '../support/vm-world.js';
-import { longestPause, longestPauseAlone, median, splitPauses } from '../support/pauses.js';
-import type { ServiceReport } from '../guest/watched-service.js';
-
-/** How long the node is cut off; this is what is measured, not a wait for something. */
-const CUT_OFF_MS = 20_000;
-
-/** In so many parts of that time calls are made: an odd number, for a median. */
-const ROUNDS = 11;
-
-/** By how much a loop may pause longer than that of a program that does nothing. */
-const EXTRA_PAUSE_MS = 50;
-
 /**
- * For each round: how much longer the service's loop paused than its idle neighbour's, at most, both
- * without the time in which the other's did not turn either.
+ * A node that is cut off: its lockspaces stop, and the programs that use them go on. Where the threads are is
+ * what is looked at, in the kernel: one that makes calls waits in the DLM, and the loop never does, unless it
+ * makes the calls itself.
  */
-function extraPauses(service: ServiceReport, idle: ServiceReport): number[] {
-  const own = splitPauses(service.pauses, service.time, ROUNDS);
-  return own.map((pauses, round) => {
-    const neighbours = splitPauses(idle.pauses, service.time, ROUNDS)[round] ?? [];
-    return longestPauseAlone(pauses, idle.pauses) - longestPauseAlone(neighbours, service.pauses);
-  });
-}
+import { expect } from 'chai';
 
-function describeReport(name: string, { pauses, ...rest }: ServiceReport): string {
-  const longestPauseMs = Math.round(longestPause(pauses));
-  const { ticks, answers, completions } = rest;
-  const slowestAnswerMs = Math.round(rest.slowestAnswerMs);
-  const all = { longestPauseMs, ticks, answers, slowestAnswerMs, completions };
-  return `${name.padEnd(8)}${JSON.stringify(all)}`;
+import type { Node } from '../../scripts/vm/index.js';
+import type { Submitter } from '../support/user-plugin.js';
+import { LineProcess, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
+import {
+  keeperOf,
+  oneWaitsInDlm,
+  threadsOf,
+  untilThreads,
+  waitsInDlm,
+} from '../support/whereabouts.js';
+
+/** A watched-service in a guest, and who keeps its lockspace. */
+interface Service {
+  readonly lines: LineProcess;
+  readonly pid: number;
+  readonly port: number;
+  readonly keeper: number;
 }
 
 describe('a node that is cut off', function () {
-  this.timeout(180_000);
+  this.timeout(TEST_TIMEOUT_MS);
   const getCluster = useCluster({ nodes: 3, membership: 'corosync' });
+  let node: Node;
+  const services = new Map<Submitter, Service>();
 
-  it('stops the lockspace but not the event loop', async () => {
-    const cluster = getCluster();
-    // Other members, so that being alone means to be without quorum.
-    await cluster.node(2).exec('dlm_tool join watched');
-    await cluster.node(3).exec('dlm_tool join watched');
-    const startService = (kind: string): LineProcess =>
-      new LineProcess(
-        cluster.node(1).spawn(`exec node dist/test/guest/watched-service.js ${kind}`),
-      );
-    const idle = startService('idle');
-    const locking = startService('locks');
-    const stalling = startService('stalls');
-    const services = [idle, locking, stalling];
-    expect(await idle.line()).to.equal('prepared');
-    expect(await locking.line()).to.equal('prepared 1');
-    expect(await stalling.line()).to.equal('prepared');
-    for (const service of services) expect(await service.ask('warm up')).to.equal('warm');
-
-    await cluster.isolate(1);
-    await cluster.node(1).exec(
-      // The lockspace is stopped once dlm_controld has written 0 to its control file.
-      'until dlm_tool ls | grep -q "stop\\|wait"; do usleep 50000; done',
+  /** A service on node 1, in a lockspace of its own that others are in: alone it is without quorum. */
+  async function start(submit: Submitter): Promise<void> {
+    const group = `watched-${submit}`;
+    for (const id of [2, 3]) await getCluster().node(id).exec(`dlm_tool join ${group}`);
+    const lines = new LineProcess(
+      node.spawn(`exec node dist/test/guest/watched-service.js ${group} ${submit}`),
     );
-    for (const service of services) expect(await service.ask('start')).to.equal('started');
-    for (let round = 0; round < ROUNDS; round += 1) {
-      for (const service of services) {
-        expect(await service.ask(`round ${round} of ${ROUNDS}`)).to.equal('done');
-      }
-      await sleep(CUT_OFF_MS / ROUNDS);
-    }
-    const report = async (service: LineProcess): Promise<ServiceReport> =>
-      JSON.parse(await service.ask('report')) as ServiceReport;
-    const calm = await report(idle);
-    const busy = await report(locking);
-    const stalled = await report(stalling);
-    const extra = extraPauses(busy, calm);
-    const extraOfStalls = extraPauses(stalled, calm);
-    const inMs = (values: readonly number[]): string => values.map(Math.round).join(', ');
-    console.log(`      ${describeReport('idle', calm)}`);
-    console.log(`      ${describeReport('locking', busy)}`);
-    console.log(`      ${describeReport('stalling', stalled)}`);
-    console.log(
-      `      more than idle, each round: ${inMs(extra)} ms; stalls ${inMs(extraOfStalls)} ms`,
-    );
+    const [ready, pid, port] = (await lines.line()).split(' ');
+    expect(ready).to.equal('ready');
+    const keeper = await keeperOf(node, group);
+    services.set(submit, { lines, pid: Number(pid), port: Number(port), keeper });
+  }
 
-    expect(busy.completions, 'of 100 calls').to.be.below(100);
-    expect(median(extra)).to.be.below(EXTRA_PAUSE_MS);
-    // A loop that stands still for 400 ms in each round is seen.
-    expect(median(extraOfStalls)).to.be.above(EXTRA_PAUSE_MS);
-    for (const { ticks, answers } of [calm, busy]) {
-      expect(ticks).to.be.above(CUT_OFF_MS / 20 / 4);
-      expect(answers).to.be.above(CUT_OFF_MS / 20 / 8);
+  /** Who of a service and of its keeper waits in the DLM: a thread of the service by its name. */
+  async function waiting({ pid, keeper }: Service): Promise<string[]> {
+    const own = (await threadsOf(node, pid)).filter(waitsInDlm);
+    const keepers = (await threadsOf(node, keeper)).filter(waitsInDlm);
+    return [
+      ...own.map(({ tid, name }) => (tid === pid ? 'the loop' : name)),
+      ...keepers.map(() => 'the keeper'),
+    ];
+  }
+
+  /** Asks a service by HTTP. */
+  const get = ({ port }: Service) => node.spawn(`wget -q -O - http://127.0.0.1:${port}/`);
+
+  before(async () => {
+    node = getCluster().node(1);
+    for (const submit of ['thread', 'keeper', 'loop'] as const) await start(submit);
+    for (const { lines } of services.values()) {
+      expect(await lines.ask('fall in')).to.equal('waiting');
     }
+    await getCluster().isolate(1);
   });
+
+  it('stands still with its loop when that makes the calls', async () => {
+    const service = services.get('loop')!;
+    await untilThreads(node, service.pid, oneWaitsInDlm);
+    expect(await waiting(service)).to.deep.equal(['the loop']);
+  });
+
+  for (const [submit, who] of [
+    ['thread', 'dlm-lockspace'],
+    ['keeper', 'the keeper'],
+  ] as const) {
+    it(`has ${who} wait in the loop's place with submit: '${submit}'`, async () => {
+      const service = services.get(submit)!;
+      const { lines, pid, keeper } = service;
+      await untilThreads(node, submit === 'thread' ? pid : keeper, oneWaitsInDlm);
+      expect(await waiting(service)).to.deep.equal([who]);
+
+      const standing = services.get('loop')!;
+      let isAnswered = false;
+      const unanswered = get(standing);
+      unanswered.exit.then(
+        () => (isAnswered = true),
+        () => undefined, // its node has ended
+      );
+      standing.lines.send('completions');
+
+      // Whatever is answered now is answered by a loop whose lockspace stands still.
+      expect(await lines.line()).to.equal('asked');
+      const request = get(service);
+      expect(await request.exit, request.stderrText).to.equal(0);
+      expect((request.stdout.read() as Buffer).toString()).to.equal('here');
+      expect(await lines.ask('ask again')).to.equal('asked');
+      expect(await lines.ask('completions')).to.equal('0');
+      expect(await waiting(service)).to.deep.equal([who]);
+
+      expect(await waiting(standing)).to.deep.equal(['the loop']);
+      expect(isAnswered, 'by the loop that stands still').to.equal(false);
+      unanswered.disconnect();
+    });
+  }
 });
