@@ -1,7 +1,7 @@
 /**
  * A program with one lock on stack `user` that does what it is told, line by line: `ask MODE`,
- * `convert MODE`, `break` (dlmDeadlockCancel), `cancel`, `unlock`. Several words on a line are done in
- * one turn. It prints "ready", and then what the lock is told, with its status.
+ * `convert MODE`, `break` (dlmDeadlockCancel), `cancel`, `unlock`. Several of them on a line are done in one
+ * turn, and then it prints "done". It prints "ready" first, and what the lock is told, with its status.
  */
 import { createInterface } from 'node:readline';
 
@@ -56,5 +56,6 @@ for await (const line of createInterface({ input: process.stdin })) {
     const result = perform(part.split(' '));
     if (result !== 0) console.log(`${part}: ${result}`);
   }
+  console.log('done');
 }
 process.exit(0);
