@@ -62,8 +62,7 @@ const ENDINGS: readonly { ending: string; title: string; code: number | null; si
     { ending: 'wait', title: 'SIGKILL', code: null, signal: 'SIGKILL' },
   ];
 
-describe('a process that uses stack user', function () {
-  this.timeout(60_000);
+describe('a process that uses stack user', () => {
   const client = new UserClient();
 
   before(() => client.connect(GROUP));
@@ -108,9 +107,7 @@ describe('a process that uses stack user', function () {
   }
 });
 
-describe('worker threads', function () {
-  this.timeout(180_000);
-
+describe('worker threads', () => {
   it('can be terminated at any moment, several at once', async () => {
     const random = new Random();
     console.log(`      seed ${random.seed}`);
@@ -173,9 +170,7 @@ describe('two connections to one lockspace in one process', () => {
 /** What no child may inherit: the devices of the DLM, and watches of its members. */
 const OURS = /dlm|inotify/;
 
-describe('children of a process that uses stack user', function () {
-  this.timeout(120_000);
-
+describe('children of a process that uses stack user', () => {
   it('inherit no descriptor of a lockspace while it is open', async () => {
     const client = new UserClient();
     await client.connect(GROUP);

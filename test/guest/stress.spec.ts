@@ -147,8 +147,7 @@ class Client {
 }
 
 describe('many requests and cancels at once', () => {
-  it('end in one completion each', async function () {
-    this.timeout(300_000);
+  it('end in one completion each', async () => {
     const random = new Random();
     console.log(`      seed ${random.seed}`);
     let changes = 0;
@@ -158,7 +157,14 @@ describe('many requests and cancels at once', () => {
       Array.from({ length: 12 }, (_, i) => new Contender(client, random, `r${i % 4}`)),
     );
 
-    for (let round = 0; round < 3000; round += 1) {
+    const sum = (count: (contender: Contender) => number): number =>
+      contenders.reduce((total, contender) => total + count(contender), 0);
+    /** How many requests a number of rounds makes is up to the kernel, which has to answer in between. */
+    const isEnough = (): boolean =>
+      sum(({ completions }) => completions) >= 500 &&
+      sum(({ cancels }) => cancels) >= 100 &&
+      sum(({ cancelled }) => cancelled) > 0;
+    for (let round = 0; round < 3000 || !isEnough(); round += 1) {
       random.pick(contenders).act();
       if (random.below(4) === 0) await nextTurn();
     }
@@ -169,18 +175,12 @@ describe('many requests and cancels at once', () => {
       for (const contender of contenders) contender.unlock();
       while (changes === before) await nextTurn();
     }
-    const sum = (count: (contender: Contender) => number): number =>
-      contenders.reduce((total, contender) => total + count(contender), 0);
-    expect(sum((contender) => contender.completions)).to.be.above(500);
-    expect(sum((contender) => contender.cancels)).to.be.above(100);
-    expect(sum((contender) => contender.cancelled)).to.be.above(0);
     for (const client of clients) await client.glue.clusterDisconnect(client.connection);
   });
 });
 
 describe('worker threads with connections of their own', () => {
-  it('can be ended in the middle of anything', async function () {
-    this.timeout(300_000);
+  it('can be ended in the middle of anything', async () => {
     const program = fileURLToPath(new URL('contending-worker.js', import.meta.url));
     for (const step of ['connecting', 'connected', 'in flight', 'held', 'unlocking', 'closing']) {
       for (let i = 0; i < 2; i += 1) {

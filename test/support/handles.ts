@@ -30,11 +30,18 @@ export function countThreads(name?: string): number {
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-/** Resident memory of this process in KiB, after a collection. */
-export function residentKiB(): number {
-  collect();
-  const status = readFileSync('/proc/self/status', 'utf8');
-  return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]);
+/** Mappings of this process that are shared: memory by which it speaks to others. */
+export function countSharedMappings(): number {
+  const lines = readFileSync('/proc/self/maps', 'latin1').split('\n');
+  return lines.filter((line) => line.split(' ')[1]?.endsWith('s')).length;
+}
+
+/** Resolves once nothing refers to these any more; what native code holds on to is never collected. */
+export function collected(objects: readonly WeakRef<object>[]): Promise<void> {
+  return nobodyLeft(() => {
+    collect();
+    return objects.flatMap((object) => object.deref()?.constructor.name ?? []);
+  });
 }
 
 /** Resolves once no lockspace's thread is left: one that was joined is listed a moment longer. */
