@@ -74,8 +74,8 @@ static void obey(char* line) {
     puts("error no such action");
   else if (!strcmp(verb, "read") && !read_line(path, text, sizeof text))
     printf("ok %s\n", text);
-  else if (!strcmp(verb, "read") && errno == ENOENT)
-    puts("none");
+  else if (!strcmp(verb, "read") && (errno == ENOENT || errno == ENODEV))
+    puts("none"); /* ENODEV is what sysfs says of a file that is just being removed */
   else if (strcmp(verb, "read") && !change(verb, path, value))
     puts("ok");
   else
