@@ -44,10 +44,7 @@ async function useLock(client: UserClient, name = 'r'): Promise<void> {
   await client.unlock(await client.lock(name, EX, NOQUEUE));
 }
 
-describe('where udev makes the devices', function () {
-  // libdlm looks for a link once a second.
-  this.timeout(120_000);
-
+describe('where udev makes the devices', () => {
   let before: string[];
   beforeEach(async () => {
     await udevSettled();
