@@ -12,6 +12,7 @@ import {
 } from '../../../lib/native.js';
 import { silentProtocol } from '../../stackglue/test-node.js';
 import { countDescriptors, countThreads, lockspaceThreadsGone } from '../../support/handles.js';
+import { nobodyLeft } from '../../support/nobody-left.js';
 import { createNode, type StackName } from './node.js';
 
 const [stack = '', warmUp = '0', rounds = '0'] = process.argv.slice(2);
@@ -61,10 +62,8 @@ export interface Holdings {
   readonly threads: number;
   /** The types of the event loop's handles: a native connection has some. */
   readonly handles: readonly string[];
-  /** By their class. A native object goes with the one that JavaScript has. */
+  /** By their class. A native object goes with the one that JavaScript has; batches are in shared memory. */
   readonly objects: Readonly<Record<string, number>>;
-  /** Bytes of array buffers, which the batches of events are. */
-  readonly arrayBuffers: number;
 }
 
 const CLASSES = {
@@ -76,20 +75,36 @@ const CLASSES = {
   SharedArrayBuffer,
 };
 
+function handleTypes(): string[] {
+  const { libuv } = process.report.getReport() as unknown as { libuv: { type: string }[] };
+  return libuv.map(({ type }) => type).sort();
+}
+
+const handlesAtFirst = handleTypes();
+
+/** Those that were not there at first: a connect that fails does not wait until the last has closed. */
+function newHandles(): string[] {
+  const known = [...handlesAtFirst];
+  return handleTypes().filter((type) => {
+    const at = known.indexOf(type);
+    if (at >= 0) known.splice(at, 1);
+    return at < 0;
+  });
+}
+
 async function holdings(): Promise<Holdings> {
   await lockspaceThreadsGone();
-  const { libuv } = process.report.getReport() as unknown as { libuv: { type: string }[] };
+  await nobodyLeft(newHandles);
   return {
     descriptors: countDescriptors(),
     threads: countThreads(),
-    handles: libuv.map(({ type }) => type).sort(),
+    handles: handleTypes(),
     objects: Object.fromEntries(
       Object.entries(CLASSES).map(([name, each]) => [
         name,
         queryObjects(each, { format: 'count' }),
       ]),
     ),
-    arrayBuffers: process.memoryUsage().arrayBuffers,
   };
 }
 
