@@ -8,7 +8,13 @@ import { constants } from 'node:os';
 import type { NodeDriver, NodeEvent } from '../../../lib/conformance/index.js';
 import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
 import type { Cluster } from '../../../scripts/vm/index.js';
-import { keepDlmRunning, type Kernel, startAgent, useCluster } from '../../support/vm-world.js';
+import {
+  keepDlmRunning,
+  type Kernel,
+  startAgent,
+  TEST_TIMEOUT_MS,
+  useCluster,
+} from '../../support/vm-world.js';
 
 const { NL, PR, EX } = DLM_LOCK;
 const { EAGAIN } = constants.errno;
@@ -157,9 +163,8 @@ async function untilLeft(cluster: Cluster, on: number, group: string, node: numb
 
 export function failuresInFive(kernel: Kernel): void {
   describe(`failures in a cluster of five with corosync and ${kernel}`, function () {
-    this.timeout(180_000);
-    // Five machines on a busy host stand still for seconds, and are not to be taken for dead then.
-    const getCluster = useCluster({ nodes: 5, membership: 'corosync', kernel, tokenMs: 3000 });
+    this.timeout(TEST_TIMEOUT_MS);
+    const getCluster = useCluster({ nodes: 5, membership: 'corosync', kernel });
     const agents: Agents = new Map();
     const OTHERS = [1, 2, 3, 4];
 
@@ -317,7 +322,7 @@ export function failuresInFive(kernel: Kernel): void {
 
 export function failuresAtExactMoments(kernel: Kernel): void {
   describe(`failures at exact moments with ${kernel}`, function () {
-    this.timeout(120_000);
+    this.timeout(TEST_TIMEOUT_MS);
     const getCluster = useCluster({ nodes: 3, membership: 'host', kernel, evictKilled: false });
     const agents: Agents = new Map();
 
@@ -344,8 +349,14 @@ export function failuresAtExactMoments(kernel: Kernel): void {
       await getCluster().kill(2);
       await getCluster().evict(2, { beforeStart: () => getCluster().kill(3) });
       // Without node 3 the recovery from node 2 cannot end, and nothing is granted.
-      const status = await getCluster().node(1).exec('cat /sys/kernel/dlm/midst/recover_status');
-      expect(Number.parseInt(status.stdout, 16) & 0x40, 'recovery done').to.equal(0);
+      const node = getCluster().node(1);
+      // It has begun when those who recover wait for the status of node 3, in each lockspace.
+      const waits = 'grep -q dlm_rcom_status /proc/$thread/stack';
+      await node.exec(
+        `for thread in $(pidof dlm_recoverd); do until ${waits}; do usleep 20000; done; done`,
+      );
+      const { stdout } = await node.exec('cat /sys/kernel/dlm/midst/recover_status');
+      expect(Number.parseInt(stdout, 16) & 0x40, 'recovery done').to.equal(0);
       scene.checkNothingGranted();
       await getCluster().evict(3);
       await scene.checkFailures();
