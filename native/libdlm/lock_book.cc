@@ -35,9 +35,10 @@ int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view 
   LockRecord* record = locks_.Find(index);
   *record = LockRecord{};
   const bool adopts = (flags & DLM_LKF_ORPHAN) != 0;
+  const bool has_steps = IsTriedBySteps(flags);
   Order order = OrderFor(index, *record, adopts ? Operation::kAdopt : Operation::kLock);
-  order.mode = mode;
-  order.flags = flags;
+  order.mode = has_steps ? DLM_LOCK_NL : mode;
+  order.flags = has_steps ? FlagsOfFirstStep(mode, flags) : flags;
   order.xid = xid;
   order.name = name;
   try {
@@ -49,11 +50,12 @@ int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view 
   if (!adopts) ++results_due_;
   record->status_block = status_block;
   record->operation = Pending::kLock;
-  record->memory.Take(flags);
-  record->requested_mode = static_cast<int8_t>(mode);
+  record->memory.Take(order.flags);
+  record->requested_mode = static_cast<int8_t>(order.mode);
   record->request_flags = flags;
   record->name_size = static_cast<uint8_t>(name.size());
   std::memcpy(record->name.data(), name.data(), name.size());
+  if (has_steps) BeginSteps(index, record, mode, flags, xid);
   // Whether an orphan has a value block was decided by whoever made it.
   if (adopts) record->memory.lvb = false;
   return index;
@@ -257,6 +259,7 @@ bool LockBook::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
     locks_.Release(answer.cookie.index);
     return false;
   }
+  if (record->step != Step::kNone) return HandleRefusedStep(answer, record, event);
   // It has changed nothing.
   if (answer.operation == Operation::kConvert) record->memory = record->memory_before;
   // An unlock may begin with a conversion.
@@ -305,10 +308,11 @@ bool LockBook::HandleResult(const Result& result, EventRecord* event) {
   return HandleCompletion(result, record, event);
 }
 
-bool LockBook::HandleCompletion(const Result& result, LockRecord* record, EventRecord* event) {
+bool LockBook::HandleCompletion(Result result, LockRecord* record, EventRecord* event) {
   const uint32_t index = result.cookie.index;
   if (results_due_ > 0) --results_due_;
   record->lock_id = result.lock_id;
+  if (record->step != Step::kNone && !EndsSteps(index, record, &result)) return false;
   const bool granted = result.status == 0;
   // Not put yet, so the cancel changes nothing; an unlock by force is one like any other now.
   const bool unlocks_now = granted && record->awaits_probe && record->unlocking;

@@ -16,7 +16,9 @@
 //    those behind it: they are never sent (fs/dlm/lock.c:receive_lookup_reply, which does not call
 //    confirm_master). So a lock of our own goes first, a probe: NL with EXPEDITE waits for nobody
 //    but the master, and is given back after the cancel. Nobody is told of it.
-// 4. Every accepted request ends in exactly one completion, except a cancel that came too late,
+// 4. No new lock is put whose request can end by itself: NOQUEUE goes by steps, as the kernel may
+//    free what ends so too early (native/KERNELS.md; lock_book_try.cc).
+// 5. Every accepted request ends in exactly one completion, except a cancel that came too late,
 //    which fs/dlm ends in none (fs/dlm/lock.c:dlm_user_cancel).
 #ifndef STACKGLUE_NATIVE_LIBDLM_LOCK_BOOK_H_
 #define STACKGLUE_NATIVE_LIBDLM_LOCK_BOOK_H_
@@ -102,6 +104,8 @@ class LockBook {
 
  private:
   enum class Pending : uint8_t { kNone, kLock, kConvert };
+  // The step of a new lock with NOQUEUE that is under way; see lock_book_try.cc.
+  enum class Step : uint8_t { kNone, kNull, kWanted, kAlternative, kGiveBack };
 
   struct LockRecord {
     StatusBlock status_block;
@@ -109,8 +113,11 @@ class LockBook {
     uint32_t request_flags = 0;
     uint32_t completed_in_batch = 0;
     Pending operation = Pending::kNone;
+    Step step = Step::kNone;
     int8_t granted_mode = -1;
+    // Of the step, where there are some.
     int8_t requested_mode = -1;
+    int8_t wanted_mode = -1;
     bool unlocking : 1 = false;
     // A cancel of the operation has been asked for.
     bool cancelling : 1 = false;
@@ -128,6 +135,8 @@ class LockBook {
     bool ended : 1 = false;
     uint8_t name_size = 0;
     uint32_t unlock_flags = 0;  // of what awaits the probe
+    int refusal = 0;            // of the step before kGiveBack
+    uint64_t xid = 0;           // of steps
     ValueBlockMemory memory;
     // Before the request that is under way, for one that the kernel refuses.
     ValueBlockMemory memory_before;
@@ -149,7 +158,12 @@ class LockBook {
   void HandleProbed(const Cookie& lock);
   void HandleProbeResult(const Result& result, LockRecord* probe);
   Cookie TakeProbed(uint32_t index);
-  bool HandleCompletion(const Result& result, LockRecord* record, EventRecord* event);
+  bool HandleCompletion(Result result, LockRecord* record, EventRecord* event);
+  void BeginSteps(uint32_t index, LockRecord* record, int mode, uint32_t flags, uint64_t xid);
+  bool EndsSteps(uint32_t index, LockRecord* record, Result* result);
+  bool HandleRefusedStep(const SubmitAnswer& answer, LockRecord* record, EventRecord* event);
+  void Try(uint32_t index, LockRecord* record, Step step, int mode);
+  void GiveBack(uint32_t index, LockRecord* record, int refusal);
   void End(uint32_t index, LockRecord* record, EventRecord* event);
 
   Carrier* const carrier_;

@@ -66,6 +66,43 @@ inline bool EndsByItself(uint32_t flags) {
   return (flags & (DLM_LKF_NOQUEUE | DLM_LKF_ORPHAN)) != 0;
 }
 
+// Whether a new lock is asked for by steps, because fs/dlm may free one that ends with its request
+// while it is still on its process's list (native/KERNELS.md). An adoption never is: what it is
+// refused is no lock.
+inline bool IsTriedBySteps(uint32_t flags) {
+  return (flags & (DLM_LKF_NOQUEUE | DLM_LKF_ORPHAN)) == DLM_LKF_NOQUEUE;
+}
+
+// A new lock may not pass those who wait, a conversion may. Whether they have to be asked for
+// first: for EX never, because whatever makes others wait is in the way of EX as well, and QUECVT
+// minds those that convert. NOORDER passes everybody.
+inline bool MindsWhoWaits(int mode, uint32_t flags) {
+  const bool alone = mode == DLM_LOCK_EX && (flags & (DLM_LKF_ALTPR | DLM_LKF_ALTCW)) == 0;
+  return !alone && (flags & DLM_LKF_NOORDER) == 0;
+}
+
+// The flags of the first step, a new lock in NL: all that is asked for, if that is NL. PERSISTENT
+// is for what is granted: NL that is left by a process which ends half-way must not become an
+// orphan.
+inline uint32_t FlagsOfFirstStep(int mode, uint32_t flags) {
+  constexpr uint32_t kOfTries =
+      DLM_LKF_NOQUEUE | DLM_LKF_NOQUEUEBAST | DLM_LKF_ALTPR | DLM_LKF_ALTCW;
+  const uint32_t own = mode == DLM_LOCK_NL ? flags & ~kOfTries : 0;
+  return MindsWhoWaits(mode, flags) ? own : own | DLM_LKF_EXPEDITE;
+}
+
+// The flags of the second step, a conversion to what is asked for.
+inline uint32_t FlagsOfSecondStep(uint32_t flags) {
+  const uint32_t order = (flags & DLM_LKF_NOORDER) != 0 ? 0 : DLM_LKF_QUECVT;
+  return (flags & ~(DLM_LKF_ALTPR | DLM_LKF_ALTCW)) | order;
+}
+
+// The mode that fs/dlm tries when it cannot grant `mode`, or `mode` itself (lock.c:can_be_granted).
+inline int AlternativeOf(int mode, uint32_t flags) {
+  if ((flags & DLM_LKF_ALTPR) != 0) return DLM_LOCK_PR;
+  return (flags & DLM_LKF_ALTCW) != 0 ? DLM_LOCK_CW : mode;
+}
+
 // Whether what a lock waits for can be cancelled. If there is nothing to cancel, or a cancel is
 // under way, fs/dlm would do nothing either, but with a warning and a stack trace in the kernel's
 // log (fs/dlm/lock.c:validate_unlock_args). `is_new`: it waits for its first grant.

@@ -30,10 +30,15 @@ const sanitizers = {
 };
 
 /** What each suite is made of: folders of native/, and its own folder of test/. */
-export const suites = ['o2dlm', 'fsdlm', 'simulator'].filter((name) =>
+export const suites = ['o2dlm', 'fsdlm', 'libdlm', 'simulator'].filter((name) =>
   existsSync(join(root, 'test', name)),
 );
-const engines = { o2dlm: ['o2dlm'], fsdlm: ['fsdlm'], simulator: ['simulator', 'o2dlm', 'fsdlm'] };
+const engines = {
+  o2dlm: ['o2dlm'],
+  fsdlm: ['fsdlm'],
+  libdlm: ['libdlm'],
+  simulator: ['simulator', 'o2dlm', 'fsdlm'],
+};
 /** Suites of which the tests of threads run under the thread sanitizer too. */
 const threaded = ['o2dlm', 'fsdlm'];
 
@@ -122,7 +127,9 @@ const hashOf = (text) => createHash('sha256').update(text).digest('hex');
  * compiler's output.
  */
 async function make(programs) {
-  const folders = ['o2dlm', 'fsdlm', 'simulator', 'util'].map((name) => join(nativeDir, name));
+  const folders = ['o2dlm', 'fsdlm', 'libdlm', 'simulator', 'util'].map((name) =>
+    join(nativeDir, name),
+  );
   folders.push(...[...suites, 'engines'].map((name) => join(root, 'test', name)));
   const headers = (await Promise.all(folders.map((dir) => sources(dir, '.h')))).flat().sort();
   const base = createHash('sha256');

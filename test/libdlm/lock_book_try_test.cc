@@ -1,0 +1,346 @@
+// Which requests reach fs/dlm for a new lock with NOQUEUE, and what the program is told of it. The
+// test is the kernel: it sees each order, and answers it.
+#include <doctest/doctest.h>
+#include <linux/dlm.h>
+#include <linux/dlmconstants.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "libdlm/lock_book.h"
+
+namespace stackglue::libdlm::test {
+namespace {
+
+constexpr int kNl = DLM_LOCK_NL;
+constexpr int kCr = DLM_LOCK_CR;
+constexpr int kPr = DLM_LOCK_PR;
+constexpr int kPw = DLM_LOCK_PW;
+constexpr int kEx = DLM_LOCK_EX;
+
+std::string ModeName(int mode) {
+  const char* names[] = {"NL", "CR", "CW", "PR", "PW", "EX"};
+  return names[mode];
+}
+
+std::string FlagNames(uint32_t flags) {
+  static constexpr struct {
+    uint32_t flag;
+    const char* name;
+  } kNames[] = {{DLM_LKF_NOQUEUE, "NOQUEUE"},
+                {DLM_LKF_CANCEL, "CANCEL"},
+                {DLM_LKF_CONVERT, "CONVERT"},
+                {DLM_LKF_VALBLK, "VALBLK"},
+                {DLM_LKF_QUECVT, "QUECVT"},
+                {DLM_LKF_EXPEDITE, "EXPEDITE"},
+                {DLM_LKF_PERSISTENT, "PERSISTENT"},
+                {DLM_LKF_NOQUEUEBAST, "NOQUEUEBAST"},
+                {DLM_LKF_NODLCKWT, "NODLCKWT"},
+                {DLM_LKF_NOORDER, "NOORDER"},
+                {DLM_LKF_ORPHAN, "ORPHAN"},
+                {DLM_LKF_ALTPR, "ALTPR"},
+                {DLM_LKF_ALTCW, "ALTCW"}};
+  std::string text;
+  for (const auto& [flag, name] : kNames) {
+    if ((flags & flag) != 0) text += std::string(" ") + name;
+  }
+  return text;
+}
+
+// One connection, and what the kernel would be given by it.
+class Kernel : public LockBook::Carrier {
+ public:
+  void Put(const Order& order) override {
+    if (fails_after-- == 0) throw std::bad_alloc();
+    orders_.push_back(order);
+    orders_.back().name = {};
+    orders_.back().lvb = nullptr;
+  }
+
+  // What has been put since the last look: "lock NL EXPEDITE", "convert EX NOQUEUE", "unlock", ...
+  std::vector<std::string> Looked() {
+    std::vector<std::string> texts;
+    for (; looked_ < orders_.size(); ++looked_) {
+      const Order& order = orders_[looked_];
+      switch (order.operation) {
+        case Operation::kLock:
+          texts.push_back("lock " + ModeName(order.mode) + FlagNames(order.flags));
+          break;
+        case Operation::kAdopt:
+          texts.push_back("adopt " + ModeName(order.mode) + FlagNames(order.flags));
+          break;
+        case Operation::kConvert:
+          texts.push_back("convert " + ModeName(order.mode) +
+                          FlagNames(order.flags & ~DLM_LKF_CONVERT) +
+                          (order.after_lost_cancel ? " after cancel" : ""));
+          break;
+        default:
+          texts.push_back((order.operation == Operation::kCancel ? "cancel" : "unlock") +
+                          std::string(order.after_lost_cancel ? " after cancel" : ""));
+      }
+    }
+    return texts;
+  }
+
+  // The result of the order of this number, from 0. True: the program is told something.
+  bool Result(size_t order, int status, uint32_t sb_flags = 0, const uint8_t* lvb = nullptr) {
+    libdlm::Result result;
+    result.cookie = orders_.at(order).cookie;
+    result.status = status;
+    result.lock_id = 100 + result.cookie.index;
+    result.sb_flags = sb_flags;
+    result.lvb = lvb;
+    book.BeginBatch();
+    const bool told = book.HandleResult(result, &event);
+    book.ReleaseEnded();
+    return told;
+  }
+
+  // The call for that order is refused.
+  bool Refuse(size_t order, int status) {
+    SubmitAnswer answer{};
+    answer.cookie = orders_.at(order).cookie;
+    answer.operation = orders_.at(order).operation;
+    answer.status = status;
+    book.BeginBatch();
+    const bool told = book.HandleAnswer(answer, &event);
+    book.ReleaseEnded();
+    return told;
+  }
+
+  int64_t Lock(int mode, uint32_t flags) {
+    return book.Lock(mode, flags, 0, "name", StatusBlock(block_.data()));
+  }
+
+  int status() const { return Word<int32_t>(0); }
+  uint32_t flags() const { return Word<uint32_t>(4); }
+  uint8_t first_of_block() const { return block_[StatusBlock::kLvbOffset]; }
+
+  LockBook book{this};
+  EventRecord event;
+  int fails_after = -1;
+
+ private:
+  template <typename T>
+  T Word(size_t offset) const {
+    T value;
+    std::memcpy(&value, block_.data() + offset, sizeof value);
+    return value;
+  }
+
+  alignas(4) std::array<uint8_t, StatusBlock::kSize> block_{};
+  std::vector<Order> orders_;
+  size_t looked_ = 0;
+};
+
+using Texts = std::vector<std::string>;
+
+const std::string kProbe = "lock NL EXPEDITE NODLCKWT";
+
+}  // namespace
+
+TEST_CASE("NOQUEUE: EX is asked for as NL, and then as a conversion") {
+  Kernel kernel;
+  const int64_t index = kernel.Lock(kEx, DLM_LKF_NOQUEUE | DLM_LKF_VALBLK);
+  CHECK(kernel.Looked() == Texts{"lock NL EXPEDITE"});
+  CHECK(!kernel.Result(0, 0));
+  CHECK(kernel.Looked() == Texts{"convert EX NOQUEUE VALBLK QUECVT"});
+  std::array<uint8_t, kLvbLen> block{};
+  block.fill(7);
+  CHECK(kernel.Result(1, 0, 0, block.data()));
+  CHECK(kernel.Looked() == Texts{});
+  CHECK(kernel.event.kind == EventKind::kCompletion);
+  CHECK(kernel.event.index == index);
+  CHECK(kernel.event.final == 0);
+  CHECK(kernel.status() == 0);
+  CHECK(kernel.first_of_block() == 7);
+  CHECK(kernel.book.results_due() == 0);
+  // It is a lock like any other from now on.
+  CHECK(kernel.book.Unlock(static_cast<uint32_t>(index), DLM_LKF_VALBLK) == 0);
+  CHECK(kernel.Looked() == Texts{"unlock"});
+}
+
+TEST_CASE("NOQUEUE: a refusal is told when nothing of the request is left") {
+  Kernel kernel;
+  kernel.Lock(kEx, DLM_LKF_NOQUEUE);
+  CHECK(!kernel.Result(0, 0));
+  CHECK(!kernel.Result(1, -EAGAIN));
+  CHECK(kernel.Looked() == Texts{"lock NL EXPEDITE", "convert EX NOQUEUE QUECVT", "unlock"});
+  CHECK(kernel.Result(2, -DLM_EUNLOCK));
+  CHECK(kernel.event.kind == EventKind::kCompletion);
+  CHECK(kernel.event.final == 1);
+  CHECK(kernel.status() == -EAGAIN);
+  CHECK(kernel.flags() == 0);
+  CHECK(kernel.book.results_due() == 0);
+}
+
+TEST_CASE("NOQUEUE: below EX those who wait are minded: NL without EXPEDITE, and a cancel of it") {
+  for (const int mode : {kCr, kPr, kPw}) {
+    Kernel kernel;
+    kernel.Lock(mode, DLM_LKF_NOQUEUE | DLM_LKF_NOQUEUEBAST);
+    CHECK(kernel.Looked() == Texts{"lock NL", kProbe});
+    CHECK(!kernel.Result(1, 0));
+    CHECK(kernel.Looked() == Texts{"cancel", "unlock"});
+    CHECK(!kernel.Result(3, -DLM_EUNLOCK));
+    CHECK(kernel.Result(0, -DLM_ECANCEL));
+    CHECK(kernel.Looked() == Texts{});
+    CHECK(kernel.event.final == 1);
+    CHECK(kernel.status() == -EAGAIN);
+    CHECK(kernel.flags() == 0);
+    CHECK(kernel.book.results_due() == 0);
+  }
+}
+
+TEST_CASE("NOQUEUE: where nobody waits nothing is cancelled") {
+  Kernel kernel;
+  kernel.Lock(kPr, DLM_LKF_NOQUEUE);
+  CHECK(kernel.Looked() == Texts{"lock NL", kProbe});
+  CHECK(!kernel.Result(0, 0));
+  CHECK(kernel.Looked() == Texts{"convert PR NOQUEUE QUECVT"});
+  CHECK(!kernel.Result(1, 0));
+  CHECK(kernel.Looked() == Texts{"unlock"});
+  CHECK(kernel.Result(2, 0));
+  CHECK(kernel.status() == 0);
+  CHECK(kernel.event.final == 0);
+}
+
+TEST_CASE(
+    "NOQUEUE: a cancel that comes too late does not refuse what nobody stands in the way of") {
+  Kernel kernel;
+  kernel.Lock(kPr, DLM_LKF_NOQUEUE);
+  CHECK(!kernel.Result(1, 0));
+  CHECK(kernel.Looked() == Texts{"lock NL", kProbe, "cancel", "unlock"});
+  CHECK(!kernel.Result(0, 0));
+  CHECK(kernel.Looked() == Texts{"convert PR NOQUEUE QUECVT after cancel"});
+  CHECK(kernel.Result(4, 0));
+  CHECK(kernel.status() == 0);
+}
+
+TEST_CASE("NOQUEUE: NL is all there is to it where NL is wanted") {
+  Kernel kernel;
+  kernel.Lock(kNl, DLM_LKF_NOQUEUE | DLM_LKF_VALBLK | DLM_LKF_PERSISTENT);
+  CHECK(kernel.Looked() == Texts{"lock NL VALBLK PERSISTENT", kProbe});
+  CHECK(kernel.Result(0, 0));
+  CHECK(kernel.Looked() == Texts{});
+  CHECK(kernel.status() == 0);
+
+  Kernel late;
+  const int64_t index = late.Lock(kNl, DLM_LKF_NOQUEUE);
+  CHECK(!late.Result(1, 0));
+  CHECK(late.Result(0, 0));
+  late.Looked();
+  CHECK(late.book.Unlock(static_cast<uint32_t>(index), 0) == 0);
+  CHECK(late.Looked() == Texts{"unlock after cancel"});
+}
+
+TEST_CASE("NOQUEUE: with NOORDER nobody is minded, and none of the steps waits") {
+  Kernel kernel;
+  kernel.Lock(kPr, DLM_LKF_NOQUEUE | DLM_LKF_NOORDER);
+  CHECK(!kernel.Result(0, 0));
+  CHECK(kernel.Looked() == Texts{"lock NL EXPEDITE", "convert PR NOQUEUE NOORDER"});
+}
+
+TEST_CASE("NOQUEUE: an alternative is tried when what was wanted is refused") {
+  Kernel kernel;
+  const int64_t index = kernel.Lock(kEx, DLM_LKF_NOQUEUE | DLM_LKF_ALTPR);
+  CHECK(kernel.Looked() == Texts{"lock NL", kProbe});
+  CHECK(!kernel.Result(0, 0));
+  CHECK(!kernel.Result(2, -EAGAIN));
+  CHECK(kernel.Looked() == Texts{"convert EX NOQUEUE QUECVT", "convert PR NOQUEUE QUECVT"});
+  CHECK(kernel.Result(3, 0));
+  CHECK(kernel.status() == 0);
+  CHECK(kernel.flags() == DLM_SBF_ALTMODE);
+  // It is known to have PR: a conversion that is queued goes up from there.
+  CHECK(kernel.book.Convert(static_cast<uint32_t>(index), kPr, DLM_LKF_QUECVT, 0) == -EINVAL);
+  CHECK(kernel.book.Convert(static_cast<uint32_t>(index), kPw, DLM_LKF_QUECVT, 0) == 0);
+
+  Kernel refused;
+  refused.Lock(kEx, DLM_LKF_NOQUEUE | DLM_LKF_ALTCW);
+  CHECK(!refused.Result(0, 0));
+  CHECK(!refused.Result(2, -EAGAIN));
+  CHECK(!refused.Result(3, -EAGAIN));
+  CHECK(refused.Looked() == Texts{"lock NL", kProbe, "convert EX NOQUEUE QUECVT",
+                                  "convert CW NOQUEUE QUECVT", "unlock"});
+  CHECK(refused.Result(4, -DLM_EUNLOCK));
+  CHECK(refused.status() == -EAGAIN);
+  CHECK(refused.event.final == 1);
+}
+
+TEST_CASE("NOQUEUE: PERSISTENT goes with what is granted, not with NL") {
+  Kernel kernel;
+  kernel.Lock(kEx, DLM_LKF_NOQUEUE | DLM_LKF_PERSISTENT);
+  CHECK(!kernel.Result(0, 0));
+  CHECK(kernel.Looked() == Texts{"lock NL EXPEDITE", "convert EX NOQUEUE QUECVT PERSISTENT"});
+}
+
+TEST_CASE("NOQUEUE: the program can neither cancel, unlock nor convert it meanwhile") {
+  Kernel kernel;
+  const auto index = static_cast<uint32_t>(kernel.Lock(kPr, DLM_LKF_NOQUEUE));
+  const auto check = [&] {
+    kernel.Looked();
+    CHECK(kernel.book.Unlock(index, DLM_LKF_CANCEL) == 0);
+    CHECK(kernel.book.DeadlockCancel(index) == 0);
+    CHECK(kernel.book.Unlock(index, 0) == -EBUSY);
+    CHECK(kernel.book.Unlock(index, DLM_LKF_FORCEUNLOCK) == -EBUSY);
+    CHECK(kernel.book.Convert(index, kNl, 0, 0) == -EBUSY);
+    CHECK(kernel.Looked() == Texts{});
+  };
+  check();
+  CHECK(!kernel.Result(0, 0));
+  check();
+  CHECK(!kernel.Result(2, -EAGAIN));
+  check();
+  CHECK(kernel.Result(3, -DLM_EUNLOCK));
+  CHECK(kernel.book.Unlock(index, 0) == -EINVAL);
+}
+
+TEST_CASE("NOQUEUE: a step that the kernel refuses ends the request with its error") {
+  Kernel first;
+  first.Lock(kPr, DLM_LKF_NOQUEUE);
+  CHECK(first.Refuse(0, -ENOMEM));
+  CHECK(first.status() == -ENOMEM);
+  CHECK(first.event.final == 1);
+  first.Looked();
+  CHECK(!first.Result(1, 0));
+  CHECK(first.Looked() == Texts{"unlock"});
+
+  Kernel second;
+  second.Lock(kEx, DLM_LKF_NOQUEUE);
+  CHECK(!second.Result(0, 0));
+  CHECK(!second.Refuse(1, -ENOMEM));
+  second.Looked();
+  CHECK(second.Result(2, -DLM_EUNLOCK));
+  CHECK(second.status() == -ENOMEM);
+  CHECK(second.event.final == 1);
+  CHECK(second.book.results_due() == 0);
+}
+
+TEST_CASE("NOQUEUE: a request for which memory runs out half-way leaves no lock") {
+  Kernel kernel;
+  kernel.fails_after = 1;
+  CHECK_THROWS_AS(kernel.Lock(kPr, DLM_LKF_NOQUEUE), std::bad_alloc);
+  CHECK(kernel.Looked() == Texts{"lock NL"});
+  CHECK(!kernel.Result(0, 0));
+  CHECK(kernel.Looked() == Texts{"unlock"});
+  CHECK(!kernel.Result(1, -DLM_EUNLOCK));
+  CHECK(kernel.book.results_due() == 0);
+}
+
+TEST_CASE("NOQUEUE: neither conversions nor adoptions take steps") {
+  Kernel kernel;
+  const int64_t index = kernel.Lock(kPr, 0);
+  CHECK(kernel.Result(0, 0));
+  CHECK(kernel.book.Convert(static_cast<uint32_t>(index), kEx, DLM_LKF_NOQUEUE, 0) == 0);
+  CHECK(kernel.Looked() == Texts{"lock PR", "convert EX NOQUEUE"});
+  CHECK(kernel.Result(1, -EAGAIN));
+  CHECK(kernel.status() == -EAGAIN);
+  CHECK(kernel.event.final == 0);
+  kernel.Lock(kEx, DLM_LKF_NOQUEUE | DLM_LKF_ORPHAN);
+  CHECK(kernel.Looked() == Texts{"adopt EX NOQUEUE ORPHAN"});
+}
+
+}  // namespace stackglue::libdlm::test
