@@ -25,7 +25,7 @@ const USAGE = `A cluster of virtual machines with the Linux kernel's DLM.
       --membership corosync|host|o2cb|none
                                         who decides membership (corosync)
       --memory <MiB>                    memory of each node (384)
-      --kernel <package>                Debian kernel package (linux-image-amd64)
+      --kernel <package>[/<suite>]      Debian kernel package (linux-image-amd64)
       --devices devtmpfs|udev           who makes the nodes' devices (devtmpfs)
   npm run cluster -- status             what is running
   npm run cluster -- run <node> <command>

@@ -40,6 +40,8 @@ export interface ClusterOptions {
   kernel?: string | undefined;
   /** Who makes the nodes' devices, and so how soon they are there. The default is `devtmpfs`. */
   devices?: DeviceManager | undefined;
+  /** See `ImageOptions.userland`. */
+  userland?: string | undefined;
   /** With membership `corosync`: its token timeout in milliseconds. The default is 1000. */
   tokenMs?: number | undefined;
   /**
@@ -131,7 +133,10 @@ export class Cluster {
     if (!Number.isInteger(count) || count < 1 || count > MAX_NODES) {
       throw new VmError('usage', `A cluster has 1 to ${MAX_NODES} nodes, not ${count}.`);
     }
-    const image = await prepareImage({ kernel: options.kernel }, progress);
+    const image = await prepareImage(
+      { kernel: options.kernel, userland: options.userland },
+      progress,
+    );
     const accelerator = await chooseAccelerator(image, progress);
     const logFolder = await makeLogFolder();
     const sharedDisk = options.membership === 'o2cb' ? heartbeatDisk(logFolder) : undefined;

@@ -5,6 +5,7 @@
  *
  * - `unsupported`: virtual machines cannot run on this host; the message says what to install.
  * - `build`: the kernel or the guest image could not be made.
+ * - `unavailable`: packages that this host does not use itself cannot be had from here.
  * - `boot`: a virtual machine did not come up, or its cluster did not form.
  * - `gone`: the node was killed or died while something was asked of it.
  * - `command`: a command in a guest ended with a non-zero code.
@@ -12,7 +13,7 @@
  * - `usage`: the caller asked for something impossible, such as a node that does not exist.
  */
 export type VmErrorCode =
-  'unsupported' | 'build' | 'boot' | 'gone' | 'command' | 'timeout' | 'usage';
+  'unsupported' | 'build' | 'unavailable' | 'boot' | 'gone' | 'command' | 'timeout' | 'usage';
 
 /** Every failure of the harness. The message is a whole sentence meant to be read by a person. */
 export class VmError extends Error {

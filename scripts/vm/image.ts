@@ -13,12 +13,13 @@ import { writeCpio } from './cpio.js';
 import { addUdev, UDEV_PROGRAM } from './device-manager.js';
 import { VmError } from './errors.js';
 import { FileTree } from './file-tree.js';
-import { collectModules, extractVmlinux, modulesDep } from './kernel.js';
+import { collectModules, extractVmlinux, findKernel, modulesDep } from './kernel.js';
 import { withLock } from './lock.js';
 import {
   DEFAULT_KERNEL,
   hasPackages,
   missingHostPackages,
+  nameOfChoice,
   providePackages,
   type PackageSet,
 } from './packages.js';
@@ -42,9 +43,15 @@ export interface Image {
 export interface ImageOptions {
   /**
    * A Debian kernel package or metapackage; the default is the environment variable
-   * STACKGLUE_VM_KERNEL or `linux-image-amd64`. The `-cloud` kernels have no lock manager.
+   * STACKGLUE_VM_KERNEL or `linux-image-amd64`. `NAME/SUITE` is one of another suite of Debian,
+   * such as `linux-image-amd64/trixie-backports`. The `-cloud` kernels have no lock manager.
    */
   kernel?: string | undefined;
+  /**
+   * The suite of Debian that corosync, dlm_controld, libdlm and all else in the guest are of, such as
+   * `trixie`; the default is the environment variable STACKGLUE_VM_USERLAND, or what the host has.
+   */
+  userland?: string | undefined;
   /** Ask the package archive for newer versions, instead of keeping those in the cache. */
   refresh?: boolean | undefined;
 }
@@ -91,17 +98,21 @@ const FOLDERS = [
  * made of has changed (a few milliseconds, no network), or else made now (some 20 s with the
  * download). Several processes may call it at once.
  *
- * @throws {VmError} `build` when packages cannot be had or a tool fails.
+ * @throws {VmError} `build` when packages cannot be had or a tool fails, `unavailable` when it is
+ * packages of another suite.
  */
 export async function prepareImage(
   options: ImageOptions = {},
   progress: Progress = SILENT,
 ): Promise<Image> {
   const cache = cacheFolder();
-  const kernel = options.kernel ?? process.env.STACKGLUE_VM_KERNEL ?? DEFAULT_KERNEL;
+  const choice = {
+    kernel: options.kernel ?? process.env.STACKGLUE_VM_KERNEL ?? DEFAULT_KERNEL,
+    userland: options.userland ?? process.env.STACKGLUE_VM_USERLAND,
+  };
   await mkdir(cache, { recursive: true });
   return withLock(join(cache, 'lock'), async () => {
-    const packageFolder = join(cache, 'packages', kernel);
+    const packageFolder = join(cache, 'packages', nameOfChoice(choice));
     const nodeFolder = join(cache, 'images', `node-${hash(nodeIdentity())}`);
     const hasAll = (await hasPackages(packageFolder)) && existsSync(nodeFolder);
     if (options.refresh || !hasAll) {
@@ -109,7 +120,7 @@ export async function prepareImage(
     }
     const packages = await providePackages(
       packageFolder,
-      kernel,
+      choice,
       options.refresh ?? false,
       progress,
     );
@@ -162,17 +173,12 @@ function nodeIdentity(): string[] {
 }
 
 async function buildGuest(packages: PackageSet, work: string, progress: Progress): Promise<void> {
-  const modulesFolder = join(packages.kernelFolder, 'lib', 'modules');
-  const release = readdirSync(modulesFolder)[0];
-  if (!release) throw new VmError('build', `${packages.kernelPackage} has no modules in it.`);
+  const { release, modulesFolder, bzImage } = findKernel(packages);
   const scratch = join(work, 'scratch');
   await mkdir(scratch);
 
   await step(progress, `Unpacking the kernel ${release}`, () =>
-    extractVmlinux(
-      join(packages.kernelFolder, 'boot', `vmlinuz-${release}`),
-      join(work, 'vmlinux'),
-    ),
+    extractVmlinux(bzImage, join(work, 'vmlinux')),
   );
   await step(progress, 'Making the guest image', async () => {
     const files = new FileTree();
@@ -180,7 +186,7 @@ async function buildGuest(packages: PackageSet, work: string, progress: Progress
     await addPrograms(files, packages.rootFolder);
     await addUdev(files, packages.rootFolder);
     await addBusybox(files, packages.rootFolder);
-    await addModules(files, join(modulesFolder, release), release, scratch);
+    await addModules(files, modulesFolder, release, scratch);
     await addHarness(files, scratch);
     files.link('sbin', 'bin');
     files.link('lib', 'usr/lib');

@@ -1,5 +1,6 @@
 /** Taking a Debian kernel apart: the bootable program inside the image, and its modules. */
 
+import { existsSync, readdirSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
@@ -35,6 +36,35 @@ export async function extractVmlinux(bzImage: string, output: string): Promise<v
   if (head !== 'ELF') throw new VmError('build', `The kernel ${bzImage} cannot be unpacked.`);
 }
 
+/** The parts of a kernel in the unpacked packages; Debian has moved them. */
+export function findKernel({ kernelFolder, kernelPackage }: UnpackedKernel): KernelParts {
+  for (const parent of ['usr/lib/modules', 'lib/modules'].map((path) => join(kernelFolder, path))) {
+    const release = existsSync(parent) ? readdirSync(parent)[0] : undefined;
+    if (release === undefined) continue;
+    const modulesFolder = join(parent, release);
+    const beside = join(modulesFolder, 'vmlinuz');
+    const inBoot = join(kernelFolder, 'boot', `vmlinuz-${release}`);
+    return { release, modulesFolder, bzImage: existsSync(beside) ? beside : inBoot };
+  }
+  throw new VmError('build', `${kernelPackage} has no modules in it.`);
+}
+
+/** What `findKernel` needs of a set of packages. */
+interface UnpackedKernel {
+  /** The file tree of the kernel's packages. */
+  readonly kernelFolder: string;
+  /** For messages. */
+  readonly kernelPackage: string;
+}
+
+/** Where the parts of a kernel are. */
+interface KernelParts {
+  /** As `uname -r` says it. */
+  readonly release: string;
+  readonly modulesFolder: string;
+  readonly bzImage: string;
+}
+
 /** A kernel module, uncompressed. */
 export interface KernelModule {
   /** With underscores, as the kernel says it. */
@@ -51,7 +81,8 @@ function kernelName(name: string): string {
 }
 
 /**
- * The modules of these names and all that they depend on, dependencies first.
+ * The modules of these names and all that they depend on, dependencies first. One whose name ends in
+ * `?` may be missing.
  *
  * @param folder the kernel's module folder, `lib/modules/<release>`.
  * @param scratch a folder for temporary files.
@@ -83,7 +114,10 @@ export async function collectModules(
     for (const need of needs) await visit(need);
     found.set(name, { name, data, needs: needs.filter((need) => !builtIn.has(need)) });
   };
-  for (const name of names) await visit(kernelName(name));
+  for (const each of names) {
+    const name = kernelName(each.replace('?', ''));
+    if (name === kernelName(each) || files.has(name)) await visit(name);
+  }
   return [...found.values()];
 }
 

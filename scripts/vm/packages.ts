@@ -1,7 +1,7 @@
 /**
  * Debian packages: which ones the host must have, and getting those that the guest is made of.
  *
- * No version is written down anywhere: the host's own package lists decide. What was chosen is
+ * No version is written down anywhere: package lists decide (package-lists.ts). What was chosen is
  * recorded beside the unpacked files, and stays until somebody asks for a refresh.
  */
 
@@ -11,6 +11,8 @@ import { join } from 'node:path';
 
 import { buildOnce } from './cached.js';
 import { VmError } from './errors.js';
+import { PackageLists } from './package-lists.js';
+import { cacheFolder } from './paths.js';
 import { step, type Progress } from './progress.js';
 import { findTool, runTool } from './tools.js';
 
@@ -56,7 +58,7 @@ export const GUEST_PACKAGES: readonly string[] = [
 export interface PackageSet {
   /** The file tree of the guest's packages. */
   readonly rootFolder: string;
-  /** The file tree of the kernel's package. */
+  /** The file tree of the kernel's packages. */
   readonly kernelFolder: string;
   /** The kernel's real package name, such as `linux-image-6.1.0-56-amd64`. */
   readonly kernelPackage: string;
@@ -85,6 +87,21 @@ export async function hasPackages(folder: string): Promise<boolean> {
   if (!existsSync(folder)) return false;
   const { chosenFor = [] } = await readRecord(folder);
   return GUEST_PACKAGES.every((name) => chosenFor.includes(name));
+/** What to make a set of. */
+export interface PackageChoice {
+  /**
+   * A kernel package or a metapackage that depends on one, of this host's lists, or, as
+   * `NAME/SUITE`, of another suite of Debian.
+   */
+  readonly kernel: string;
+  /** The suite of Debian that everything else is of; this host's if undefined. */
+  readonly userland?: string | undefined;
+}
+
+/** The folder's name of what was chosen. */
+export function nameOfChoice({ kernel, userland }: PackageChoice): string {
+  const name = kernel.replace('/', '@');
+  return userland === undefined ? name : `${name}+${userland}`;
 }
 
 /**
@@ -92,18 +109,18 @@ export async function hasPackages(folder: string): Promise<boolean> {
  * Call it under the cache's lock.
  *
  * @param folder where they are kept; it appears complete or not at all.
- * @param kernel a kernel package or a metapackage that depends on one.
+ * @throws {VmError} `unavailable` when a suite's packages cannot be had, `build` for all else.
  */
 export async function providePackages(
   folder: string,
-  kernel: string,
+  choice: PackageChoice,
   refresh: boolean,
   progress: Progress,
 ): Promise<PackageSet> {
   if (refresh || !(await hasPackages(folder))) {
     const fresh = `${folder}.new`; // what there is stays until there is something newer
     await rm(fresh, { recursive: true, force: true });
-    await buildOnce(fresh, (work) => downloadPackages(work, kernel, progress));
+    await buildOnce(fresh, (work) => downloadPackages(work, choice, progress));
     await rm(folder, { recursive: true, force: true });
     await rename(fresh, folder);
   }
@@ -112,23 +129,36 @@ export async function providePackages(
   return { kernelPackage, packages, rootFolder, kernelFolder };
 }
 
-async function downloadPackages(work: string, kernel: string, progress: Progress): Promise<void> {
-  const { kernelPackage, guestPackages } = await step(
+async function downloadPackages(
+  work: string,
+  { kernel, userland }: PackageChoice,
+  progress: Progress,
+): Promise<void> {
+  const [kernelName = kernel, kernelSuite] = kernel.split('/');
+  const kernelLists = await listsOf(kernelSuite);
+  const guestLists = await listsOf(userland);
+  const { kernelPackages, guestPackages } = await step(
     progress,
     `Choosing packages for ${kernel}`,
-    () => choosePackages(kernel),
+    async () => ({
+      kernelPackages: await chooseKernel(kernelLists, kernelName),
+      guestPackages: await chooseGuest(guestLists),
+    }),
   );
-  const names = [kernelPackage, ...guestPackages];
+  const [kernelPackage = kernelName] = kernelPackages;
   const archives = join(work, 'archives');
   await mkdir(archives);
-  await step(progress, `Downloading ${names.length} packages (${kernelPackage})`, () =>
-    download(names, archives),
-  );
+  const count = kernelPackages.length + guestPackages.length;
+  await step(progress, `Downloading ${count} packages (${kernelPackage})`, async () => {
+    await kernelLists.download(kernelPackages, archives);
+    await guestLists.download(guestPackages, archives);
+  });
   const files = (await readdir(archives)).filter((file) => file.endsWith('.deb')).sort();
   await step(progress, `Unpacking ${files.length} packages`, async () => {
     for (const file of files) {
-      const target = file.startsWith(`${kernelPackage}_`) ? 'kernel' : 'root';
-      await runTool('dpkg-deb', ['-x', join(archives, file), join(work, target)]);
+      const isKernel = kernelPackages.includes(file.slice(0, file.indexOf('_')));
+      const target = join(work, isKernel ? 'kernel' : 'root');
+      await runTool('dpkg-deb', ['-x', join(archives, file), target]);
     }
   });
   await rm(archives, { recursive: true });
@@ -137,71 +167,44 @@ async function downloadPackages(work: string, kernel: string, progress: Progress
   await writeFile(join(work, RECORD), JSON.stringify(record, null, 2));
 }
 
-async function choosePackages(
-  kernel: string,
-): Promise<{ kernelPackage: string; guestPackages: string[] }> {
-  if (!(await isKnown(kernel))) {
-    if (process.getuid?.() !== 0) {
+async function listsOf(suite: string | undefined): Promise<PackageLists> {
+  if (suite === undefined) return PackageLists.host();
+  return PackageLists.ofSuite(suite, join(cacheFolder(), 'lists', suite));
+}
+
+/** The package that a kernel's name leads to first, and those that it is split into. */
+async function chooseKernel(lists: PackageLists, kernel: string): Promise<string[]> {
+  if (!(await lists.has(kernel))) {
+    if (!lists.mayUpdate) {
       throw new VmError(
         'build',
-        `The package lists of this host do not have ${kernel}. Run "apt-get update" as root, ` +
+        `The package lists of ${lists.whose} do not have ${kernel}. Run "apt-get update" as root, ` +
           'or choose another kernel.',
       );
     }
-    await runTool('apt-get', ['update', '-q']);
+    await lists.update();
+    if (!(await lists.has(kernel))) {
+      throw new VmError('build', `The package lists of ${lists.whose} have no kernel ${kernel}.`);
+    }
   }
-  const kernelPackage = await resolveKernel(kernel);
-  const guestPackages = new Set(GUEST_PACKAGES);
-  for (let wave = GUEST_PACKAGES; wave.length > 0;) {
-    const needed = await dependencies(wave);
-    // Only libraries: the programs that Debian adds for installing and for systemd stay out.
-    wave = needed.filter((name) => isLibrary(name) && !guestPackages.has(name));
-    for (const name of wave) guestPackages.add(name);
-  }
-  return { kernelPackage, guestPackages: [...guestPackages].sort() };
+  const needed = await lists.dependencies([kernel]);
+  const image = needed.find((name) => name.startsWith('linux-image-'));
+  if (image !== undefined) return chooseKernel(lists, image);
+  // From 7.x on Debian has the program, the modules and what both need in packages of their own.
+  return [kernel, ...needed.filter((name) => /^linux-(?:binary|modules|base)-\d/.test(name))];
 }
 
-async function isKnown(name: string): Promise<boolean> {
-  return (await runTool('apt-cache', ['pkgnames', name])).split('\n').includes(name);
+async function chooseGuest(lists: PackageLists): Promise<string[]> {
+  const chosen = new Set(GUEST_PACKAGES);
+  for (let wave = GUEST_PACKAGES; wave.length > 0;) {
+    const needed = await lists.dependencies(wave);
+    // Only libraries: the programs that Debian adds for installing and for systemd stay out.
+    wave = needed.filter((name) => isLibrary(name) && !chosen.has(name));
+    for (const name of wave) chosen.add(name);
+  }
+  return [...chosen].sort();
 }
 
 function isLibrary(name: string): boolean {
   return name.startsWith('lib') || name.startsWith('zlib');
-}
-
-/** Follows metapackages to the package that has the kernel in it. */
-async function resolveKernel(kernel: string): Promise<string> {
-  const found = (await dependencies([kernel])).find((name) => name.startsWith('linux-image-'));
-  if (found) return resolveKernel(found);
-  if (!(await isKnown(kernel))) {
-    throw new VmError('build', `The package lists of this host have no kernel package ${kernel}.`);
-  }
-  return kernel;
-}
-
-/** The packages that these depend on directly; of alternatives, the first. */
-async function dependencies(names: readonly string[]): Promise<string[]> {
-  const text = await runTool('apt-cache', ['depends', '--important', ...names]);
-  const found: string[] = [];
-  let alternative = false;
-  for (const line of text.split('\n')) {
-    const match = /^ (.)(?:Pre)?Depends: (?:<.*>|(\S+))$/.exec(line);
-    if (!match) continue;
-    if (match[2] !== undefined && !alternative) found.push(match[2].replace(/:.*/, ''));
-    alternative = match[1] === '|';
-  }
-  return found;
-}
-
-async function download(names: readonly string[], folder: string): Promise<void> {
-  // Without root there is no other user to drop to, and with root that user cannot write here.
-  const args = ['download', '-q', '-o', 'APT::Sandbox::User=', ...names];
-  try {
-    await runTool('apt-get', args, { cwd: folder });
-  } catch (error) {
-    // Lists that are older than the archive name versions that it no longer has.
-    if (process.getuid?.() !== 0) throw error;
-    await runTool('apt-get', ['update', '-q']);
-    await runTool('apt-get', args, { cwd: folder });
-  }
 }
