@@ -87,6 +87,8 @@ export async function hasPackages(folder: string): Promise<boolean> {
   if (!existsSync(folder)) return false;
   const { chosenFor = [] } = await readRecord(folder);
   return GUEST_PACKAGES.every((name) => chosenFor.includes(name));
+}
+
 /** What to make a set of. */
 export interface PackageChoice {
   /**

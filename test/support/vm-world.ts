@@ -12,6 +12,7 @@ import { diagnose } from '../../scripts/vm/diagnosis.js';
 import {
   Cluster,
   printingProgress,
+  VmError,
   whyNotHere,
   type ClusterOptions,
   type GuestProcess,
@@ -23,7 +24,11 @@ import { complaintsIn } from './kernel-log.js';
 export const LINUX_6_1 = 'linux-image-amd64';
 /** The newer line that Debian offers. */
 export const LINUX_6_12 = 'linux-image-6.12-amd64';
-export type Kernel = typeof LINUX_6_1 | typeof LINUX_6_12;
+/** The newest kernels that Debian has: of the stable release's backports, and of the next release. */
+export const LINUX_BACKPORTS = 'linux-image-amd64/trixie-backports';
+export const LINUX_SID = 'linux-image-amd64/sid';
+export type Kernel =
+  typeof LINUX_6_1 | typeof LINUX_6_12 | typeof LINUX_BACKPORTS | typeof LINUX_SID;
 
 /**
  * The limit of a test in virtual machines, and of a hook. Nothing is to be measured by it: what takes so long
@@ -76,6 +81,17 @@ export const progress = printingProgress((line) => {
   console.log(`      ${line}`);
 });
 
+/** Skips the suite, and says why, where a kernel of another suite of Debian cannot be had. */
+async function bootOrSkip(context: Mocha.Context, options: ClusterOptions): Promise<Cluster> {
+  try {
+    return await Cluster.boot(options);
+  } catch (error) {
+    if (!(error instanceof VmError) || error.code !== 'unavailable') throw error;
+    console.log(`      skipped: ${error.message}`);
+    return context.skip();
+  }
+}
+
 /**
  * A cluster for the suite that calls this, booted before its tests and closed after them; the suite
  * is skipped where virtual machines can't run. Returns how to get at it.
@@ -85,7 +101,7 @@ export function useCluster(options: ClusterOptions): () => Cluster {
   before(async function () {
     this.timeout(TEST_TIMEOUT_MS);
     await requireVms(this);
-    cluster = await Cluster.boot({ progress, tokenMs: TOKEN_MS, ...options });
+    cluster = await bootOrSkip(this, { progress, tokenMs: TOKEN_MS, ...options });
   });
   let explained = 0;
   afterEach(async function () {

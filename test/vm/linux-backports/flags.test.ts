@@ -1,0 +1,4 @@
+import { LINUX_BACKPORTS } from '../../support/vm-world.js';
+import { modesAndFlags } from '../suites/user-stack.js';
+
+modesAndFlags(LINUX_BACKPORTS);
