@@ -2,7 +2,14 @@
 import { createEmulatedUserPlugin, killEmulatedUserNode, StackGlue } from '../../../lib/index.js';
 import { Agent, type WireCommand, type WireEvent } from './agent.js';
 import { NODES } from './program.js';
-import { fencedStep, type FencedNode, type Placed, type Told, type World } from './world.js';
+import {
+  fencedStep,
+  roundsOf,
+  type FencedNode,
+  type Placed,
+  type Told,
+  type World,
+} from './world.js';
 
 let worlds = 0;
 
@@ -64,7 +71,7 @@ export class EngineWorld implements World {
   step(commands: readonly Placed[]): Promise<Told[]> {
     // In their order across nodes, and before any of them hears of anything.
     for (const { node, command } of commands) this.#nodes.get(node)?.agent.perform(command);
-    return fencedStep(this.#nodes, []);
+    return fencedStep(this.#nodes, [], roundsOf(commands));
   }
 
   async kill(node: number): Promise<Told[]> {

@@ -70,6 +70,14 @@ function mayEnd(command: Command): boolean {
   return command.do === 'unlock' || (command.do === 'lock' && (command.flags & L.NOQUEUE) !== 0);
 }
 
+/**
+ * Whether stack `user` makes several requests of it one after the other. Between them others are served,
+ * so in a race it would have more ways than two.
+ */
+function hasSteps(command: Command): boolean {
+  return command.do === 'lock' && (command.flags & (L.NOQUEUE | L.ORPHAN)) === L.NOQUEUE;
+}
+
 /** Makes a sequence's steps one after the other. */
 export class Generator {
   readonly #random: Random;
@@ -125,10 +133,12 @@ export class Generator {
       this.#tracker.on(resource).length > 1 &&
       races < RACES_PER_RESOURCE &&
       random.chance(RACE_SHARE);
-    const commands = [this.#command(node, resource)];
-    if (isRace) {
+    const first = this.#command(node, resource);
+    const commands = [first];
+    if (isRace && !hasSteps(first)) {
       const other = random.pick([...this.#alive].filter((each) => each !== node));
-      commands.push(this.#command(other, resource));
+      const second = this.#command(other, resource);
+      commands.push(hasSteps(second) ? { ...second, flags: second.flags & ~L.NOQUEUE } : second);
       this.#races.set(resource, races + 1);
     }
     for (const command of commands) {

@@ -1,4 +1,5 @@
 /** Where a batch of sequences runs: three nodes and their lockspace, of a kernel or of the engine. */
+import { DLM_LKF } from '../../../lib/index.js';
 import type { WireCommand, WireEvent } from './agent.js';
 
 /** A command and the node that is to give it. */
@@ -39,14 +40,25 @@ export interface FencedNode {
  * "The fence".
  */
 const ROUNDS = 3;
+/** The same for a new lock with NOQUEUE, which is up to four requests, each after the one before. */
+const ROUNDS_OF_STEPS = 6;
+
+/** How often to ping after these commands. */
+export function roundsOf(commands: readonly Placed[]): number {
+  const haveSteps = commands.some(
+    ({ command: [what, , , flags] }) => what === 'l' && (flags & DLM_LKF.NOQUEUE) !== 0,
+  );
+  return haveSteps ? ROUNDS_OF_STEPS : ROUNDS;
+}
 
 /** Gives commands to nodes that live, and waits behind the fence. */
 export async function fencedStep(
   nodes: ReadonlyMap<number, FencedNode>,
   commands: readonly Placed[],
+  rounds = roundsOf(commands),
 ): Promise<Told[]> {
   const told: Told[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     const events = await Promise.all(
       [...nodes].map(async ([node, fenced]) => {
         if (round > 0) return { node, events: await fenced.ping() };
