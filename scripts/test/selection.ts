@@ -19,8 +19,8 @@ export interface Selection {
 
 const TESTS = 'dist/test';
 const MACHINES = 'dist/test/vm/';
-/** The kernels of which one stands for the other. */
-const IN_TURN = /^dist\/test\/vm\/(linux-6\.1|linux-6\.12)\/(.*)$/;
+/** The kernels of which one stands for the other: those of the release, and the newest. */
+const IN_TURN = /^dist\/test\/vm\/linux-(?:(6\.1|6\.12)|(backports|sid))\/(.*)$/;
 
 /**
  * The machines of a quick run: each submitter, a death, a stop and the end of a process in one, on whichever
@@ -60,19 +60,24 @@ function dayOf(date: Date): number {
  * half on the next day.
  */
 export function onOneKernel(files: readonly string[], date: Date): string[] {
-  const kernels = new Map<string, string[]>();
+  const bySuite = new Map<string, string[]>();
   for (const file of files) {
-    const [, kernel, suite] = IN_TURN.exec(file) ?? [];
-    if (kernel === undefined || suite === undefined) continue;
-    kernels.set(suite, [...(kernels.get(suite) ?? []), kernel].sort());
+    const suite = suiteOf(file);
+    if (suite !== undefined) bySuite.set(suite, [...(bySuite.get(suite) ?? []), file].sort());
   }
-  const suites = [...kernels.keys()].sort();
+  const suites = [...bySuite.keys()].sort();
   return files.filter((file) => {
-    const [, kernel, suite = ''] = IN_TURN.exec(file) ?? [];
-    if (kernel === undefined) return true;
-    const candidates = kernels.get(suite) ?? [];
-    return candidates[(suites.indexOf(suite) + dayOf(date)) % candidates.length] === kernel;
+    const suite = suiteOf(file);
+    if (suite === undefined) return true;
+    const candidates = bySuite.get(suite) ?? [];
+    return candidates[(suites.indexOf(suite) + dayOf(date)) % candidates.length] === file;
   });
+}
+
+/** What one kernel's file and the other's have in common; undefined for what is for no kernel in particular. */
+function suiteOf(file: string): string | undefined {
+  const [, , newest, suite] = IN_TURN.exec(file) ?? [];
+  return suite === undefined ? undefined : `${newest === undefined ? '' : 'newest '}${suite}`;
 }
 
 /** The files of a run. */
