@@ -5,6 +5,8 @@
 #include <sstream>
 #include <string>
 
+#include "util/host_path.h"
+
 namespace stackglue::keeper {
 namespace {
 
@@ -24,7 +26,7 @@ bool IsMasterCopy(const std::string& line) {
 }  // namespace
 
 bool HasOnlyOthersLocks(const std::string& lockspace) {
-  std::ifstream locks("/sys/kernel/debug/dlm/" + lockspace + "_locks");
+  std::ifstream locks(HostPath("/sys/kernel/debug/dlm/") + lockspace + "_locks");
   std::string line;
   std::getline(locks, line);  // the names of the fields
   bool has_any = false;

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "keeper/lock_list.h"
+#include "util/host_path.h"
 
 namespace stackglue::keeper {
 namespace {
@@ -18,7 +19,7 @@ namespace {
 using libdlm::OpenFailure;
 using libdlm::OpenResult;
 
-constexpr char kControlDevice[] = "/dev/misc/dlm-control";
+std::string ControlDevice() { return HostPath("/dev/misc/dlm-control"); }
 
 // How long another process may take to give a device to a lockspace that the kernel knows already.
 constexpr std::chrono::milliseconds kJoinPatience{5000};
@@ -27,7 +28,7 @@ constexpr std::chrono::milliseconds kUnlockPatience{5000};
 constexpr std::chrono::milliseconds kTick{20};
 
 bool IsMiscDevice(const std::string& name) {
-  std::ifstream devices("/proc/misc");
+  std::ifstream devices(HostPath("/proc/misc"));
   std::string minor;
   std::string device;
   while (devices >> minor >> device) {
@@ -41,7 +42,7 @@ bool IsMiscDevice(const std::string& name) {
 // takes the name of the first one's device with it (fs/dlm/user.c:dlm_device_register).
 class CreationTurn {
  public:
-  CreationTurn() : fd_(open(kControlDevice, O_RDONLY | O_CLOEXEC)) {
+  CreationTurn() : fd_(open(ControlDevice().c_str(), O_RDONLY | O_CLOEXEC)) {
     while (fd_ >= 0 && flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
     }
   }
@@ -81,7 +82,8 @@ OpenResult Opener::Open() {
   }
   // Looked at here because libdlm waits ten seconds for a device that udev has yet to make.
   if (!IsMiscDevice("dlm-control")) return {OpenFailure::kNoDlm, 0, {}};
-  if (access(kControlDevice, F_OK) != 0) return {OpenFailure::kNoDevice, errno, kControlDevice};
+  if (access(ControlDevice().c_str(), F_OK) != 0)
+    return {OpenFailure::kNoDevice, errno, ControlDevice()};
   if (!OpenHandle(&result)) return result;
 
   device_fd_ = library_->dlm_ls_get_fd(handle_);
@@ -96,8 +98,9 @@ bool Opener::OpenHandle(OpenResult* result) {
   uint32_t* kernel = versions_.kernel;
   if (library_->dlm_kernel_version(&kernel[0], &kernel[1], &kernel[2]) != 0) {
     const int error = errno;
-    const bool denied = error == EACCES || error == EPERM || access(kControlDevice, R_OK) != 0;
-    *result = {denied ? OpenFailure::kPermission : OpenFailure::kFailed, error, kControlDevice};
+    const bool denied =
+        error == EACCES || error == EPERM || access(ControlDevice().c_str(), R_OK) != 0;
+    *result = {denied ? OpenFailure::kPermission : OpenFailure::kFailed, error, ControlDevice()};
     return false;
   }
   uint32_t* library = versions_.library;
@@ -150,7 +153,7 @@ bool Opener::Create(uint32_t flags) {
 // Whether the kernel knows the lockspace, and user space cannot use it: it is being created or
 // given up by another process, or is none for user space.
 bool Opener::HasNoDevice() const {
-  const std::string sysfs = "/sys/kernel/dlm/" + name_;
+  const std::string sysfs = HostPath("/sys/kernel/dlm/") + name_;
   return access(sysfs.c_str(), F_OK) == 0 && !IsMiscDevice("dlm_" + name_);
 }
 
@@ -160,7 +163,8 @@ bool Opener::HasNoDevice() const {
 // so this waits until it has been joined, and then some. One that is being given up has none any
 // more, which only Create() tells apart.
 bool Opener::IsKernelLockspace() const {
-  const std::string configfs = "/sys/kernel/config/dlm/cluster/spaces/" + name_ + "/nodes";
+  const std::string configfs =
+      HostPath("/sys/kernel/config/dlm/cluster/spaces/") + name_ + "/nodes";
   auto patience = kJoinPatience;
   while (HasNoDevice()) {
     if (patience <= kTick || is_over_) return true;

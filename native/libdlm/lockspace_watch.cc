@@ -15,12 +15,14 @@
 #include <sstream>
 #include <string_view>
 
+#include "util/host_path.h"
+
 namespace stackglue::libdlm {
 namespace {
 
-constexpr char kCommsPath[] = "/sys/kernel/config/dlm/cluster/comms";
-constexpr char kSpacesPath[] = "/sys/kernel/config/dlm/cluster/spaces/";
-constexpr char kSysfsPath[] = "/sys/kernel/dlm/";
+std::string CommsPath() { return HostPath("/sys/kernel/config/dlm/cluster/comms"); }
+std::string SpacesPath() { return HostPath("/sys/kernel/config/dlm/cluster/spaces/"); }
+std::string SysfsPath() { return HostPath("/sys/kernel/dlm/"); }
 
 // DLM_RS_DONE of fs/dlm/dlm_internal.h: this node's part of the recovery is done, and the lockspace
 // runs as soon as all have done theirs. dlm_ls_stop() clears it.
@@ -45,8 +47,8 @@ int ParseNode(std::string_view name) {
 }
 
 template <typename Visit>
-int ForEachNode(const char* path, Visit visit) {
-  DIR* directory = opendir(path);
+int ForEachNode(const std::string& path, Visit visit) {
+  DIR* directory = opendir(path.c_str());
   if (directory == nullptr) return errno;
   while (const dirent* entry = readdir(directory)) {
     if (const int node = ParseNode(entry->d_name); node != 0) visit(node);
@@ -55,7 +57,7 @@ int ForEachNode(const char* path, Visit visit) {
   return 0;
 }
 
-std::string CommsOf(int node) { return std::string(kCommsPath) + "/" + std::to_string(node); }
+std::string CommsOf(int node) { return CommsPath() + "/" + std::to_string(node); }
 
 bool HasComms(int node) {
   struct stat info;
@@ -74,7 +76,7 @@ std::string ReadFile(const std::string& path) {
 
 int FindThisNode() {
   int local_node = 0;
-  ForEachNode(kCommsPath, [&local_node](int node) {
+  ForEachNode(CommsPath(), [&local_node](int node) {
     if (ReadFile(CommsOf(node) + "/local").rfind("1", 0) == 0) local_node = node;
   });
   return local_node;
@@ -90,10 +92,10 @@ LockspaceWatch::~LockspaceWatch() {
 int LockspaceWatch::Open(const std::string& lockspace) {
   fd_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (fd_ < 0) return errno;
-  const std::string nodes = kSpacesPath + lockspace + "/nodes";
-  const std::string sysfs = kSysfsPath + lockspace;
+  const std::string nodes = SpacesPath() + lockspace + "/nodes";
+  const std::string sysfs = SysfsPath() + lockspace;
   nodes_path_ = nodes;
-  comms_watch_ = inotify_add_watch(fd_, kCommsPath, IN_DELETE | IN_ONLYDIR);
+  comms_watch_ = inotify_add_watch(fd_, CommsPath().c_str(), IN_DELETE | IN_ONLYDIR);
   if (comms_watch_ < 0) return errno;
   control_watch_ = inotify_add_watch(fd_, sysfs.c_str(), IN_MODIFY | IN_ONLYDIR);
   if (control_watch_ < 0) return errno;
@@ -105,7 +107,7 @@ int LockspaceWatch::Open(const std::string& lockspace) {
   // Watched first, listed second: a change in between is seen twice rather than missed, and the
   // second sight of it changes nothing.
   const int error =
-      ForEachNode(nodes.c_str(), [this](int node) { members_.try_emplace(node, NowInSeconds()); });
+      ForEachNode(nodes, [this](int node) { members_.try_emplace(node, NowInSeconds()); });
   this_node_ = FindThisNode();
   std::vector<Notice> stopped;
   Look(&stopped);  // nobody has to be told of what was so from the start
@@ -158,7 +160,7 @@ void LockspaceWatch::Take(std::vector<Notice>* notices) {
 // Finds by comparison what events that were dropped would have told.
 void LockspaceWatch::ListMembers(std::vector<Notice>* notices) {
   std::set<int> listed;
-  if (ForEachNode(nodes_path_.c_str(), [&listed](int node) { listed.insert(node); }) != 0) {
+  if (ForEachNode(nodes_path_, [&listed](int node) { listed.insert(node); }) != 0) {
     HandleMember(0, IN_DELETE_SELF, notices);
     return;
   }
