@@ -223,7 +223,8 @@ void FsdlmConnection::Drain() {
     is_delivering_ = true;
     events_->Deliver(count);
     is_delivering_ = false;
-    if (lockspace_) lockspace_->ReleaseEnded();
+    // What More() has collected is still to be told, and its locks keep their indexes until then.
+    if (lockspace_ && collected_ == 0) lockspace_->ReleaseEnded();
   }
   if (!lockspace_) return;
   // What may be left takes its place behind the loop's other work.

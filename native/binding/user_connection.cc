@@ -317,7 +317,8 @@ void UserConnection::Drain() {
     delivered_ += count;
     events_->Deliver(batch_.data(), count);
     is_delivering_ = false;
-    lockspace_->ReleaseEnded();
+    // What More() has collected is still to be told, and its locks keep their indexes until then.
+    if (collected_ == 0) lockspace_->ReleaseEnded();
     lockspace_->EndBatch();
   }
   if (silent_) OnState();

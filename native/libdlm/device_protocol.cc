@@ -55,7 +55,7 @@ void Store(const dlm_write_request& header, std::string_view name, Request* requ
       offsetof(dlm_write_request, i.lock) + offsetof(dlm_lock_params, name);
   static_assert(kNameOffset <= sizeof header);
   std::memcpy(request->bytes, &header, sizeof header);
-  std::memcpy(request->bytes + kNameOffset, name.data(), name.size());
+  name.copy(request->bytes + kNameOffset, name.size());
   request->size = static_cast<uint32_t>(sizeof header + name.size());
   // What is sent beyond the name is no more than the difference, and that is zero.
   if (const size_t end = kNameOffset + name.size(); end < request->size) {
