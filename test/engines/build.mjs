@@ -3,31 +3,18 @@
 //   node test/engines/build.mjs             the tests, and the fuzzer where clang is installed
 //   node test/engines/build.mjs bench       the benchmarks
 //
-// Builds what is out of date and prints the programs' paths. Objects are rebuilt when the source,
-// any header or the command changed.
-import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
+// Builds what is out of date and prints the programs' paths.
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { promisify } from 'node:util';
 
-const run = promisify(execFile);
+import { engineFlags, gcc, make, nativeDir, probe } from '../support/compile.mjs';
+import { sanitizers, sources, strict } from '../support/compile.mjs';
+
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const nativeDir = join(root, 'native');
 const outDir = join(root, 'build/engine-tests');
 /** The main() of all tests. */
 const MAIN = join(root, 'test/engines/main.cc');
-
-const common = ['-std=c++20', '-g', '-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion'];
-common.push('-Werror', '-pthread');
-
-const sanitizers = {
-  address: ['-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'],
-  thread: ['-fsanitize=thread'],
-};
 
 /** What each suite is made of: folders of native/, and its own folder of test/. */
 export const suites = ['o2dlm', 'fsdlm', 'libdlm', 'simulator'].filter((name) =>
@@ -43,7 +30,6 @@ const engines = {
 const threaded = ['o2dlm', 'fsdlm'];
 
 const clang = process.env.CLANGXX ?? 'clang++';
-const gcc = process.env.CXX ?? 'g++';
 
 /** Where a suite's program for a sanitizer is, once it is built. */
 export const programPath = (suite, sanitizer) => join(outDir, `${suite}-${sanitizer}`, 'tests');
@@ -54,20 +40,6 @@ export function programsOf(suite) {
     programs.push({ sanitizer: 'thread', wanted: (file) => file === 'threads_test.cc' });
   }
   return programs;
-}
-
-async function probe(compiler, args, source) {
-  try {
-    const probing = run(compiler, [...args, '-x', 'c++', '-']);
-    probing.child.stdin?.on('error', () => {
-      // The compiler may be missing or read nothing; its exit tells.
-    });
-    probing.child.stdin?.end(source);
-    await probing;
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Says what is missing on this machine, or undefined when the tests can be built. */
@@ -99,11 +71,6 @@ export async function missingFuzzer() {
     : "clang's fuzzer runtime (apt-get install libclang-rt-dev)";
 }
 
-async function sources(dir, end) {
-  if (!existsSync(dir)) return [];
-  return (await readdir(dir)).filter((file) => file.endsWith(end)).map((file) => join(dir, file));
-}
-
 const engineSources = async (names) =>
   (await Promise.all(names.map((name) => sources(join(nativeDir, name), '.cc')))).flat();
 
@@ -114,70 +81,16 @@ const includesOf = (suite, file) => {
   return [`-I${nativeDir}`, ...own, `-I${join(root, 'test')}`];
 };
 
-/**
- * Without optimization the tests are compiled in a third of the time, and run for a few seconds longer. What
- * they test is compiled as its program asks.
- */
-const optimizationOf = (file) => (file.endsWith('_test.cc') || file === MAIN ? ['-O0'] : []);
-
-const hashOf = (text) => createHash('sha256').update(text).digest('hex');
-
-/**
- * Compiles and links programs: `{ path, suite, compiler, compile, link, files }`. Rejects with the
- * compiler's output.
- */
-async function make(programs) {
-  const folders = ['o2dlm', 'fsdlm', 'libdlm', 'simulator', 'util'].map((name) =>
-    join(nativeDir, name),
-  );
-  folders.push(...[...suites, 'engines'].map((name) => join(root, 'test', name)));
-  const headers = (await Promise.all(folders.map((dir) => sources(dir, '.h')))).flat().sort();
-  const base = createHash('sha256');
-  for (const header of headers) base.update(header).update(await readFile(header));
-
-  const compiling = new Map();
-  const links = [];
-  for (const { path, suite, compiler, compile, link, files } of programs) {
-    await mkdir(dirname(path), { recursive: true });
-    const objects = [];
-    const keys = [];
-    for (const file of files) {
-      const flags = [...common, ...compile, ...optimizationOf(file), ...includesOf(suite, file)];
-      const dir = join(outDir, 'objects', hashOf([compiler, ...flags].join(' ')).slice(0, 16));
-      await mkdir(dir, { recursive: true });
-      const object = join(dir, relative(root, file).replaceAll('/', '-').replace(/cc$/, 'o'));
-      const args = [...flags, '-c', file, '-o', object];
-      const key = base
-        .copy()
-        .update([compiler, ...args].join(' '))
-        .update(await readFile(file))
-        .digest('hex');
-      objects.push(object);
-      keys.push(key);
-      compiling.set(object, () => ifChanged(object, key, compiler, args));
-    }
-    links.push([path, keys.join('\n'), compiler, [...link, '-pthread', ...objects, '-o', path]]);
-  }
-  const jobs = [...compiling.values()];
-  const worker = async () => {
-    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
-  };
-  await Promise.all(Array.from({ length: availableParallelism() }, worker));
-  for (const link of links) await ifChanged(...link);
-  return programs.map(({ path }) => path);
-}
-
-async function ifChanged(output, key, compiler, args) {
-  const stamp = `${output}.key`;
-  const old = await readFile(stamp, 'utf8').catch(() => '');
-  if (old === key && existsSync(output)) return;
-  try {
-    await run(compiler, args, { maxBuffer: 1 << 24 });
-  } catch (error) {
-    throw new Error(`${compiler} ${args.join(' ')}\n${error.stderr ?? error}`, { cause: error });
-  }
-  await writeFile(stamp, key);
-}
+/** A program of a suite whose files are all compiled with these flags. */
+const programOf = (path, suite, compiler, compile, link, files) => ({
+  path,
+  compiler,
+  link: [...link, '-pthread'],
+  files: files.map((file) => ({
+    file,
+    flags: [...strict, ...compile, ...includesOf(suite, file)],
+  })),
+});
 
 /** Builds every suite's test programs, or those of one; resolves to their paths. */
 export async function build(only = suites) {
@@ -185,64 +98,48 @@ export async function build(only = suites) {
   for (const suite of only) {
     const tests = await sources(join(root, 'test', suite), '_test.cc');
     for (const { sanitizer, wanted } of programsOf(suite)) {
-      programs.push({
-        path: programPath(suite, sanitizer),
+      const engine = (await engineSources(engines[suite])).map((file) => ({
+        file,
+        flags: engineFlags(sanitizer),
+      }));
+      // Without optimization the tests are compiled in a third of the time, and run for a few seconds
+      // longer.
+      const own = programOf(
+        programPath(suite, sanitizer),
         suite,
-        compiler: gcc,
-        compile: ['-O1', ...sanitizers[sanitizer]],
-        link: sanitizers[sanitizer],
-        files: [
-          ...(await engineSources(engines[suite])),
-          ...tests.filter((file) => wanted(file.slice(file.lastIndexOf('/') + 1))),
-          MAIN,
-        ],
-      });
+        gcc,
+        ['-O0', ...sanitizers[sanitizer]],
+        sanitizers[sanitizer],
+        [...tests.filter((file) => wanted(file.slice(file.lastIndexOf('/') + 1))), MAIN],
+      );
+      programs.push({ ...own, files: [...engine, ...own.files] });
     }
   }
   return make(programs);
 }
 
-/** Builds one program for each `<engine>_bench.cc`, compiled as the addon is, without sanitizers. */
-export async function buildBenches() {
-  const files = await sources(join(root, 'test/engines'), '_bench.cc');
+/** Builds one program of an engine for each `<engine>_<kind>.cc`. */
+async function buildOnEngines(kind, compiler, compile, link) {
+  const files = await sources(join(root, 'test/engines'), `_${kind}.cc`);
   return make(
     await Promise.all(
       files.map(async (file) => {
         const name = file.slice(file.lastIndexOf('/') + 1, -'.cc'.length);
         const suite = name.slice(0, name.indexOf('_'));
-        return {
-          path: join(outDir, name),
-          suite,
-          compiler: gcc,
-          compile: ['-O3'],
-          link: [],
-          files: [...(await engineSources([suite])), file],
-        };
+        const all = [...(await engineSources([suite])), file];
+        return programOf(join(outDir, name), suite, compiler, compile, link, all);
       }),
     ),
   );
 }
 
+/** Builds one program for each `<engine>_bench.cc`, compiled as the addon is, without sanitizers. */
+export const buildBenches = () => buildOnEngines('bench', gcc, ['-O3'], []);
+
 /** Builds one libFuzzer program for each `<engine>_fuzz.cc`. */
-export async function buildFuzzers() {
-  const files = await sources(join(root, 'test/engines'), '_fuzz.cc');
-  return make(
-    await Promise.all(
-      files.map(async (file) => {
-        const name = file.slice(file.lastIndexOf('/') + 1, -'.cc'.length);
-        const suite = name.slice(0, name.indexOf('_'));
-        const sanitize = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=undefined'];
-        return {
-          path: join(outDir, name),
-          suite,
-          compiler: clang,
-          compile: ['-O1', ...sanitize],
-          link: sanitize,
-          files: [...(await engineSources([suite])), file],
-        };
-      }),
-    ),
-  );
+export function buildFuzzers() {
+  const sanitize = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=undefined'];
+  return buildOnEngines('fuzz', clang, ['-O1', ...sanitize], sanitize);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
