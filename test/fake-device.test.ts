@@ -1,0 +1,110 @@
+/**
+ * The addon, its binding and its keeper under the sanitizers, on a fake machine: whatever kernel and
+ * dlm_controld do, every request has one completion, and nobody touches memory that is not theirs.
+ */
+import { expect } from 'chai';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { FakeMachine } from './fake-device/machine.js';
+import type { Sanitizer } from './fake-device/reports.js';
+import { runUnder, type Builder, type Outcome } from './fake-device/under-sanitizer.js';
+import { Random } from './support/random.js';
+
+const root = join(import.meta.dirname, '../..');
+const builder = (await import(
+  pathToFileURL(join(root, 'test/fake-device/build.mjs')).href
+)) as Builder;
+
+const SANITIZERS: readonly Sanitizer[] = ['address', 'thread'];
+const SUBMITTERS = ['thread', 'loop', 'keeper'];
+const LIVES = 5;
+const WORKERS = 9;
+const BUILD_TIMEOUT_MS = 1_800_000;
+/** For a program that hangs. */
+const PROGRAM_TIMEOUT_MS = 240_000;
+
+/** Steps in a service's life at which it ends by itself, and how: test/guest/step-child.ts. */
+const ENDINGS = [
+  ['connecting', 'exit'],
+  ['lock in flight', 'exit'],
+  ['blocked', 'exit'],
+  ['unlock in flight', 'exit'],
+  ['disconnecting', 'exit'],
+  ['connected', 'throw'],
+  ['held', 'throw'],
+] as const;
+const EXIT_CODES = { exit: 7, throw: 1 };
+
+describe('stack user on a fake machine', function () {
+  this.timeout(PROGRAM_TIMEOUT_MS);
+  this.slow(30_000);
+  let machine: FakeMachine;
+
+  for (const sanitizer of SANITIZERS) {
+    describe(`under the ${sanitizer} sanitizer`, () => {
+      before(async function () {
+        this.timeout(BUILD_TIMEOUT_MS);
+        const missing = await builder.missingTool(sanitizer);
+        if (missing !== undefined) {
+          if (process.env.CI === 'true') throw new Error(`cannot build: no ${missing}`);
+          console.log(`      skipped: cannot build: no ${missing}`);
+          this.skip();
+        }
+        const start = performance.now();
+        await builder.build([sanitizer]);
+        console.log(`      built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+      });
+      beforeEach(async () => {
+        machine = await FakeMachine.start(builder.machinePath);
+      });
+      afterEach(() => machine.stop());
+
+      const run = (program: string, args: string[], options = {}): Promise<Outcome> =>
+        runUnder(builder, sanitizer, machine, `test/${program}.js`, args, options);
+      const expectClean = (outcome: Outcome, code = 0): void => {
+        expect(outcome.reports.join('\n'), 'reports').to.equal('');
+        expect(outcome, outcome.output).to.include({ code, signal: null });
+        expect(outcome.faults, 'requests that no kernel should see').to.deep.equal([]);
+      };
+      const newSeed = (): string => {
+        const { seed } = new Random();
+        console.log(`      seed ${seed}`);
+        return `${seed}`;
+      };
+
+      for (const kind of sanitizer === 'address' ? ['overflow', 'leak'] : ['race']) {
+        it(`finds what is there to be found: ${kind}`, async () => {
+          const { reports } = await run('fake-device/programs/planted', [kind], { leaks: true });
+          expect(reports.join('\n')).to.match(/planted\.cc/);
+        });
+      }
+
+      for (const submit of SUBMITTERS) {
+        it(`completes each request once, made by ${submit}`, async () => {
+          expectClean(await run('fake-device/programs/requests', [submit, newSeed(), `${LIVES}`]));
+        });
+      }
+
+      it('lets worker threads be terminated at any step', async () => {
+        expectClean(await run('fake-device/programs/workers', [newSeed(), `${WORKERS}`]));
+      });
+
+      for (const [step, ending] of ENDINGS) {
+        it(`lets a process end by ${ending}: ${step}`, async () => {
+          const outcome = await run('guest/step-child', ['steps', 'r', step, ending]);
+          expectClean(outcome, EXIT_CODES[ending]);
+          expect(outcome.spaces, 'lockspaces that are left').to.equal(0);
+        });
+      }
+
+      if (sanitizer === 'address') {
+        it('leaves no memory behind', async () => {
+          const outcome = await run('fake-device/programs/leaks', [], { leaks: true });
+          expectClean(outcome);
+          expect(outcome.spaces, 'lockspaces that are left').to.equal(0);
+        });
+      }
+    });
+  }
+});

@@ -1,0 +1,96 @@
+// What the tests tell a machine to do: README.md lists the commands.
+#include <linux/dlm.h>
+
+#include <map>
+#include <sstream>
+
+#include "machine/machine.h"
+
+namespace stackglue::fake_device {
+namespace {
+
+const std::map<std::string, Rule> kRules = {{"grant", Rule::kGrant},
+                                            {"wait", Rule::kWait},
+                                            {"refuse", Rule::kRefuse},
+                                            {"lose", Rule::kLose}};
+
+}  // namespace
+
+std::string Machine::Command(const std::string& line) {
+  std::istringstream words(line);
+  std::string verb;
+  words >> verb;
+  if (verb == "state") return State();
+  if (verb == "hold") {
+    holds_ = true;
+    return "ok";
+  }
+  if (verb == "admit") {
+    holds_ = false;
+    AdmitHeld();
+    return "ok";
+  }
+  if (verb == "calm") {
+    Calm();
+    return "ok";
+  }
+  if (verb == "random") {
+    uint64_t seed = 0;
+    words >> seed;
+    random_.emplace(seed);
+    for (auto& [name, space] : spaces_) space.kernel.Randomize(random_->Below(UINT32_MAX));
+    return "ok";
+  }
+  std::string name;
+  std::string argument;
+  std::string last;
+  words >> name >> argument >> last;
+  if (verb == "stop") {
+    Stop(name);
+  } else if (verb == "start") {
+    Start(name);
+  } else if (verb == "remove") {
+    Remove(name);
+  } else if (verb == "join") {
+    Join(name, std::stoi(argument));
+  } else if (verb == "fail") {
+    Leave(name, std::stoi(argument), true, true);
+  } else if (verb == "vanish") {
+    Leave(name, std::stoi(argument), true, false);
+  } else if (verb == "leave") {
+    Leave(name, std::stoi(argument), false, false);
+  } else if (spaces_.count(name) == 0) {
+    return "no lockspace for: " + line;
+  } else if (verb == "rule" && kRules.count(last) != 0) {
+    spaces_[name].kernel.SetRule(argument, kRules.at(last));
+  } else if (verb == "grant" || verb == "refuse") {
+    spaces_[name].kernel.Settle(argument, verb == "grant");
+  } else if (verb == "block") {
+    spaces_[name].kernel.Block(argument, std::stoi(last));
+  } else {
+    return "no command: " + line;
+  }
+  return "ok";
+}
+
+// JSON.
+std::string Machine::State() const {
+  size_t locks = 0;
+  std::vector<std::string> faults = faults_;
+  for (const auto& [name, space] : spaces_) {
+    locks += space.kernel.lock_count();
+    faults.insert(faults.end(), space.kernel.faults().begin(), space.kernel.faults().end());
+  }
+  std::ostringstream state;
+  state << "{\"devices\":" << devices_.size() << ",\"spaces\":" << spaces_.size()
+        << ",\"locks\":" << locks << ",\"writes\":" << writes_.size() << ",\"faults\":[";
+  const char* separator = "";
+  for (const auto& fault : faults) {
+    state << separator << '"' << fault << '"';
+    separator = ",";
+  }
+  state << "]}";
+  return state.str();
+}
+
+}  // namespace stackglue::fake_device

@@ -1,0 +1,47 @@
+// What a machine shows as files, in a folder: configfs and sysfs of the DLM, /proc/misc, the
+// devices. The machine is node 1.
+//
+// Threads: one.
+#ifndef STACKGLUE_TEST_FAKE_DEVICE_MACHINE_HOST_FILES_H_
+#define STACKGLUE_TEST_FAKE_DEVICE_MACHINE_HOST_FILES_H_
+
+#include <filesystem>
+#include <set>
+#include <string>
+
+namespace stackglue::fake_device {
+
+inline constexpr int kThisNode = 1;
+
+class HostFiles {
+ public:
+  // All of these throw std::filesystem::filesystem_error.
+  explicit HostFiles(std::filesystem::path root);
+
+  const std::filesystem::path& root() const { return root_; }
+
+  void AddPeer(int node);
+  void RemovePeer(int node);
+  void AddSpace(const std::string& lockspace);
+  void RemoveSpace(const std::string& lockspace);
+  void AddMember(const std::string& lockspace, int node);
+  void RemoveMember(const std::string& lockspace, int node);
+  bool IsMember(const std::string& lockspace, int node) const;
+  // As the kernel and dlm_controld do: the status is there when inotify tells of the write.
+  void Stop(const std::string& lockspace);
+  void Start(const std::string& lockspace);
+  // What dlm_controld says of a node that has gone: that it has failed just now, or nothing.
+  void Says(int node, bool has_failed);
+
+ private:
+  std::filesystem::path Sysfs(const std::string& lockspace) const;
+  std::filesystem::path Nodes(const std::string& lockspace) const;
+  void WriteDevices();
+
+  const std::filesystem::path root_;
+  std::set<std::string> devices_;
+};
+
+}  // namespace stackglue::fake_device
+
+#endif  // STACKGLUE_TEST_FAKE_DEVICE_MACHINE_HOST_FILES_H_

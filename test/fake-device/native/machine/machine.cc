@@ -1,0 +1,214 @@
+#include "machine/machine.h"
+
+#include <linux/dlm.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace stackglue::fake_device {
+
+// ---- Who opens lockspaces, and gives them up ----
+
+void Machine::Call(int connection, const MachineCall& call) {
+  held_.push_back({connection, call});
+  // By chance it takes its time, which is other nodes'.
+  if (!holds_ && !random_) AdmitHeld();
+}
+
+void Machine::AdmitHeld() {
+  for (const auto& [connection, call] : std::exchange(held_, {})) {
+    Answer(connection, Serve(connection, call));
+  }
+}
+
+void Machine::Answer(int connection, int32_t error) {
+  send(connection, &error, sizeof error, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+int32_t Machine::Serve(int connection, const MachineCall& call) {
+  const std::string name = call.name;
+  const auto found = spaces_.find(name);
+  switch (call.kind) {
+    case MachineCall::kRelease:
+      return Release(name, call.force != 0);
+    case MachineCall::kOpen:
+      if (found == spaces_.end()) return ENOENT;
+      break;
+    case MachineCall::kCreate:
+      if (found != spaces_.end() && (call.flags & DLM_LSFL_NEWEXCL) != 0) return EEXIST;
+      if (found == spaces_.end()) {
+        files_.AddSpace(name);
+        if (random_) spaces_[name].kernel.Randomize(random_->Below(UINT32_MAX));
+      }
+      ++spaces_[name].creators;
+      break;
+  }
+  devices_[connection] = name;
+  return 0;
+}
+
+int32_t Machine::Release(const std::string& name, bool force) {
+  const auto found = spaces_.find(name);
+  if (found == spaces_.end()) return ENOENT;
+  Space& space = found->second;
+  if (space.creators > 1) {
+    --space.creators;
+    return 0;
+  }
+  if (!force && space.kernel.lock_count() > 0) return EBUSY;
+  Remove(name);
+  return 0;
+}
+
+void Machine::Remove(const std::string& name) {
+  const auto found = spaces_.find(name);
+  if (found == spaces_.end()) return;
+  files_.RemoveMember(name, kThisNode);
+  files_.RemoveSpace(name);
+  const auto& faults = found->second.kernel.faults();
+  faults_.insert(faults_.end(), faults.begin(), faults.end());
+  spaces_.erase(found);
+}
+
+void Machine::End(int connection) {
+  std::erase_if(held_,
+                [connection](const HeldCall& held) { return held.connection == connection; });
+  std::erase_if(writes_, [connection](const HeldWrite& held) {
+    if (held.connection != connection) return false;
+    close(held.reply);
+    return true;
+  });
+  const auto device = devices_.find(connection);
+  if (device == devices_.end()) return;
+  const auto space = spaces_.find(device->second);
+  if (space != spaces_.end()) space->second.kernel.Close(connection);
+  devices_.erase(device);
+}
+
+// ---- Requests and results ----
+
+void Machine::Write(int connection, std::string bytes, int reply) {
+  const HeldWrite write{connection, std::move(bytes), reply};
+  const auto device = devices_.find(connection);
+  const auto space = device == devices_.end() ? spaces_.end() : spaces_.find(device->second);
+  if (space != spaces_.end() && space->second.is_stopped) {
+    writes_.push_back(write);
+  } else {
+    Perform(write);
+  }
+}
+
+void Machine::Perform(const HeldWrite& write) {
+  const auto device = devices_.find(write.connection);
+  const auto space = device == devices_.end() ? spaces_.end() : spaces_.find(device->second);
+  int32_t result = -EINVAL;
+  if (space != spaces_.end()) {
+    Kernel& kernel = space->second.kernel;
+    result = kernel.Request(write.connection, write.bytes.data(), write.bytes.size());
+    // A grant can be read as soon as the call has returned.
+    Flush(write.connection);
+  }
+  [[maybe_unused]] const ssize_t size = ::write(write.reply, &result, sizeof result);
+  close(write.reply);
+}
+
+bool Machine::Flush(int connection) {
+  const auto device = devices_.find(connection);
+  if (device == devices_.end()) return false;
+  const auto space = spaces_.find(device->second);
+  if (space == spaces_.end()) return false;
+  Results& results = space->second.kernel.ResultsOf(connection);
+  while (!results.empty()) {
+    const std::string& first = results.front();
+    if (send(connection, first.data(), first.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) break;
+    results.pop_front();
+  }
+  return !results.empty();
+}
+
+// ---- What happens to lockspaces ----
+
+void Machine::Stop(const std::string& name) {
+  const auto space = spaces_.find(name);
+  if (space == spaces_.end() || space->second.is_stopped) return;
+  // First: from here on no call returns.
+  space->second.is_stopped = true;
+  files_.Stop(name);
+}
+
+void Machine::Start(const std::string& name) {
+  const auto space = spaces_.find(name);
+  if (space == spaces_.end() || !space->second.is_stopped) return;
+  files_.Start(name);
+  space->second.is_stopped = false;
+  for (HeldWrite& write : std::exchange(writes_, {})) {
+    Write(write.connection, std::move(write.bytes), write.reply);
+  }
+}
+
+// As dlm_controld does it: nobody is served with the old members.
+void Machine::Leave(const std::string& name, int node, bool has_failed, bool is_disconnected) {
+  if (!files_.IsMember(name, node)) return;
+  Stop(name);
+  files_.Says(node, has_failed);
+  if (is_disconnected) files_.RemovePeer(node);
+  files_.RemoveMember(name, node);
+  Start(name);
+}
+
+void Machine::Join(const std::string& name, int node) {
+  if (spaces_.count(name) == 0 || files_.IsMember(name, node)) return;
+  Stop(name);
+  files_.AddPeer(node);
+  files_.AddMember(name, node);
+  Start(name);
+}
+
+void Machine::Tick() {
+  if (!random_) return;
+  std::vector<std::string> names;
+  for (const auto& [name, space] : spaces_) names.push_back(name);
+  for (const auto& name : names) TickSpace(name);
+  if (!holds_ && random_->OneIn(2)) AdmitHeld();
+}
+
+void Machine::TickSpace(const std::string& name) {
+  Space& space = spaces_.at(name);
+  if (space.is_stopped) {
+    if (random_->OneIn(4)) Start(name);
+    return;
+  }
+  space.kernel.Tick();
+  const int node = static_cast<int>(2 + random_->Below(2));
+  switch (random_->Below(120)) {
+    case 0:
+    case 1:
+      Stop(name);
+      break;
+    case 2:
+      Leave(name, node, true, random_->OneIn(2));
+      break;
+    case 3:
+      Leave(name, node, false, false);
+      break;
+    case 4:
+    case 5:
+      Join(name, node);
+      break;
+  }
+}
+
+void Machine::Calm() {
+  random_.reset();
+  holds_ = false;
+  for (auto& [name, space] : spaces_) {
+    space.kernel.Calm();
+    Start(name);
+  }
+  AdmitHeld();
+}
+
+}  // namespace stackglue::fake_device

@@ -1,0 +1,86 @@
+// One node with fs/dlm and dlm_controld: its lockspaces, who has them open, and what happens to
+// them. main.cc gives it connections, kernel.h says what becomes of locks.
+//
+// Threads: one.
+#ifndef STACKGLUE_TEST_FAKE_DEVICE_MACHINE_MACHINE_H_
+#define STACKGLUE_TEST_FAKE_DEVICE_MACHINE_MACHINE_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "machine/host_files.h"
+#include "machine/kernel.h"
+#include "machine/random.h"
+#include "machine_call.h"
+
+namespace stackglue::fake_device {
+
+class Machine {
+ public:
+  explicit Machine(const std::string& root) : files_(root) {}
+
+  // A connection's first packet; its answer may have to wait. `connection` is its descriptor.
+  void Call(int connection, const MachineCall& call);
+  // A request to a device; what write(2) returns goes to `reply`, which is closed then.
+  void Write(int connection, std::string bytes, int reply);
+  // The connection has ended.
+  void End(int connection);
+  // Sends what can be sent; whether something is left for when the connection is writable.
+  bool Flush(int connection);
+
+  // A line of the control socket: the answer, without a line's end.
+  std::string Command(const std::string& line);
+  // Whether nobody has a lockspace open, or is about to.
+  bool is_idle() const { return devices_.empty() && held_.empty(); }
+
+  bool is_random() const { return random_.has_value(); }
+  // A round of what happens by chance.
+  void Tick();
+
+ private:
+  struct Space {
+    Kernel kernel;
+    int creators = 0;
+    bool is_stopped = false;
+  };
+  struct HeldCall {
+    int connection;
+    MachineCall call;
+  };
+  struct HeldWrite {
+    int connection;
+    std::string bytes;
+    int reply;
+  };
+
+  void Answer(int connection, int32_t error);
+  int32_t Serve(int connection, const MachineCall& call);
+  int32_t Release(const std::string& name, bool force);
+  void Remove(const std::string& name);
+  void Perform(const HeldWrite& write);
+  void Stop(const std::string& name);
+  void Start(const std::string& name);
+  void Leave(const std::string& name, int node, bool has_failed, bool is_disconnected);
+  void Join(const std::string& name, int node);
+  void TickSpace(const std::string& name);
+  void AdmitHeld();
+  void Calm();
+  std::string State() const;
+
+  HostFiles files_;
+  std::map<std::string, Space> spaces_;
+  std::map<int, std::string> devices_;  // connections that are one, and of which lockspace
+  std::deque<HeldCall> held_;
+  std::deque<HeldWrite> writes_;
+  bool holds_ = false;
+  std::optional<Random> random_;
+  std::vector<std::string> faults_;  // of lockspaces that have gone
+};
+
+}  // namespace stackglue::fake_device
+
+#endif  // STACKGLUE_TEST_FAKE_DEVICE_MACHINE_MACHINE_H_

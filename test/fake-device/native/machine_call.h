@@ -1,0 +1,50 @@
+// What the doubles of libdlm and of write(2) say to the fake machine. Its socket is run/machine in
+// the folder that STACKGLUE_FAKE_MACHINE names; sequenced packets.
+//
+// A connection begins with a MachineCall, which is answered by an int32_t: 0, or an errno. That of
+// a lockspace that was created or opened then is its device: read(2) takes one result, and a write
+// is a packet with the request and a descriptor, to which what write(2) returns is written, an
+// int32_t.
+//
+// Threads: plain values and functions.
+#ifndef STACKGLUE_TEST_FAKE_DEVICE_MACHINE_CALL_H_
+#define STACKGLUE_TEST_FAKE_DEVICE_MACHINE_CALL_H_
+
+#include <linux/dlmconstants.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace stackglue::fake_device {
+
+struct MachineCall {
+  enum Kind : uint32_t { kCreate, kOpen, kRelease };
+
+  Kind kind;
+  uint32_t flags;  // kCreate: DLM_LSFL_*
+  uint32_t force;  // kRelease
+  char name[DLM_LOCKSPACE_LEN + 1];
+};
+
+// The folder of the machine that this process is on.
+inline std::string MachineFolder() {
+  const char* folder = std::getenv("STACKGLUE_FAKE_MACHINE");
+  return folder != nullptr ? folder : "";
+}
+
+// An address of a socket; false when the path is too long for one.
+inline bool AddressOf(const std::string& path, sockaddr_un* address) {
+  std::memset(address, 0, sizeof *address);
+  address->sun_family = AF_UNIX;
+  if (path.size() >= sizeof address->sun_path) return false;
+  std::memcpy(address->sun_path, path.data(), path.size());
+  return true;
+}
+
+}  // namespace stackglue::fake_device
+
+#endif  // STACKGLUE_TEST_FAKE_DEVICE_MACHINE_CALL_H_
