@@ -39,8 +39,11 @@ export const TEST_TIMEOUT_MS = 1_800_000;
 /** How long an agent waits for an event: less than the test, whose failure would not say what it waits for. */
 const EVENT_DEADLINE_MS = 600_000;
 
-/** corosync's patience, if a test has no other: nodes on a busy host stand still, and are not dead then. */
-const TOKEN_MS = 3000;
+/**
+ * corosync's patience, if a test has no other. The one limit that cannot be but a time: nodes on a busy host
+ * stand still for seconds, and are not dead then. A death is noticed after 2.2 times as long.
+ */
+const TOKEN_MS = 10_000;
 
 /** For so many failed tests of a cluster its nodes are asked what they have to say about it. */
 const EXPLAINED_FAILURES = 2;
