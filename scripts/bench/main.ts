@@ -6,11 +6,9 @@ import { printingProgress, whyNotHere } from '../vm/index.js';
 import { FEW_LOCKS, needsClusters, runBenchmarks } from './benchmarks.js';
 import { MODES, type Mode } from './contestant.js';
 import { runEmbedded } from './embedded.js';
-import { formatHandOver, runHandOver, type HandOverRow } from './handover.js';
 import { formatRows, type Row } from './result.js';
 
-const USAGE = `Measures locks of stack "user" against a C program on libdlm, in virtual machines,
-ways of handing requests over to the thread that makes the calls, on the host ("hand-over"), and
+const USAGE = `Measures locks of stack "user" against a C program on libdlm, in virtual machines, and
 the engines and stack "o2cb" against libraries for one process, on the host ("embedded").
 
   npm run bench -- [options]
@@ -79,19 +77,15 @@ async function main(): Promise<void> {
   const reason = inClusters ? await whyNotHere() : undefined;
   if (reason !== undefined) throw new UsageError(reason);
 
-  const handOver: HandOverRow[] = [];
   const rows: Row[] = [];
   const progress = printingProgress((line) => console.error(line));
-  await runHandOver({ ...chosen, progress, report: (row) => handOver.push(row) });
   await runEmbedded({ ...chosen, progress, report: (row) => rows.push(row) });
   if (inClusters) {
     await runBenchmarks({ ...chosen, progress, report: (row) => rows.push(row) });
   }
-  const all = [...handOver, ...rows];
-  if (all.length === 0) throw new UsageError(`No benchmark matches "${values.only}".`);
-  const tables = [formatHandOver(handOver), formatRows(rows)].filter((text) => text !== '');
-  console.log(`\n${tables.join('\n')}`);
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(all, null, 2)}\n`);
+  if (rows.length === 0) throw new UsageError(`No benchmark matches "${values.only}".`);
+  console.log(`\n${formatRows(rows)}`);
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
 }
 
 function isUsageError(error: unknown): error is Error {

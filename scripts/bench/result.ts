@@ -127,7 +127,7 @@ export function formatRows(rows: readonly Row[]): string {
 }
 
 /** A table in Markdown; its first line are the headings. */
-export function formatTable(
+function formatTable(
   lines: readonly (readonly string[])[],
   isText: (column: number) => boolean,
 ): string {

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-import type { HandOverRow } from '../../scripts/bench/handover.js';
 import type { Row } from '../../scripts/bench/result.js';
 import { prepareImage } from '../../scripts/vm/index.js';
 import { progress, requireVms } from '../support/vm-world.js';
@@ -23,28 +22,6 @@ function bench(...args: string[]): Promise<{ stdout: string }> {
   const program = join(ROOT, 'dist/scripts/bench/main.js');
   return promisify(execFile)(process.execPath, [program, ...args]);
 }
-
-describe('the benchmark of the hand-over', () => {
-  let folder: string;
-  before(() => (folder = mkdtempSync(join(tmpdir(), 'stackglue-bench-'))));
-  after(() => rmSync(folder, { recursive: true, force: true }));
-
-  it('compares ways with the one of a queue, on the host alone', async () => {
-    const json = join(folder, 'rows.json');
-    const little = ['--rounds', '1', '--seconds', '0.1', '--json', json];
-    const { stdout } = await bench(...little, '--only', 'hand-over, 1 CPU.*(no thread|product)$');
-    const rows = JSON.parse(readFileSync(json, 'utf8')) as HandOverRow[];
-    expect(rows.map(({ way, depth }) => `${way}, ${depth}`)).to.deep.equal(
-      [1, 8, 64].flatMap((depth) => [`no thread, ${depth}`, `the product, ${depth}`]),
-    );
-    for (const row of rows) {
-      expect(row.rates).to.have.lengthOf(3);
-      expectMeasured(...row.rates, row.rate, row.reference, row.loopCpu);
-      expect(row.machine).to.include({ vcpus: 1, nodes: 0 });
-    }
-    for (const way of ['no thread', 'the product']) expect(stdout).to.include(`| ${way} `);
-  });
-});
 
 describe('the benchmark of what runs inside one process', () => {
   let folder: string;
