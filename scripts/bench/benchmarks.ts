@@ -7,8 +7,16 @@
 import { cpus } from 'node:os';
 
 import { Cluster, step, type Node, type Progress } from '../vm/index.js';
-import { buildReference, Contestant, type Memory, type Mode, type Work } from './contestant.js';
+import {
+  buildReference,
+  Contestant,
+  WORK_NAMES,
+  type Memory,
+  type Mode,
+  type Work,
+} from './contestant.js';
 import { makeRow, type Machine, type Row, type Target } from './result.js';
+import { takeTurns } from './turns.js';
 
 /** What is measured, and how much of it. */
 export interface BenchOptions {
@@ -59,8 +67,6 @@ const REMOTE: readonly Workload[] = [
   { work: 'lock', depth: 1 },
   { work: 'lock', depth: 64, targets: SAME({ atLeast: 0.95 }) },
 ];
-
-const WORK_NAMES: Record<Work, string> = { lock: 'lock+unlock', convert: 'NL<->EX' };
 
 const LOCKSPACE = 'bench';
 
@@ -166,24 +172,6 @@ async function runWorkloads(
       );
     });
   }
-}
-
-/**
- * What each of these measures, in all rounds. Each has one round before the first that counts: the
- * compiler of JavaScript has then seen the work, and the kernel knows the resources.
- */
-async function takeTurns(
-  contestants: readonly (() => Promise<number>)[],
-  rounds: number,
-): Promise<number[][]> {
-  const results = contestants.map((): number[] => []);
-  for (let round = 0; round <= rounds; round++) {
-    for (const [index, measure] of contestants.entries()) {
-      const result = await measure();
-      if (round > 0) results[index]?.push(result);
-    }
-  }
-  return results;
 }
 
 function holdingNames({ locks }: Pick<BenchOptions, 'locks'>): {

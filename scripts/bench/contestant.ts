@@ -1,10 +1,20 @@
-/** The programs that are measured, as seen from the host: they run in a guest and obey lines. */
-import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+/** The programs that are measured, in a guest or on the host: they obey lines. */
+import type { Writable } from 'node:stream';
 
-import type { GuestProcess, Node } from '../vm/index.js';
-import { PROJECT_ROOT } from '../vm/paths.js';
+import { compile } from './compile.js';
+
+/** A program that runs: a `GuestProcess` or a `HostProgram`. */
+export interface Program {
+  readonly stdin: Writable;
+  readonly lines: AsyncIterableIterator<string>;
+  readonly exit: Promise<number | null>;
+  readonly stderrText: string;
+}
+
+/** Where programs run: a node of a cluster, or the host. Commands are the shell's. */
+export interface Place {
+  spawn(command: string): Program;
+}
 
 /** Who makes the calls into the kernel: the option `submit` of stack `user`. */
 export const MODES = ['thread', 'loop', 'keeper'] as const;
@@ -19,52 +29,68 @@ export interface Memory {
 /** What is measured: locks and unlocks, or conversions between NL and EX. */
 export type Work = 'lock' | 'convert';
 
+/** In rows' names. */
+export const WORK_NAMES: Record<Work, string> = { lock: 'lock+unlock', convert: 'NL<->EX' };
+
+/** What was done in a turn, and how long it took. */
+export interface Turn {
+  readonly operations: number;
+  readonly seconds: number;
+}
+
 const REFERENCE = 'build/bench/reference';
 const JAVASCRIPT = 'dist/scripts/bench/javascript.js';
 
 /** Compiles the C program. Do it before the guests boot: they remember what they have read. */
 export function buildReference(): void {
-  mkdirSync(join(PROJECT_ROOT, 'build/bench'), { recursive: true });
-  const flags = ['-std=gnu11', '-Wall', '-Wextra', '-Werror', '-O2', '-o', REFERENCE];
-  execFileSync('gcc', [...flags, 'scripts/bench/reference.c', '-ldlm_lt'], {
-    cwd: PROJECT_ROOT,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+  compile('reference.c', 'reference', ['-ldlm_lt']);
 }
 
 /** A program that has joined a lockspace and does one thing at a time. */
 export class Contestant {
-  readonly #process: GuestProcess;
-  readonly #lines: AsyncIterableIterator<string>;
+  readonly #process: Program;
 
-  private constructor(process: GuestProcess) {
+  private constructor(process: Program) {
     this.#process = process;
-    this.#lines = process.lines;
   }
 
   /** The C program; it asks for the next lock from its own loop, or from inside the callback. */
-  static c(node: Node, lockspace: string, asks: 'loop' | 'callback' = 'loop'): Promise<Contestant> {
-    return Contestant.#start(node, `exec ./${REFERENCE} ${lockspace} ${asks}`);
+  static c(
+    place: Place,
+    lockspace: string,
+    asks: 'loop' | 'callback' = 'loop',
+  ): Promise<Contestant> {
+    return Contestant.#start(place, `exec ./${REFERENCE} ${lockspace} ${asks}`);
   }
 
   /** The JavaScript program. A `submit` that this build of the product does not know is ignored. */
-  static javascript(node: Node, lockspace: string, submit: Mode): Promise<Contestant> {
+  static javascript(place: Place, lockspace: string, submit: Mode): Promise<Contestant> {
     const options = JSON.stringify({ submit });
     const command = `exec node --expose-gc ${JAVASCRIPT} ${lockspace} '${options}'`;
-    return Contestant.#start(node, command);
+    return Contestant.#start(place, command);
   }
 
-  static async #start(node: Node, command: string): Promise<Contestant> {
-    const contestant = new Contestant(node.spawn(command));
+  static async #start(place: Place, command: string): Promise<Contestant> {
+    const contestant = new Contestant(place.spawn(command));
     await contestant.#answer();
     return contestant;
   }
 
-  /** Does the work for so many seconds; resolves to operations per second. */
+  /** Does the work for so many seconds, or a little more. */
+  async turn(work: Work, prefix: string, depth: number, seconds: number): Promise<Turn> {
+    return (await this.#ask(`run ${work} ${prefix} ${depth} ${seconds}`)) as Turn;
+  }
+
+  /** The same; resolves to operations per second. */
   async rate(work: Work, prefix: string, depth: number, seconds: number): Promise<number> {
-    const answer = await this.#ask(`run ${work} ${prefix} ${depth} ${seconds}`);
-    const done = answer as { operations: number; seconds: number };
+    const done = await this.turn(work, prefix, depth, seconds);
     return done.operations / done.seconds;
+  }
+
+  /** Does the work so often, and for what was under way then; resolves to how often. */
+  async perform(work: Work, prefix: string, depth: number, operations: number): Promise<number> {
+    const done = (await this.#ask(`do ${work} ${prefix} ${depth} ${operations}`)) as Turn;
+    return done.operations;
   }
 
   /** Takes locks until it holds so many, and keeps them. */
@@ -81,7 +107,7 @@ export class Contestant {
   async end(): Promise<void> {
     this.#process.stdin.end();
     const code = await this.#process.exit;
-    if (code !== 0) throw new Error(`A program ended with code ${code}: ${this.#said()}`);
+    if (code !== 0) throw new Error(`A program ended with code ${String(code)}: ${this.#said()}`);
   }
 
   async #ask(line: string): Promise<unknown> {
@@ -90,7 +116,7 @@ export class Contestant {
   }
 
   async #answer(): Promise<unknown> {
-    const next = await this.#lines.next();
+    const next = await this.#process.lines.next();
     if (next.done === true) throw new Error(`A program ended: ${this.#said()}`);
     return JSON.parse(next.value);
   }

@@ -3,19 +3,20 @@
  * against async-lock, async-mutex and navigator.locks. They need no virtual machines. README.md says
  * what is compared with what.
  */
-import { execFile, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
 import { step, type Progress } from '../vm/index.js';
 import { PROJECT_ROOT } from '../vm/paths.js';
 import type { SubjectName, Turn } from './embedded-program.js';
+import { HostProgram } from './host-program.js';
 import { thisMachine } from './host.js';
 import { makeRow, type Row, type Target } from './result.js';
+import { takeTurns } from './turns.js';
 
 export interface EmbeddedOptions {
   /** Rows whose names do not match are left out. */
@@ -143,13 +144,13 @@ async function runComparisons(options: EmbeddedOptions): Promise<void> {
   for (const { work, depth } of uniqueWorks(chosen)) {
     const its = chosen.filter((each) => each.work === work && each.depth === depth);
     const names = [...new Set(its.flatMap(({ ours, theirs }) => [ours, theirs]))];
-    const measures = names.map((who) => (seconds: number) => {
+    const measures = names.map((who) => () => {
       const subject = subjects.get(who);
       if (subject === undefined) throw new Error(`${who} does not run`);
-      return subject.measure(work, depth, seconds);
+      return subject.measure(work, depth, options.seconds / SHORTER);
     });
     const turns = await step(progress, `embedded, ${work}, depth ${depth}`, () =>
-      takeTurns(measures, options),
+      takeTurns(measures, options.rounds * MORE_ROUNDS),
     );
     const turnsOf = (who: Who): readonly Turn[] => turns[names.indexOf(who)] ?? [];
     for (const each of its) {
@@ -174,11 +175,10 @@ async function runCurves(engine: Engine, options: EmbeddedOptions): Promise<void
     if (chosen.length === 0) continue;
     const measured = [smallest, ...chosen.filter((size) => size !== smallest)];
     const program = await buildEngine(engine);
-    const measures = measured.map(
-      (size) => (seconds: number) => askEngine<Turn>(program, what, size, seconds),
-    );
+    const seconds = options.seconds / SHORTER;
+    const measures = measured.map((size) => () => askEngine<Turn>(program, what, size, seconds));
     const turns = await step(progress, `embedded, ${engine} engine, ${name}`, () =>
-      takeTurns(measures, options),
+      takeTurns(measures, options.rounds * MORE_ROUNDS),
     );
     for (const size of chosen) {
       const its = turns[measured.indexOf(size)] ?? [];
@@ -202,21 +202,6 @@ async function runCurves(engine: Engine, options: EmbeddedOptions): Promise<void
       }),
     );
   }
-}
-
-/** The turns of each. Each has one that does not count. */
-async function takeTurns(
-  measures: readonly ((seconds: number) => Promise<Turn>)[],
-  { rounds, seconds }: EmbeddedOptions,
-): Promise<Turn[][]> {
-  const turns = measures.map((): Turn[] => []);
-  for (let round = 0; round <= rounds * MORE_ROUNDS; round++) {
-    for (const [index, measure] of measures.entries()) {
-      const turn = await measure(seconds / SHORTER);
-      if (round > 0) turns[index]?.push(turn);
-    }
-  }
-  return turns;
 }
 
 function rowOf(
@@ -260,30 +245,25 @@ async function startSubject(who: Who, progress: Progress): Promise<Subject> {
 
 /** embedded-program.ts, running. */
 class Program implements Subject {
-  readonly #process: ChildProcessWithoutNullStreams;
-  readonly #lines: AsyncIterator<string>;
-  readonly #exit: Promise<number | null>;
-  #said = '';
+  readonly #program: HostProgram;
 
   constructor(node: string, who: SubjectName) {
-    const program = join(PROJECT_ROOT, 'dist/scripts/bench/embedded-program.js');
-    this.#process = spawn(node, [program, who], { cwd: PROJECT_ROOT });
-    this.#process.stderr.setEncoding('utf8').on('data', (text: string) => (this.#said += text));
-    this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
-    this.#exit = new Promise((resolve) => this.#process.on('close', resolve));
+    this.#program = new HostProgram(node, ['dist/scripts/bench/embedded-program.js', who]);
   }
 
   async measure(work: Work, depth: number, seconds: number): Promise<Turn> {
-    this.#process.stdin.write(`${work} ${depth} ${seconds}\n`);
-    const next = await this.#lines.next();
-    if (next.done === true) throw new Error(`embedded-program ended: ${this.#said}`);
+    this.#program.stdin.write(`${work} ${depth} ${seconds}\n`);
+    const next = await this.#program.lines.next();
+    if (next.done === true) throw new Error(`embedded-program ended: ${this.#program.stderrText}`);
     return JSON.parse(next.value) as Turn;
   }
 
   async end(): Promise<void> {
-    this.#process.stdin.end();
-    const code = await this.#exit;
-    if (code !== 0) throw new Error(`embedded-program ended with ${String(code)}: ${this.#said}`);
+    this.#program.stdin.end();
+    const code = await this.#program.exit;
+    if (code !== 0) {
+      throw new Error(`embedded-program ended with ${String(code)}: ${this.#program.stderrText}`);
+    }
   }
 }
 

@@ -69,9 +69,15 @@ function expectGranted(lksb: DlmLksb): void {
 class Measurement {
   operations = 0;
   stopping = false;
+  readonly #enough: number;
   #inFlight = 0;
   #deadline = 0;
   #allRest: () => void = () => undefined;
+
+  /** @param enough stops after so many operations, if the time has not ended it before. */
+  constructor(enough: number) {
+    this.#enough = enough;
+  }
 
   /** Starts all slots; resolves to the seconds until the last one has come to rest. */
   async run(slots: readonly Slot[], seconds: number): Promise<number> {
@@ -92,6 +98,7 @@ class Measurement {
 
   countOperation(): void {
     this.operations += 1;
+    if (this.operations >= this.#enough) this.stopping = true;
     if (this.operations % OPERATIONS_PER_LOOK === 0 && performance.now() >= this.#deadline) {
       this.stopping = true;
     }
@@ -179,8 +186,13 @@ class ConvertSlot extends Slot {
   }
 }
 
-async function run(kind: string, prefix: string, depth: number, seconds: number): Promise<object> {
-  const measurement = new Measurement();
+async function run(
+  kind: string,
+  prefix: string,
+  depth: number,
+  { seconds = Infinity, operations = Infinity },
+): Promise<object> {
+  const measurement = new Measurement(operations);
   const names = Array.from({ length: depth }, (_, index) => `${prefix}${index}`);
   let elapsed: number;
   if (kind === 'convert') {
@@ -235,7 +247,11 @@ function execute([command, ...words]: string[]): Promise<object> | object {
   switch (command) {
     case 'run': {
       const [kind = '', prefix = '', depth, seconds] = words;
-      return run(kind, prefix, Number(depth), Number(seconds));
+      return run(kind, prefix, Number(depth), { seconds: Number(seconds) });
+    }
+    case 'do': {
+      const [kind = '', prefix = '', depth, operations] = words;
+      return run(kind, prefix, Number(depth), { operations: Number(operations) });
     }
     case 'hold': {
       const [prefix = '', count] = words;

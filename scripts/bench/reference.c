@@ -3,8 +3,10 @@
  * the lockspace that it is given and says {"ready":true}; then for each line on standard input it
  * does one thing and answers with a line of JSON. javascript.ts takes the same lines.
  *
- *   run lock PREFIX DEPTH SECONDS      lock in EX and unlock, DEPTH at a time, each on its own
- * resource run convert PREFIX DEPTH SECONDS   convert NL to EX and back, DEPTH locks at a time
+ *   run lock PREFIX DEPTH SECONDS      lock in EX and unlock, DEPTH at a time, each on a resource
+ *                                      of its own
+ *   run convert PREFIX DEPTH SECONDS   convert NL to EX and back, DEPTH locks at a time
+ *   do KIND PREFIX DEPTH OPERATIONS    the same so often, however long that takes
  *                                      -> {"operations":N,"seconds":S}
  *   hold PREFIX COUNT                  take NL on resources until COUNT are held, and keep them
  *                                      -> {"held":COUNT}
@@ -12,6 +14,8 @@
  * Threads: one. dlm_dispatch() reads until nothing is left, so where the lockspace grants at once
  * and each callback asks again it does not return: the callbacks themselves look at the clock.
  */
+#include <limits.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +54,7 @@ static struct slot* completed;
 
 /* The measurement under way. */
 static long operations;
+static long enough;
 static int stopping;
 static double deadline;
 
@@ -122,6 +127,7 @@ static void rest(struct slot* slot) {
 
 static void count_operation(void) {
   operations++;
+  if (operations >= enough) stopping = 1;
   if (operations % OPERATIONS_PER_LOOK == 0 && now() >= deadline) stopping = 1;
 }
 
@@ -169,13 +175,15 @@ static void request_null(struct slot* slot) { lock(slot, LKM_NLMODE, 0); }
 static void request_lock(struct slot* slot) { lock(slot, LKM_EXMODE, 0); }
 static void request_convert(struct slot* slot) { lock(slot, LKM_EXMODE, LKF_CONVERT); }
 
-static void run(const char* kind, const char* prefix, int depth, double seconds) {
+/* Until that many seconds have passed or that many operations are done. */
+static void run(const char* kind, const char* prefix, int depth, double seconds, long most) {
   const int converts = strcmp(kind, "convert") == 0;
   struct slot* slots = make_slots(prefix, 0, depth, rest);
   if (converts) for_all(slots, depth, request_null);
   for (int i = 0; i < depth; i++) slots[i].completed = converts ? continue_convert : continue_lock;
 
   operations = 0;
+  enough = most;
   stopping = 0;
   const double start = now();
   deadline = start + seconds;
@@ -225,8 +233,11 @@ int main(int argc, char** argv) {
     char prefix[32];
     int count;
     double seconds;
+    long most;
     if (sscanf(line, "run %15s %31s %d %lf", kind, prefix, &count, &seconds) == 4) {
-      run(kind, prefix, count, seconds);
+      run(kind, prefix, count, seconds, LONG_MAX);
+    } else if (sscanf(line, "do %15s %31s %d %ld", kind, prefix, &count, &most) == 4) {
+      run(kind, prefix, count, HUGE_VAL, most);
     } else if (sscanf(line, "hold %31s %d", prefix, &count) == 2) {
       hold(prefix, count);
     } else {
