@@ -21,8 +21,8 @@ const isRoot = process.getuid?.() === 0;
 const BUILD_TOOLS = { 'g++': 'g++', make: 'make', python3: 'python3' };
 
 /**
- * What can be asked for: how to start it, what it needs on the host (`vm`: what virtual machines need;
- * `headers`: a file and its Debian package; `needs`: a compiled module that knows).
+ * What can be asked for: how to start it, and what it needs on the host. `vm`: what virtual machines need;
+ * `packages`: by a command or a file that shows them present; `needs`: a compiled module that knows.
  */
 const TASKS = {
   build: {},
@@ -33,7 +33,12 @@ const TASKS = {
   bench: {
     run: ['dist/scripts/bench/main.js'],
     vm: true,
-    headers: { '/usr/include/libdlm.h': 'libdlm-dev' },
+    packages: {
+      // What counts system calls, and gives programs their processors.
+      strace: 'strace',
+      taskset: 'util-linux',
+      '/usr/include/libdlm.h': 'libdlm-dev',
+    },
   },
   conformance: { run: ['dist/scripts/conformance/main.js'], vm: true },
   test: { run: ['dist/scripts/test/main.js'], needs: 'dist/scripts/test/needs.js' },
@@ -195,10 +200,10 @@ async function buildTypeScript() {
 const load = (module) => import(pathToFileURL(join(root, module)).href);
 
 /** What a task needs that is not there. */
-async function missingNeeds({ vm, headers = {}, needs }, args) {
-  const missing = Object.entries(headers)
-    .filter(([file]) => !existsSync(file))
-    .map(([, debianPackage]) => ({ debianPackage, purpose: 'to compile C programs' }));
+async function missingNeeds({ vm, packages = {}, needs }, args) {
+  const missing = Object.entries(packages)
+    .filter(([sign]) => !(sign.startsWith('/') ? existsSync(sign) : onPath(sign)))
+    .map(([, debianPackage]) => ({ debianPackage, purpose: 'to measure' }));
   if (vm) {
     const { missingHostPackages } = await load('dist/scripts/vm/packages.js');
     const purpose = 'for virtual machines';

@@ -10,6 +10,8 @@ import { promisify } from 'node:util';
 
 import { expect } from 'chai';
 
+import { skipBecause } from './support/skip.js';
+
 type Sanitizer = 'address' | 'thread';
 
 interface Builder {
@@ -55,11 +57,7 @@ async function runCase(program: string, title: string): Promise<void> {
 
 /** Outside CI a missing tool skips the tests and says so. */
 function skipWithout(context: Mocha.Context, what: string, missing: string | undefined): void {
-  if (missing === undefined) return;
-  const message = `cannot build ${what}: no ${missing}`;
-  if (process.env.CI === 'true') throw new Error(message);
-  console.log(`      skipped: ${message}`);
-  context.skip();
+  if (missing !== undefined) skipBecause(context, `cannot build ${what}: no ${missing}`);
 }
 
 const builder = (await import(pathToFileURL(join(root, 'test/engines/build.mjs')).href)) as Builder;

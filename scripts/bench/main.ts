@@ -6,20 +6,24 @@ import { printingProgress, whyNotHere } from '../vm/index.js';
 import { FEW_LOCKS, needsClusters, runBenchmarks } from './benchmarks.js';
 import { MODES, type Mode } from './contestant.js';
 import { runEmbedded } from './embedded.js';
+import { isNativeChosen, isNativeRow, LIMITS, runNative } from './native/native.js';
+import { drawNative } from './native/plot.js';
+import { whyNotNative } from './native/world.js';
 import { formatRows, type Row } from './result.js';
 
-const USAGE = `Measures locks of stack "user" against a C program on libdlm, in virtual machines, and
-the engines and stack "o2cb" against libraries for one process, on the host ("embedded").
+const USAGE = `Measures locks of stack "user" against a C program on libdlm, on the host with a double of the
+kernel's device ("native") and in virtual machines ("local", "remote", "held"), and the engines and
+stack "o2cb" against libraries for one process, on the host ("embedded").
 
   npm run bench -- [options]
       --only <regex>       only benchmarks whose names match, for example "remote" or "depth 64$"
       --rounds <n>         how often each contestant is measured (5)
       --seconds <s>        how long each time (1.5)
       --modes <list>       who makes the calls: ${MODES.join(',')} (all)
-      --cpus <list>        virtual processors of the node with local locks (1,2)
+      --cpus <list>        processors: the host's for "native", virtual ones for "local" (1,2)
       --locks <n>          how many locks are held where many are (100000)
       --kernel <package>   Debian kernel package (linux-image-amd64)
-      --json <file>        write the rows there, too
+      --json <file>        write the rows there, too, and drawings of "native" beside it
 `;
 
 class UsageError extends Error {}
@@ -76,16 +80,26 @@ async function main(): Promise<void> {
   const inClusters = needsClusters(chosen);
   const reason = inClusters ? await whyNotHere() : undefined;
   if (reason !== undefined) throw new UsageError(reason);
+  const isNative = isNativeChosen(chosen);
+  const notNative = isNative ? whyNotNative() : undefined;
+  if (notNative !== undefined) throw new UsageError(notNative);
 
   const rows: Row[] = [];
-  const progress = printingProgress((line) => console.error(line));
-  await runEmbedded({ ...chosen, progress, report: (row) => rows.push(row) });
-  if (inClusters) {
-    await runBenchmarks({ ...chosen, progress, report: (row) => rows.push(row) });
-  }
+  const tell = (line: string): void => console.error(line);
+  const progress = printingProgress(tell);
+  const report = (row: Row): number => rows.push(row);
+  await runNative({ ...chosen, progress, report, tell });
+  await runEmbedded({ ...chosen, progress, report });
+  if (inClusters) await runBenchmarks({ ...chosen, progress, report });
   if (rows.length === 0) throw new UsageError(`No benchmark matches "${values.only}".`);
   console.log(`\n${formatRows(rows)}`);
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+  if (isNative) console.log(`${LIMITS}\n`);
+  if (values.json !== undefined) {
+    writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+    for (const { name, svg } of drawNative(rows.filter(isNativeRow))) {
+      writeFileSync(`${values.json.replace(/\.json$/, '')}-${name}.svg`, svg);
+    }
+  }
 }
 
 function isUsageError(error: unknown): error is Error {

@@ -19,24 +19,33 @@ export interface Machine {
 /** What the ratio has to be. */
 export type Target = { readonly atLeast: number } | { readonly atMost: number };
 
-/** One comparison. */
-export interface Row {
-  readonly name: string;
-  readonly unit: string;
-  /** Medians, and what they are the medians of. */
+interface Compared {
+  /** Medians. */
   readonly rate: number;
   readonly reference: number;
-  readonly rates: readonly number[];
-  readonly references: readonly number[];
   /** Of the medians. */
   readonly ratio: number;
   /** The ratio of each round, where each has both. */
   readonly ratios?: readonly number[];
+}
+
+/** One comparison. */
+export interface Row extends Compared {
+  readonly name: string;
+  readonly unit: string;
+  /** What the medians are of. */
+  readonly rates: readonly number[];
+  readonly references: readonly number[];
   /** The same for each second of processor time, where it was taken: it leaves out who else ran. */
-  readonly cpu?: { readonly rate: number; readonly reference: number; readonly ratio: number };
+  readonly cpu?: Compared;
+  /** System calls for each operation, where they were counted. */
+  readonly calls?: { readonly ours: Calls; readonly reference: Calls } | undefined;
   readonly target?: Target | undefined;
   readonly machine: Machine;
 }
+
+/** How many calls of each name. */
+export type Calls = Readonly<Record<string, number>>;
 
 /** The middle of the values; of an even number, the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
@@ -46,30 +55,33 @@ export function median(values: readonly number[]): number {
   return (lower + upper) / 2;
 }
 
-type Measured = Pick<Row, 'name' | 'unit' | 'rates' | 'references' | 'target' | 'machine'> & {
+type Measured = Pick<
+  Row,
+  'name' | 'unit' | 'rates' | 'references' | 'calls' | 'target' | 'machine'
+> & {
   /** For each second of processor time. */
   readonly cpuRates?: readonly number[];
   readonly cpuReferences?: readonly number[];
 };
 
-const compare = (
-  rates: readonly number[],
-  references: readonly number[],
-): { rate: number; reference: number; ratio: number } => {
+function compare(rates: readonly number[], references: readonly number[]): Compared {
   const rate = median(rates);
   const reference = median(references);
-  return { rate, reference, ratio: rate / reference };
-};
+  return {
+    rate,
+    reference,
+    ratio: rate / reference,
+    ...(rates.length === references.length && {
+      ratios: rates.map((each, round) => each / (references[round] ?? NaN)),
+    }),
+  };
+}
 
 /** A row from what was measured. */
 export function makeRow({ cpuRates, cpuReferences, ...row }: Measured): Row {
-  const { rates, references } = row;
   return {
     ...row,
-    ...compare(rates, references),
-    ...(rates.length === references.length && {
-      ratios: rates.map((rate, round) => rate / (references[round] ?? NaN)),
-    }),
+    ...compare(row.rates, row.references),
     ...(cpuRates && cpuReferences && { cpu: compare(cpuRates, cpuReferences) }),
   };
 }
@@ -100,18 +112,29 @@ function describeTarget(row: Row): string {
   return `${sign} ${isMet(row) === true ? 'met' : 'MISSED'}`;
 }
 
-const HEADINGS = ['', 'median (spread)', 'compared with', 'unit', 'ratio', 'by CPU time', 'target'];
+/** The column's heading, whether it holds text, and what a row has there. Empty columns are left out. */
+const COLUMNS: readonly (readonly [string, 'text' | 'number', (row: Row) => string])[] = [
+  ['', 'text', ({ name }) => name],
+  ['median (spread)', 'number', ({ rate, rates }) => withSpread(rate, rates)],
+  ['compared with', 'number', ({ reference, references }) => withSpread(reference, references)],
+  ['unit', 'text', ({ unit }) => unit],
+  ['ratio', 'number', ({ ratio }) => ratio.toFixed(2)],
+  ['by CPU time', 'number', ({ cpu }) => cpu?.ratio.toFixed(2) ?? ''],
+  ['system calls', 'number', ({ calls }) => describeCalls(calls)],
+  ['target', 'text', describeTarget],
+];
 
-function cells(row: Row): string[] {
-  return [
-    row.name,
-    withSpread(row.rate, row.rates),
-    withSpread(row.reference, row.references),
-    row.unit,
-    row.ratio.toFixed(2),
-    row.cpu?.ratio.toFixed(2) ?? '',
-    describeTarget(row),
-  ];
+/** All calls for one operation. */
+export function totalCalls(calls: Calls): number {
+  return Object.values(calls).reduce((sum, each) => sum + each, 0);
+}
+
+function describeCalls(calls: Row['calls']): string {
+  if (calls === undefined) return '';
+  const [ours, reference] = [calls.ours, calls.reference].map((each) =>
+    totalCalls(each).toFixed(1),
+  );
+  return `${ours} (${reference})`;
 }
 
 /** The rows as tables in Markdown, one for each machine. */
@@ -120,8 +143,11 @@ export function formatRows(rows: readonly Row[]): string {
   return machines
     .map((machine) => {
       const its = rows.filter((row) => describeMachine(row.machine) === machine);
-      const isText = (column: number): boolean => [0, 3, 6].includes(column);
-      return `${machine}\n\n${formatTable([HEADINGS, ...its.map(cells)], isText)}`;
+      const columns = COLUMNS.filter(([, , cell]) => its.some((row) => cell(row) !== ''));
+      const headings = columns.map(([heading]) => heading);
+      const lines = its.map((row) => columns.map(([, , cell]) => cell(row)));
+      const isText = (column: number): boolean => columns[column]?.[1] === 'text';
+      return `${machine}\n\n${formatTable([headings, ...lines], isText)}`;
     })
     .join('\n');
 }

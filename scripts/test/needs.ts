@@ -62,9 +62,21 @@ const WANTED: readonly Wanted[] = [
     isMissing: lacksFuzzer,
   },
   {
+    debianPackage: 'strace',
+    purpose: 'to count system calls in the benchmarks',
+    files: /\/bench\/native/,
+    isMissing: () => findTool('strace') === undefined,
+  },
+  {
+    debianPackage: 'util-linux',
+    purpose: 'to give the benchmarks their processors',
+    files: /\/bench\/native/,
+    isMissing: () => findTool('taskset') === undefined,
+  },
+  {
     debianPackage: 'libdlm-dev',
-    purpose: 'for the C program that shares locks with ours',
-    files: /\/libdlm-peer\.test/,
+    purpose: 'for C programs that use the DLM',
+    files: /\/vm\/|\/bench\//,
     isMissing: () => !existsSync('/usr/include/libdlm.h'),
   },
 ];

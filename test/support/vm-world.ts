@@ -19,6 +19,7 @@ import {
   type Node,
 } from '../../scripts/vm/index.js';
 import { complaintsIn } from './kernel-log.js';
+import { skipBecause } from './skip.js';
 
 /** Debian's kernel of the release. */
 export const LINUX_6_1 = 'linux-image-amd64';
@@ -51,10 +52,7 @@ const EXPLAINED_FAILURES = 2;
 /** Skips the suite, and says why, where virtual machines can't run; in CI that is a failure. */
 export async function requireVms(context: Mocha.Context): Promise<void> {
   const reason = await whyNotHere();
-  if (reason === undefined) return;
-  if (process.env.CI === 'true') throw new Error(reason);
-  console.log(`      skipped: ${reason}`);
-  context.skip();
+  if (reason !== undefined) skipBecause(context, reason);
 }
 
 /**

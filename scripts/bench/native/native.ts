@@ -1,0 +1,247 @@
+/**
+ * The benchmarks of stack `user` at the processor's own speed: the programs that run in the guests, on
+ * this host, with a double of the device. README.md says what that can tell and what it cannot.
+ */
+import { availableParallelism } from 'node:os';
+
+import { step, type Progress } from '../../vm/index.js';
+import {
+  buildReference,
+  Contestant,
+  WORK_NAMES,
+  type Mode,
+  type Place,
+  type Work,
+} from '../contestant.js';
+import { thisMachine } from '../host.js';
+import { makeRow, type Calls, type Row } from '../result.js';
+import { takeTurns } from '../turns.js';
+import { calibrate, type Depth } from './calibration.js';
+import { HAS_PROCESSOR_TIMES, processorSeconds } from './processes.js';
+import { CannotCount, countCalls } from './system-calls.js';
+import { LOCKSPACE, NativeWorld, type NativePlace, type NativeProgram } from './world.js';
+
+export interface NativeOptions {
+  /** Rows whose names do not match are left out. */
+  readonly only: RegExp;
+  /** As for the other benchmarks; here turns are more and shorter. */
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly modes: readonly Mode[];
+  /** Numbers of processors that the programs may use; those that the host does not have are left out. */
+  readonly vcpus: readonly number[];
+  readonly progress: Progress;
+  /** Is given each row as soon as it has been measured. */
+  readonly report: (row: Row | NativeRow) => void;
+  /** Is told what cannot be done here, and why. */
+  readonly tell: (what: string) => void;
+}
+
+/** Who is compared with C: C that asks within the callback, or JavaScript. */
+export type Who = 'C in the callback' | Mode;
+
+/** A row that compares programs; there are rows of the double, too. */
+export interface NativeRow extends Row {
+  readonly who: Who;
+  readonly work: Work;
+  readonly depth: number;
+  readonly processors: number;
+}
+
+/** Whether a row is one of these. */
+export const isNativeRow = (row: Row): row is NativeRow => 'who' in row;
+
+/** Beside any figure of this. */
+export const LIMITS = `The device double takes as long as fs/dlm 6.1 on one processor: what locks between processors and
+mitigations cost a kernel is not in it. It grants at once: no contention, no blocking ASTs, no other nodes.`;
+
+/** Threads that wake each other suffer from whatever else the host does. */
+const MORE_ROUNDS = 3;
+const SHORTER = 15;
+
+const PREFIX = 'native-';
+
+interface Workload {
+  readonly work: Work;
+  readonly depth: Depth;
+}
+
+const WORKLOADS: readonly Workload[] = [
+  { work: 'lock', depth: 1 },
+  { work: 'convert', depth: 1 },
+  { work: 'lock', depth: 64 },
+  { work: 'convert', depth: 64 },
+  { work: 'lock', depth: 200 },
+];
+
+/** What is measured by programs that start together. */
+interface Group {
+  readonly processors: number;
+  readonly depth: Depth;
+  readonly works: readonly Work[];
+}
+
+const rowName = (work: Work, { processors, depth }: Group, who: Who): string =>
+  `native, ${WORK_NAMES[work]}, ${processors} CPU, depth ${depth}, ${who}`;
+
+/** The groups that were chosen, as far as this host has the processors. */
+function chooseGroups({ only, modes, vcpus }: Choice): Group[] {
+  const whos: readonly Who[] = ['C in the callback', ...modes];
+  const groups = vcpus.flatMap((processors) =>
+    ([1, 64, 200] as const).map((depth): Group => ({
+      processors,
+      depth,
+      works: WORKLOADS.filter((each) => each.depth === depth).map(({ work }) => work),
+    })),
+  );
+  return groups
+    .filter(({ processors }) => processors <= availableParallelism())
+    .map((group) => ({
+      ...group,
+      works: group.works.filter((work) => whos.some((who) => only.test(rowName(work, group, who)))),
+    }))
+    .filter(({ works }) => works.length > 0);
+}
+
+type Choice = Pick<NativeOptions, 'only' | 'modes' | 'vcpus'>;
+
+/** Whether anything here was chosen. */
+export const isNativeChosen = (options: Choice): boolean => chooseGroups(options).length > 0;
+
+/** Runs what was chosen. */
+export async function runNative(options: NativeOptions): Promise<void> {
+  const groups = chooseGroups(options);
+  if (groups.length === 0) return;
+  buildReference();
+  const world = new NativeWorld();
+  try {
+    for (const depth of new Set(groups.map((group) => group.depth))) {
+      const calibration = await step(
+        options.progress,
+        `native, device double, depth ${depth}`,
+        () => calibrate(world, depth),
+      );
+      calibration.rows.forEach(options.report);
+      for (const group of groups.filter((each) => each.depth === depth)) {
+        await runGroup(group, world.place(group.processors, calibration.work), options);
+      }
+    }
+  } finally {
+    world.close();
+  }
+}
+
+/** Somebody who is measured, and the processes that this takes. */
+interface Entrant {
+  readonly contestant: Contestant;
+  readonly pids: readonly number[];
+}
+
+/** Operations per second, and per second of processor time. */
+interface Rates {
+  readonly rate: number;
+  readonly cpuRate: number;
+}
+
+async function measure(
+  { contestant, pids }: Entrant,
+  { work, depth }: Workload,
+  seconds: number,
+): Promise<Rates> {
+  const before = processorSeconds(pids);
+  const turn = await contestant.turn(work, PREFIX, depth, seconds);
+  const used = processorSeconds(pids) - before;
+  return { rate: turn.operations / turn.seconds, cpuRate: turn.operations / used };
+}
+
+async function runGroup(group: Group, place: NativePlace, options: NativeOptions): Promise<void> {
+  const { processors, depth } = group;
+  const c = await start(place, (at) => Contestant.c(at, LOCKSPACE));
+  const others = new Map<Who, Entrant>();
+  others.set(
+    'C in the callback',
+    await start(place, (at) => Contestant.c(at, LOCKSPACE, 'callback')),
+  );
+  for (const mode of options.modes) {
+    others.set(mode, await start(place, (at) => Contestant.javascript(at, LOCKSPACE, mode)));
+  }
+  const entrants = [c, ...others.values()];
+
+  for (const work of group.works) {
+    const name = `native, ${WORK_NAMES[work]}, ${processors} CPU, depth ${depth}`;
+    const measures = entrants.map(
+      (each) => () => measure(each, { work, depth }, options.seconds / SHORTER),
+    );
+    const [references = [], ...turns] = await step(options.progress, name, () =>
+      takeTurns(measures, options.rounds * MORE_ROUNDS),
+    );
+    const [reference, ...calls] = await step(options.progress, `${name}, system calls`, () =>
+      countAll(entrants, work, depth, options.tell),
+    );
+    for (const [index, who] of [...others.keys()].entries()) {
+      if (!options.only.test(rowName(work, group, who))) continue;
+      const ours = calls[index];
+      const row = makeRow({
+        name: rowName(work, group, who),
+        unit: '1/s',
+        ...ratesOf(turns[index] ?? [], references),
+        calls: ours && reference && { ours, reference },
+        target: undefined,
+        machine: thisMachine(processors),
+      });
+      options.report({ ...row, who, work, depth, processors } satisfies NativeRow);
+    }
+  }
+  for (const { contestant } of entrants) await contestant.end();
+}
+
+function ratesOf(ours: readonly Rates[], theirs: readonly Rates[]): RowRates {
+  const rates = { rates: ours.map(({ rate }) => rate), references: theirs.map(({ rate }) => rate) };
+  if (!HAS_PROCESSOR_TIMES) return rates;
+  return {
+    ...rates,
+    cpuRates: ours.map(({ cpuRate }) => cpuRate),
+    cpuReferences: theirs.map(({ cpuRate }) => cpuRate),
+  };
+}
+
+type RowRates = Pick<
+  Parameters<typeof makeRow>[0],
+  'rates' | 'references' | 'cpuRates' | 'cpuReferences'
+>;
+
+/** Starts a program and finds its processes. */
+async function start(
+  place: NativePlace,
+  enter: (place: Place) => Promise<Contestant>,
+): Promise<Entrant> {
+  const programs: NativeProgram[] = [];
+  const contestant = await enter({
+    spawn(command) {
+      const program = place.spawn(command);
+      programs.push(program);
+      return program;
+    },
+  });
+  return { contestant, pids: programs.flatMap((program) => program.findProcesses()) };
+}
+
+/** The system calls of each; none where they cannot be counted. */
+async function countAll(
+  entrants: readonly Entrant[],
+  work: Work,
+  depth: number,
+  tell: (what: string) => void,
+): Promise<Calls[]> {
+  const all: Calls[] = [];
+  try {
+    for (const { contestant, pids } of entrants) {
+      all.push(await countCalls(contestant, pids, work, PREFIX, depth));
+    }
+  } catch (error) {
+    if (!(error instanceof CannotCount)) throw error;
+    tell(error.message);
+    return [];
+  }
+  return all;
+}

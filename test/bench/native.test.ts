@@ -1,0 +1,87 @@
+/** The benchmark with a double of the device still works; how fast anything is decides nothing here. */
+import { expect } from 'chai';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import type { NativeRow } from '../../scripts/bench/native/native.js';
+import { whyNotNative } from '../../scripts/bench/native/world.js';
+import { PROJECT_ROOT } from '../../scripts/vm/paths.js';
+import { skipBecause } from '../support/skip.js';
+
+describe('the native benchmark', function () {
+  this.timeout(120_000);
+  let folder: string;
+  let rows: NativeRow[];
+  let stdout: string;
+  let stderr: string;
+
+  before(async function () {
+    folder = mkdtempSync(join(tmpdir(), 'stackglue-bench-'));
+    const reason = whyNotNative();
+    if (reason !== undefined) skipBecause(this, reason);
+    const json = join(folder, 'rows.json');
+    const program = join(PROJECT_ROOT, 'dist/scripts/bench/main.js');
+    const little = ['--rounds', '1', '--seconds', '0.1', '--cpus', '1', '--json', json];
+    ({ stdout, stderr } = await promisify(execFile)(process.execPath, [
+      ...[program, ...little],
+      ...['--only', 'native, (lock.unlock|NL<->EX), 1 CPU, depth 64,'],
+    ]));
+    rows = JSON.parse(readFileSync(json, 'utf8')) as NativeRow[];
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  const compared = (): NativeRow[] => rows.filter(({ name }) => !name.includes('device double'));
+
+  it('compares each way to make the calls with C, and the double with the kernel', () => {
+    const names = ['lock+unlock', 'NL<->EX'].flatMap((work) =>
+      ['C in the callback', 'thread', 'loop', 'keeper'].map(
+        (who) => `native, ${work}, 1 CPU, depth 64, ${who}`,
+      ),
+    );
+    expect(compared().map(({ name }) => name)).to.deep.equal(names);
+    const calls = ['write of a lock', 'write of an unlock', 'read of a result', 'read of nothing'];
+    expect(rows.slice(0, 4).map(({ name }) => name)).to.deep.equal(
+      calls.map((call) => `native, device double, depth 64, ${call} and that of fs/dlm`),
+    );
+    for (const name of names) expect(stdout).to.include(`| ${name}`);
+    expect(stdout, 'the limits stand beside the figures').to.include('no contention');
+  });
+
+  it('has three turns of each, on the host', () => {
+    for (const row of compared()) {
+      expect(row.rates).to.have.lengthOf(3);
+      expect(row.references).to.have.lengthOf(3);
+      expect(row.rate).to.be.above(0);
+      expect(row.reference).to.be.above(0);
+      expect(row.ratio).to.equal(row.rate / row.reference);
+      expect(row.machine).to.include({ vcpus: 1, nodes: 0, node: process.version });
+    }
+  });
+
+  it('counts a write and a result for each request, whoever makes the calls', function () {
+    if (/cannot count system calls here.*/.exec(stderr) !== null) skipBecause(this, stderr);
+    for (const { name, work, calls } of compared()) {
+      const requests = work === 'lock' ? 2 : 1;
+      expect(calls!.reference.write, "C's writes").to.equal(requests);
+      expect(calls!.reference.read, "C's reads").to.be.at.least(requests);
+      // Node.js has threads of its own, which wake each other now and then.
+      expect(calls!.ours.write, `${name}: writes`).to.be.closeTo(requests, 0.1);
+      expect(calls!.ours.read, `${name}: reads`).to.be.at.least(requests - 0.1);
+    }
+  });
+
+  it('draws the rates, and the calls where they were counted', () => {
+    const kinds = compared().some(({ calls }) => calls !== undefined)
+      ? ['rates', 'calls']
+      : ['rates'];
+    for (const kind of kinds) {
+      const svg = readFileSync(join(folder, `rows-${kind}-1.svg`), 'utf8');
+      for (const text of ['<svg', 'thread', 'keeper', 'NL&lt;-&gt;EX']) {
+        expect(svg, kind).to.include(text);
+      }
+    }
+  });
+});
