@@ -12,7 +12,7 @@
  *
  * Taken from the environment:
  *   DOUBLE_ROOT        a folder with what stands for /proc/misc, /sys/kernel/dlm and
- *                      /sys/kernel/config/dlm (native-world.ts makes it); FIFOs are made there, too
+ *                      /sys/kernel/config/dlm (world.ts makes it); FIFOs are made there, too
  *   DOUBLE_LOCK_NS     what the work of a lock or conversion takes, besides the FIFO's
  *   DOUBLE_UNLOCK_NS   the same for an unlock
  *
@@ -47,7 +47,7 @@ enum { MAX_FD = 4096, MAX_LOCKS = 1 << 16, MAX_PATH = 512 };
 /* The most that a FIFO may have without privileges. Each result takes a page of it. */
 enum { FIFO_BYTES = 1 << 20 };
 
-/* As in native-world.ts's /proc/misc; ten is the major number of all misc devices. */
+/* As in world.ts's /proc/misc; ten is the major number of all misc devices. */
 enum { MISC_MAJOR = 10, CONTROL_MINOR = 249, LOCKSPACE_MINOR = 250 };
 
 #define CONTROL "/dev/misc/dlm-control"
