@@ -12,7 +12,7 @@ import { PROJECT_ROOT } from '../../scripts/vm/paths.js';
 import { skipBecause } from '../support/skip.js';
 
 describe('the native benchmark', function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let folder: string;
   let rows: NativeRow[];
   let stdout: string;
