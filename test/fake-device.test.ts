@@ -69,7 +69,7 @@ describe('stack user on a fake machine', function () {
         return `${seed}`;
       };
 
-      for (const kind of sanitizer === 'address' ? ['overflow', 'leak'] : ['race']) {
+      for (const kind of sanitizer === 'address' ? ['use after free', 'leak'] : ['race']) {
         it(`finds what is there to be found: ${kind}`, async () => {
           const { reports } = await run('fake-device/programs/planted', [kind], { leaks: true });
           expect(reports.join('\n')).to.match(/planted\.cc/);
@@ -77,6 +77,10 @@ describe('stack user on a fake machine', function () {
       }
 
       for (const submit of SUBMITTERS) {
+        it(`tells what the machine is told to do, asked by ${submit}`, async () => {
+          expectClean(await run('fake-device/programs/told', [submit]));
+        });
+
         it(`completes each request once, made by ${submit}`, async () => {
           expectClean(await run('fake-device/programs/requests', [submit, newSeed(), `${LIVES}`]));
         });

@@ -12,10 +12,12 @@ import { createInterface } from 'node:readline';
 
 /** What a machine says of itself. */
 export interface MachineState {
-  /** Descriptions of devices that somebody has open. */
+  /** Devices that somebody has open. */
   readonly devices: number;
   readonly spaces: number;
   readonly locks: number;
+  /** Of these, those that wait. */
+  readonly waiting: number;
   /** Calls that wait because a lockspace is stopped. */
   readonly writes: number;
   /** What nobody should have asked for. */

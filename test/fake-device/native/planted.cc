@@ -9,11 +9,11 @@ namespace {
 int shared = 0;
 int* volatile lost = nullptr;
 
-napi_value Overflow(napi_env, napi_callback_info) {
-  int* one = new int[1];
-  volatile int place = 1;
-  one[place] = 1;
+napi_value UseAfterFree(napi_env, napi_callback_info) {
+  volatile int* one = new int[1];
+  volatile int* volatile gone = one;
   delete[] one;
+  *gone = 1;
   return nullptr;
 }
 
@@ -24,8 +24,9 @@ napi_value Race(napi_env, napi_callback_info) {
   return nullptr;
 }
 
+// Many, because one that is still in a register or on the stack is not lost yet.
 napi_value Leak(napi_env, napi_callback_info) {
-  lost = new int[3];
+  for (int i = 0; i < 100; ++i) lost = new int[3];
   lost = nullptr;
   return nullptr;
 }
@@ -34,7 +35,7 @@ napi_value Initialize(napi_env env, napi_value exports) {
   const struct {
     const char* name;
     napi_callback call;
-  } functions[] = {{"overflow", Overflow}, {"race", Race}, {"leak", Leak}};
+  } functions[] = {{"use after free", UseAfterFree}, {"race", Race}, {"leak", Leak}};
   for (const auto& [name, call] : functions) {
     napi_value function = nullptr;
     napi_create_function(env, name, NAPI_AUTO_LENGTH, call, nullptr, &function);

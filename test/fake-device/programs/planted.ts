@@ -1,4 +1,4 @@
-/** Does what a sanitizer has to find: `overflow`, `race` or `leak`. */
+/** Does what a sanitizer has to find: `use after free`, `race` or `leak`. */
 import { createRequire } from 'node:module';
 
 const planted = createRequire(import.meta.url)(

@@ -13,6 +13,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   createUserPlugin,
   DlmError,
+  dlmPurge,
   StackGlue,
   type ClusterConnection,
   type UserStackOptions,
@@ -45,6 +46,7 @@ class Life implements Arena {
   #isCalm = false;
   #events = 0;
   readonly #contenders: Contender[] = [];
+  readonly #purges: Promise<void>[] = [];
 
   async live(ending: (typeof ENDINGS)[number]): Promise<number> {
     await machine.tell(`random ${random.below(2 ** 31)}`);
@@ -55,6 +57,7 @@ class Life implements Arena {
     while (this.#completions < COMPLETIONS && !this.isLost) {
       for (let acts = random.below(20); acts > 0; acts -= 1) random.pick(this.#contenders).act();
       if (random.chance(0.02)) this.#beBusy();
+      if (random.chance(0.02)) this.#purge();
       await nextTurn();
     }
     if (ending === 'removed' && !this.isLost) await this.#untilLost(`remove ${GROUP}`);
@@ -62,6 +65,7 @@ class Life implements Arena {
     if (ending === 'settled') await this.#settle();
     this.#isOver = true;
     await this.#disconnect(ending);
+    await Promise.all(this.#purges);
     await nextTurn();
     return this.#completions;
   }
@@ -103,6 +107,16 @@ class Life implements Arena {
         for (const contender of this.#contenders) contender.forget();
       },
     });
+  }
+
+  /** Settles, too, and if it be with the connection's end. */
+  #purge(): void {
+    const purged = dlmPurge(this.connection, random.pick([0, 2]), 0);
+    this.#purges.push(
+      purged.catch((error: unknown) => {
+        if (!(error instanceof DlmError) || error.code !== 'ERR_DLM_DISCONNECTED') throw error;
+      }),
+    );
   }
 
   /** Events pile up meanwhile. */

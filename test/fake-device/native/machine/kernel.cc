@@ -289,6 +289,11 @@ void Kernel::Calm() {
   Settle({}, true);
 }
 
+size_t Kernel::waiting_count() const {
+  return static_cast<size_t>(std::count_if(
+      locks_.begin(), locks_.end(), [](const auto& entry) { return entry.second.is_waiting; }));
+}
+
 void Kernel::Close(int device) {
   std::erase_if(locks_, [this, device](const auto& entry) {
     if (entry.second.device != device) return false;

@@ -61,6 +61,7 @@ class Kernel {
   void Calm();
 
   size_t lock_count() const { return locks_.size(); }
+  size_t waiting_count() const;
   const std::vector<std::string>& faults() const { return faults_; }
 
  private:
