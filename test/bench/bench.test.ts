@@ -1,27 +1,11 @@
-/** `npm run bench` still works; what it measures is nobody's business here. */
+/** `npm run bench` still works on the host alone; what it measures is nobody's business here. */
 import { expect } from 'chai';
-import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 
 import type { Row } from '../../scripts/bench/result.js';
-import { prepareImage } from '../../scripts/vm/index.js';
-import { progress, requireVms } from '../support/vm-world.js';
-
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-
-/** That something was measured: how much is up to the host. */
-function expectMeasured(...values: (number | undefined)[]): void {
-  for (const value of values) expect(value).to.satisfy(Number.isFinite);
-}
-
-function bench(...args: string[]): Promise<{ stdout: string }> {
-  const program = join(ROOT, 'dist/scripts/bench/main.js');
-  return promisify(execFile)(process.execPath, [program, ...args]);
-}
+import { bench, expectMeasured } from '../support/bench.js';
 
 describe('the benchmark of what runs inside one process', () => {
   let folder: string;
@@ -56,34 +40,7 @@ describe('the benchmark of what runs inside one process', () => {
   });
 });
 
-describe('the benchmarks', function () {
-  let folder: string;
-  before(async function () {
-    this.timeout(0); // making the image has limits of its own
-    folder = mkdtempSync(join(tmpdir(), 'stackglue-bench-'));
-    await requireVms(this);
-    await prepareImage({}, progress);
-  });
-  after(() => rmSync(folder, { recursive: true, force: true }));
-
-  it('compare each kind of work in JavaScript with the same in C', async () => {
-    const json = join(folder, 'rows.json');
-    const little = ['--rounds', '1', '--seconds', '0.05', '--cpus', '2', '--modes', 'thread'];
-    const { stdout } = await bench(...little, '--only', 'local.*depth 64$', '--json', json);
-    const rows = JSON.parse(readFileSync(json, 'utf8')) as Row[];
-    const names = ['lock+unlock', 'NL<->EX'].flatMap((work) =>
-      ['C in the callback', 'thread'].map((who) => `${work}, local, 2 vCPU, depth 64, ${who}`),
-    );
-    expect(rows.map((row) => row.name)).to.deep.equal(names);
-    for (const row of rows) {
-      expect(row.rates).to.deep.equal([row.rate]);
-      expectMeasured(row.rate, row.reference);
-      expect(row.ratio).to.equal(row.rate / row.reference);
-      expect(row.machine).to.include({ vcpus: 2, nodes: 1, node: process.version });
-    }
-    for (const name of names) expect(stdout).to.include(`| ${name}`);
-  });
-
+describe('the benchmarks', () => {
   it('tell what they take when they are asked for something else', async () => {
     const failure: unknown = await bench('--modes', 'spin').catch((error: unknown) => error);
     expect(failure).to.include({ code: 2, stdout: '' });

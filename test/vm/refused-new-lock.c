@@ -1,6 +1,7 @@
 /*
- * Shows a fault of newer kernels (native/KERNELS.md): new locks that are refused, as any C program asks
- * for them. On Linux 7.2 the node that runs it panics within seconds, when another node is the master.
+ * Shows a fault of newer kernels (native/KERNELS.md): new locks that are refused, as any C program
+ * asks for them. On Linux 7.2 the node that runs it panics within seconds, when another node is the
+ * master.
  *
  *   refused-new-lock LOCKSPACE COUNT     the names are held-0 to held-63; prints "refused COUNT"
  */
