@@ -3,10 +3,16 @@ import { stackConformance } from '../../../lib/conformance/index.js';
 import { createVmWorld, TEST_TIMEOUT_MS, useCluster, type Kernel } from '../../support/vm-world.js';
 import { USER_FEATURES } from '../../support/world.js';
 
-export function threeNodes(kernel: Kernel, membership: 'host' | 'corosync'): void {
-  describe(`three virtual machines with ${kernel}, membership by ${membership}`, function () {
+/** `userland`: the suite of Debian that the daemons and libdlm are of, if not the host's. */
+export function threeNodes(
+  kernel: Kernel,
+  membership: 'host' | 'corosync',
+  userland?: string,
+): void {
+  const daemons = userland === undefined ? membership : `${membership} of ${userland}`;
+  describe(`three virtual machines with ${kernel}, membership by ${daemons}`, function () {
     this.timeout(TEST_TIMEOUT_MS);
-    const getCluster = useCluster({ nodes: 3, membership, kernel });
+    const getCluster = useCluster({ nodes: 3, membership, kernel, userland });
     stackConformance({
       title: 'on stack user',
       stackName: 'pcmk',
