@@ -90,6 +90,15 @@ describe('stack user on a fake machine', function () {
         expectClean(await run('fake-device/programs/workers', [newSeed(), `${WORKERS}`]));
       });
 
+      // Whose events wake the loop of another thread: native/binding/loop_wake.h.
+      for (const stack of ['o2cb', 'pcmk']) {
+        for (const step of ['blocked', 'unlock in flight']) {
+          it(`lets workers on emulated ${stack} be terminated: ${step}`, async () => {
+            expectClean(await run('lifecycle/children/workers', [step, '4', stack]));
+          });
+        }
+      }
+
       for (const [step, ending] of ENDINGS) {
         it(`lets a process end by ${ending}: ${step}`, async () => {
           const outcome = await run('guest/step-child', ['steps', 'r', step, ending]);

@@ -12,7 +12,7 @@ import { engineFlags, gcc, make, nativeDir, probe } from '../support/compile.mjs
 import { sanitizers, sources, strict } from '../support/compile.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const outDir = join(root, 'build/engine-tests');
+const outDir = join(root, '.cache/engine-tests');
 /** The main() of all tests. */
 const MAIN = join(root, 'test/engines/main.cc');
 

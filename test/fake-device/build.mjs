@@ -18,7 +18,7 @@ import { sanitizers, sources } from '../support/compile.mjs';
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const here = join(root, 'test/fake-device/native');
-const outDir = join(root, 'build/fake-device');
+const outDir = join(root, '.cache/fake-device');
 
 export const kinds = Object.keys(sanitizers);
 /** A package's folder. */

@@ -13,7 +13,8 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const objectsDir = join(root, 'build/test-objects');
+// Not in build/, which node-gyp empties.
+const objectsDir = join(root, '.cache/test-objects');
 
 export const nativeDir = join(root, 'native');
 export const gcc = process.env.CXX ?? 'g++';
