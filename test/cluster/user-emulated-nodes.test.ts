@@ -161,4 +161,44 @@ describe('nodes of the emulated stack user', () => {
     await third.connect();
     await third.disconnect();
   });
+
+  it('are told of a lock that has ended before another takes its place', async () => {
+    const glue = new StackGlue();
+    glue.register(createEmulatedUserPlugin({ node: 3, cluster }));
+    glue.clusterStack = 'pcmk';
+    const told: string[] = [];
+    let connection: ClusterConnection | undefined = undefined;
+    const ended = new DlmLksb();
+    let isOver!: () => void;
+    const over = new Promise<void>((resolve) => (isOver = resolve));
+    glue.setLockingProtocol({
+      maxVersion: { major: 1, minor: 0 },
+      lockAst: (astarg) => {
+        told.push(`${String(astarg)} granted`);
+        if (astarg === 'next') {
+          isOver();
+        } else {
+          // Both are there when this returns: the lock's end, and the notice, which comes before it.
+          glue.dlmUnlock(connection!, ended, 0, 'ended');
+          void a.disconnect();
+        }
+      },
+      blockingAst: () => undefined,
+      unlockAst: (astarg) => told.push(`${String(astarg)} unlocked`),
+    });
+    connection = await glue.clusterConnect({
+      stackName: 'pcmk',
+      group: GROUP,
+      recoveryHandler: () => undefined,
+      noticeHandler: ({ kind }) => {
+        told.push(kind);
+        glue.dlmLock(connection!, DLM_LOCK.EX, new DlmLksb(), 0, 's', 'next');
+      },
+    });
+    expect(glue.dlmLock(connection, DLM_LOCK.EX, ended, 0, 'r', 'ended')).to.equal(0);
+    await over;
+    expect(told).to.deep.equal(['ended granted', 'memberLeft', 'ended unlocked', 'next granted']);
+    await glue.clusterDisconnect(connection);
+    a = await new Node(1, cluster).connect();
+  });
 });
