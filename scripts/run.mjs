@@ -141,10 +141,17 @@ async function install(needs, isVital) {
     `\u25b8 will be installed on this host by apt-get (STACKGLUE_INSTALL=no keeps it from that):\n${list}\n`,
   );
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  await step(`installing Debian packages`, () => {
-    runLogged('apt-update', 'apt-get', ['update'], { env });
-    runLogged('apt', 'apt-get', ['install', '-y', '--no-install-recommends', ...packages], { env });
-  });
+  try {
+    await step('installing Debian packages', () => {
+      const install = ['install', '-y', '--no-install-recommends', ...packages];
+      runLogged('apt-update', 'apt-get', ['update'], { env });
+      runLogged('apt', 'apt-get', install, { env });
+    });
+  } catch (error) {
+    if (isVital || !(error instanceof StepError)) throw error;
+    // Another release may not have one of them.
+    process.stderr.write(`${error.message}\n`);
+  }
 }
 
 async function installBuildTools() {
