@@ -36,7 +36,8 @@ async function runWorker(program: URL, args: string[], kill: boolean): Promise<v
   const worker = new Worker(program, { argv: args, stdout: true });
   const exit = once(worker, 'exit');
   if (kill) {
-    await Promise.race([once(worker.stdout, 'data'), exit]);
+    const [first] = (await Promise.race([once(worker.stdout, 'data'), exit])) as [Buffer | number];
+    if (typeof first === 'number') throw new Error(`the program ended with code ${first}`);
     await worker.terminate();
     return;
   }
