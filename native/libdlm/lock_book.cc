@@ -198,23 +198,33 @@ void LockBook::HandleProbed(const Cookie& lock) {
   LockRecord* record = locks_.Find(lock.index, lock.generation);
   if (record == nullptr || !record->awaits_probe) return;
   record->awaits_probe = false;
-  SubmitAwaiting(lock.index, *record);
+  if (record->step == Step::kNull && record->granted_mode == DLM_LOCK_NL) {
+    record->cancelling = false;
+    Try(lock.index, record, Step::kWanted, record->wanted_mode);
+  } else {
+    SubmitAwaiting(lock.index, *record);
+  }
 }
 
 void LockBook::HandleProbeResult(const Result& result, LockRecord* probe) {
   const uint32_t index = result.cookie.index;
   if (results_due_ > 0) --results_due_;
-  // Before the probe's unlock, upon which the master would grant what has waited without need: what
-  // is to be cancelled, too.
-  HandleProbed(TakeProbed(index));
-  if (result.status != 0) {
+  const Cookie lock = TakeProbed(index);
+  const LockRecord* record = locks_.Find(lock.index, lock.generation);
+  // Steps are told of when nothing of them is left, so what ends them goes behind the unlock.
+  const bool unlocks_first = record != nullptr && record->step != Step::kNone;
+  // Otherwise before it, upon which the master would grant what has waited without need: what is to
+  // be cancelled, too.
+  if (!unlocks_first) HandleProbed(lock);
+  if (result.status == 0) {
+    probe->lock_id = result.lock_id;
+    probe->cancel_lost = probe->cancelling;
+    carrier_->Put(OrderFor(index, *probe, Operation::kUnlock));
+    ++results_due_;
+  } else {
     locks_.Release(index);
-    return;
   }
-  probe->lock_id = result.lock_id;
-  probe->cancel_lost = probe->cancelling;
-  carrier_->Put(OrderFor(index, *probe, Operation::kUnlock));
-  ++results_due_;
+  if (unlocks_first) HandleProbed(lock);
 }
 
 // The lock that the probe was for; that of no lock from the second time on.

@@ -53,11 +53,16 @@ bool LockBook::EndsSteps(uint32_t index, LockRecord* record, Result* result) {
   switch (step) {
     case Step::kNull:
       if (result->status == -DLM_ECANCEL) result->status = -EAGAIN;
-      if (!granted || record->wanted_mode == DLM_LOCK_NL) return true;
-      // One that has been put is too late, and the next step may have to wait for its answer.
-      record->cancel_lost = record->cancelling && !record->awaits_probe;
-      record->cancelling = record->awaits_probe = false;
+      if (!granted) return true;
       record->granted_mode = DLM_LOCK_NL;
+      if (record->awaits_probe) {
+        // Goes on when the probe is being given back; nothing is to be cancelled.
+        record->step = Step::kNull;
+        return false;
+      }
+      // A cancel that has been put is too late, and the next step may have to wait for its answer.
+      record->cancel_lost = record->cancelling;
+      record->cancelling = false;
       Try(index, record, Step::kWanted, record->wanted_mode);
       return false;
     case Step::kWanted: {
@@ -101,7 +106,7 @@ bool LockBook::HandleRefusedStep(const SubmitAnswer& answer, LockRecord* record,
 
 void LockBook::Try(uint32_t index, LockRecord* record, Step step, int mode) {
   const uint32_t flags = record->request_flags;
-  SubmitConvert(index, record, mode, FlagsOfSecondStep(flags), record->xid);
+  SubmitConvert(index, record, mode, FlagsOfSecondStep(mode, flags), record->xid);
   record->step = step;
   record->operation = Pending::kLock;
   record->request_flags = flags;

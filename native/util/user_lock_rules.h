@@ -81,20 +81,16 @@ inline bool MindsWhoWaits(int mode, uint32_t flags) {
   return !alone && (flags & DLM_LKF_NOORDER) == 0;
 }
 
-// The flags of the first step, a new lock in NL: all that is asked for, if that is NL. PERSISTENT
-// is for what is granted: NL that is left by a process which ends half-way must not become an
-// orphan.
+// The flags of the first step, a new lock in NL. PERSISTENT is for what is granted: NL that is left
+// by a process which ends half-way must not become an orphan.
 inline uint32_t FlagsOfFirstStep(int mode, uint32_t flags) {
-  constexpr uint32_t kOfTries =
-      DLM_LKF_NOQUEUE | DLM_LKF_NOQUEUEBAST | DLM_LKF_ALTPR | DLM_LKF_ALTCW;
-  const uint32_t own = mode == DLM_LOCK_NL ? flags & ~kOfTries : 0;
-  return MindsWhoWaits(mode, flags) ? own : own | DLM_LKF_EXPEDITE;
+  return MindsWhoWaits(mode, flags) ? 0 : DLM_LKF_EXPEDITE;
 }
 
 // The flags of the second step, a conversion to what is asked for.
-inline uint32_t FlagsOfSecondStep(uint32_t flags) {
-  const uint32_t order = (flags & DLM_LKF_NOORDER) != 0 ? 0 : DLM_LKF_QUECVT;
-  return (flags & ~(DLM_LKF_ALTPR | DLM_LKF_ALTCW)) | order;
+inline uint32_t FlagsOfSecondStep(int mode, uint32_t flags) {
+  const bool queues = mode != DLM_LOCK_NL && (flags & DLM_LKF_NOORDER) == 0;
+  return (flags & ~(DLM_LKF_ALTPR | DLM_LKF_ALTCW)) | (queues ? DLM_LKF_QUECVT : 0);
 }
 
 // The mode that fs/dlm tries when it cannot grant `mode`, or `mode` itself (lock.c:can_be_granted).
