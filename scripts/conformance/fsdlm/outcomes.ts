@@ -4,10 +4,12 @@
  */
 import { constants } from 'node:os';
 
+import { DLM_LKF } from '../../../lib/index.js';
 import type { WireEvent } from './agent.js';
 import type { History } from './batch.js';
 import { callbackCovers, type CallbackRules } from './callbacks.js';
-import { NODES, resourcesOfLocks, type Death, type Program, type Step } from './program.js';
+import { NODES, resourcesOfLocks } from './program.js';
+import type { Command, Death, Program, Step } from './program.js';
 
 /** The steps of a program in which two commands race. */
 export function racesOf(program: Program): number[] {
@@ -85,10 +87,14 @@ function skipCovered(
 /**
  * Whether two requests reach the master, so that whoever both of them tell may have read what the first
  * said, or not: fs/dlm/ast.c:dlm_add_lkb_callback() adds a blocking AST that is covered by the one before
- * it only if that was read. An unlock may begin with a conversion (native/libdlm/lock_book.h).
+ * it only if that was read. An unlock may begin with a conversion (native/libdlm/lock_book.h), and a new
+ * lock with NOQUEUE goes by steps (native/libdlm/lock_book_try.cc).
  */
 function hasTwoRequests(step: Step | undefined): boolean {
-  return step !== undefined && (step.length > 1 || step.some((command) => command.do === 'unlock'));
+  if (step === undefined) return false;
+  const takesSeveral = ({ do: what, flags }: Command): boolean =>
+    what === 'unlock' || (what === 'lock' && (flags & DLM_LKF.NOQUEUE) !== 0);
+  return step.length > 1 || step.some(takesSeveral);
 }
 
 /** Without blocking ASTs that are right behind one that covers them. */
