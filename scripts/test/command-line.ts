@@ -19,7 +19,7 @@ export interface Options {
 const EXAMPLES = `
 Examples:
   npm test                                      what a person waits for: 6 minutes at most
-  npm run test:fast                             all that needs no virtual machine: a minute
+  npm run test:fast                             no virtual machine, no compiler: a minute
   npm test -- test/stackglue/50-lksb.test.ts    one file, or the files of a folder
   npm test -- --grep "value block"              the tests of such titles
   npm test -- --full                            everything, as CI does
@@ -58,7 +58,7 @@ export function parse(args: readonly string[]): Options {
   const command = new Command('npm test --')
     .description('Runs the tests.')
     .argument('[files...]', 'files and folders of tests, rather than a choice of all')
-    .option('--fast', 'all that needs no virtual machine')
+    .option('--fast', 'what needs no virtual machine, and neither compiles, lints nor measures')
     .option('--full', 'everything; where two kernels are to say the same, one of them in turn')
     .option('--all', 'with --full: on each kernel')
     .option('-g, --grep <regex>', 'only tests whose titles match')

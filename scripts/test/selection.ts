@@ -5,8 +5,9 @@ import { join, relative, resolve } from 'node:path';
 import { PROJECT_ROOT } from '../vm/paths.js';
 
 /**
- * How much is run: what needs no virtual machine; that and one look at each thing on machines; everything,
- * with one kernel in turn where several are to say the same; everything on each kernel.
+ * How much is run: what needs no virtual machine and is quick; all that needs none, and one look at the real
+ * thing on machines; everything, with one kernel in turn where several are to say the same; everything on each
+ * kernel.
  */
 export type Extent = 'fast' | 'quick' | 'full' | 'all';
 
@@ -22,14 +23,11 @@ const MACHINES = 'dist/test/vm/';
 /** The kernels of which one stands for the other: those of the release, and the newest. */
 const IN_TURN = /^dist\/test\/vm\/linux-(?:(6\.1|6\.12)|(backports|sid))\/(.*)$/;
 
-/**
- * The machines of a quick run: each submitter, a death, a stop and the end of a process in one, on whichever
- * kernel has its turn.
- */
-const QUICK = [
-  /\/vm\/linux-[^/]+\/(three-nodes|user-stack-thread|value-blocks|notices|ending-keeper)\.test\.js$/,
-  /\/vm\/(departure|libdlm-peer|partition)\.test\.js$/,
-];
+/** The machines of a quick run, on whichever kernel has its turn: the behaviours of any stack, deaths, stops. */
+const QUICK = /\/vm\/linux-6[^/]+\/(three-nodes|notices)\.test\.js$/;
+
+/** What needs no machine and yet takes its time: it compiles, lints or measures. */
+const SLOW = /^dist\/test\/([^/]+|(bench|house)\/[^/]+)$/;
 
 /** Whether a file boots virtual machines. */
 export function needsMachines(file: string): boolean {
@@ -89,15 +87,13 @@ export function select(extent: Extent, files: readonly string[], date: Date): Se
   };
   switch (extent) {
     case 'fast': {
-      const chosen = files.filter((file) => !needsMachines(file));
-      const sentence = `${count(chosen)} on virtual machines: npm test runs some, npm test -- --full all.`;
+      const chosen = files.filter((file) => !needsMachines(file) && !SLOW.test(file));
+      const sentence = `${count(chosen)} on virtual machines, or that compile, lint and measure: npm test runs some, npm test -- --full all.`;
       return { files: chosen, leftOut: [sentence] };
     }
     case 'quick': {
-      const chosen = inTurn.filter(
-        (file) => !needsMachines(file) || QUICK.some((quick) => quick.test(file)),
-      );
-      const sentence = `${count(chosen)} on virtual machines, and larger samples: npm test -- --full`;
+      const chosen = inTurn.filter((file) => !needsMachines(file) || QUICK.test(file));
+      const sentence = `${count(chosen)} on virtual machines: npm test -- --full`;
       return { files: chosen, leftOut: [sentence] };
     }
     case 'full': {
