@@ -9,6 +9,7 @@ import { join } from 'node:path';
 
 import { VmError } from './errors.js';
 import type { FileTree } from './file-tree.js';
+import { placeOf } from './guest-root.js';
 
 /**
  * - `devtmpfs`: the kernel alone. A device is there, in `/dev`, before the call that makes it returns, and
@@ -41,13 +42,14 @@ const FIRST_GROUP = 100;
  * @throws {VmError} `build` when the packages have no rules for the DLM.
  */
 export async function addUdev(files: FileTree, root: string): Promise<void> {
-  if (!existsSync(join(root, RULES, DLM_RULES))) {
+  const folder = placeOf(root, RULES);
+  if (!existsSync(join(folder, DLM_RULES))) {
     throw new VmError('build', `No package of the guest has ${RULES}/${DLM_RULES}.`);
   }
   files.link(DAEMON, `/${UDEV_PROGRAM}`);
   const groups = new Set<string>();
-  for (const name of (await readdir(join(root, RULES))).sort()) {
-    const rules = await readFile(join(root, RULES, name));
+  for (const name of (await readdir(folder)).sort()) {
+    const rules = await readFile(join(folder, name));
     files.file(`${GUEST_RULES}/${name}`, rules);
     for (const [, group] of rules.toString().matchAll(/\bGROUP="(\w+)"/g)) groups.add(group ?? '');
   }

@@ -13,6 +13,7 @@ import { writeCpio } from './cpio.js';
 import { addUdev, UDEV_PROGRAM } from './device-manager.js';
 import { VmError } from './errors.js';
 import { FileTree } from './file-tree.js';
+import { placeOf } from './guest-root.js';
 import { collectModules, extractVmlinux, findKernel, modulesDep } from './kernel.js';
 import { withLock } from './lock.js';
 import {
@@ -160,7 +161,10 @@ function hash(parts: readonly (string | Buffer)[]): string {
 /** Everything of the harness that decides what is in a guest: its sources and this very code. */
 function sources(): Buffer[] {
   const guest = readdirSync(GUEST_SOURCES).sort();
-  const builders = ['image.js', 'device-manager.js', 'file-tree.js', 'kernel.js', 'cpio.js'];
+  const builders = [
+    ...['image.js', 'guest-root.js', 'device-manager.js'],
+    ...['file-tree.js', 'kernel.js', 'cpio.js'],
+  ];
   return [
     ...guest.map((name) => readFileSync(join(GUEST_SOURCES, name))),
     ...builders.map((name) => readFileSync(join(import.meta.dirname, name))),
@@ -204,9 +208,10 @@ async function addPrograms(files: FileTree, root: string): Promise<void> {
   if (!loader) throw new VmError('build', `The packages have no ${LOADER}.`);
   files.file(`lib64/${LOADER}`, await readFile(loader));
 
-  for (const path of PROGRAMS) files.file(path, await readFile(join(root, path)));
+  const programs = PROGRAMS.map((path) => ({ path, place: placeOf(root, path) }));
+  for (const { path, place } of programs) files.file(path, await readFile(place));
   const seen = new Set([LOADER]);
-  let wave = [...(await neededLibraries(PROGRAMS.map((path) => join(root, path)))), ...LIBRARIES];
+  let wave = [...(await neededLibraries(programs.map(({ place }) => place))), ...LIBRARIES];
   while (wave.length > 0) {
     const paths: string[] = [];
     for (const name of new Set(wave)) {
@@ -241,10 +246,7 @@ async function neededLibraries(paths: readonly string[]): Promise<string[]> {
 }
 
 async function addBusybox(files: FileTree, root: string): Promise<void> {
-  const busybox = ['bin/busybox', 'usr/bin/busybox']
-    .map((path) => join(root, path))
-    .find((path) => existsSync(path));
-  if (!busybox) throw new VmError('build', 'The package busybox-static has no busybox in it.');
+  const busybox = placeOf(root, 'bin/busybox');
   files.file('bin/busybox', await readFile(busybox));
   const applets = (await runTool(busybox, ['--list'])).split('\n').filter(Boolean);
   for (const name of applets) if (name !== 'busybox') files.link(`bin/${name}`, 'busybox');
