@@ -81,7 +81,10 @@ const LIBRARIES = [
   'librt.so.1',
 ];
 
-const LIBRARY_FOLDERS = ['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu', 'usr/lib', 'lib'];
+const LIBRARY_FOLDERS = [
+  ...['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu', 'usr/lib', 'lib'],
+  'usr/lib/x86_64-linux-gnu/systemd', // newer udev's own
+];
 const LOADER = 'ld-linux-x86-64.so.2';
 
 /** C programs of the harness that run in the guest. */
