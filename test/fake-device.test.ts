@@ -10,6 +10,7 @@ import { FakeMachine } from './fake-device/machine.js';
 import type { Sanitizer } from './fake-device/reports.js';
 import { runUnder, type Builder, type Outcome } from './fake-device/under-sanitizer.js';
 import { Random } from './support/random.js';
+import { skipBecause } from './support/skip.js';
 
 const root = join(import.meta.dirname, '../..');
 const builder = (await import(
@@ -42,11 +43,7 @@ describe('stack user on a fake machine', function () {
       before(async function () {
         this.timeout(0); // a compiler ends by itself
         const missing = await builder.missingTool(sanitizer);
-        if (missing !== undefined) {
-          if (process.env.CI === 'true') throw new Error(`cannot build: no ${missing}`);
-          console.log(`      skipped: cannot build: no ${missing}`);
-          this.skip();
-        }
+        if (missing !== undefined) skipBecause(this, `cannot build: no ${missing}`);
         const start = performance.now();
         await builder.build([sanitizer]);
         console.log(`      built in ${((performance.now() - start) / 1000).toFixed(1)} s`);
