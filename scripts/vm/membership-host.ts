@@ -165,8 +165,10 @@ export class HostMembership implements Membership {
     if (joining) this.#joining.add(`${id} ${lockspace}`);
     const work = joining ? this.#join(id, lockspace) : this.#leave(id, lockspace);
     this.#change(what, work).catch((error: unknown) => {
-      // Nobody waits for an event; whoever asks for the next change hears of it.
-      this.#failure ??= new VmError('command', `${what}: ${messageOf(error)}`, { cause: error });
+      if (this.#failure) return;
+      // Nobody waits for an event, and whoever waits for what it leads to would do so for ever.
+      this.#failure = new VmError('command', `${what}: ${messageOf(error)}`, { cause: error });
+      process.emitWarning(`No membership changes any more: ${this.#failure.message}`);
     });
   }
 

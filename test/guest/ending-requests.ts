@@ -3,7 +3,8 @@
  * names are held by another node, which is their master.
  *
  *   GROUP hold           takes the names       -> "holding NAMES", until its input ends
- *   GROUP KIND COUNT     makes the requests    -> "ended COUNT", when each has ended as its kind must
+ *   GROUP KIND COUNT     makes the requests    -> "made N" now and then, and "ended COUNT", when each
+ *                                                 has ended as its kind must
  */
 import { once } from 'node:events';
 import { constants } from 'node:os';
@@ -107,7 +108,10 @@ if (kind === 'hold') {
   await Promise.all(
     NAMES.map(async (name) => {
       const lksb = new DlmLksb();
-      while (left-- > 0) await end(lksb, name);
+      while (left-- > 0) {
+        await end(lksb, name);
+        if (left % 1000 === 0) console.log(`made ${Number(count) - left}`);
+      }
     }),
   );
   console.log(`ended ${count}`);

@@ -11,6 +11,7 @@ import {
 import { diagnose } from '../../scripts/vm/diagnosis.js';
 import {
   Cluster,
+  inTime,
   printingProgress,
   VmError,
   whyNotHere,
@@ -125,12 +126,15 @@ export function useCluster(options: ClusterOptions): () => Cluster {
 
 /** A program on a node that takes a line and answers with lines. */
 export class LineProcess {
+  readonly #node: Node;
   readonly #process: GuestProcess;
   readonly #lines: AsyncIterableIterator<string>;
 
-  constructor(process: GuestProcess) {
-    this.#process = process;
-    this.#lines = process.lines;
+  /** Starts `command` on a node. */
+  constructor(node: Node, command: string) {
+    this.#node = node;
+    this.#process = node.spawn(command);
+    this.#lines = this.#process.lines;
   }
 
   /** Its exit code, or 128 and the number of the signal that ended it. */
@@ -142,9 +146,9 @@ export class LineProcess {
     this.#process.stdin.write(`${line}\n`);
   }
 
-  /** The next line that it says. */
+  /** The next line that it says; if none comes, the error tells what its node waits for. */
   async line(): Promise<string> {
-    const next = await this.#lines.next();
+    const next = await inTime(this.#node, 'a program says nothing', this.#lines.next());
     if (next.done === true) throw new Error(`the program ended: ${this.#process.stderrText}`);
     return next.value;
   }

@@ -35,7 +35,8 @@ describe('a node that is cut off', function () {
     const group = `watched-${submit}`;
     for (const id of [2, 3]) await getCluster().node(id).exec(`dlm_tool join ${group}`);
     const lines = new LineProcess(
-      node.spawn(`exec node dist/test/guest/watched-service.js ${group} ${submit}`),
+      node,
+      `exec node dist/test/guest/watched-service.js ${group} ${submit}`,
     );
     const [ready, pid, port] = (await lines.line()).split(' ');
     expect(ready).to.equal('ready');

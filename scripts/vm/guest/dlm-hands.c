@@ -52,10 +52,12 @@ static int read_line(const char* path, char* text, size_t size) {
   int fd = open(path, O_RDONLY);
   if (fd < 0) return -1;
   ssize_t n = read(fd, text, size - 1);
+  int failure = errno;
   text[n < 0 ? 0 : n] = '\0';
   text[strcspn(text, "\n")] = '\0';
   close(fd);
-  return 0;
+  errno = failure;
+  return n < 0 ? -1 : 0;
 }
 
 static int change(const char* verb, const char* path, const char* value) {
@@ -93,7 +95,11 @@ static const char* field(const char* event, size_t length, const char* name) {
 static void report_event(int events) {
   char event[8192];
   ssize_t n = recv(events, event, sizeof event - 1, 0);
-  if (n <= 0) return;
+  if (n <= 0) {
+    /* What was lost may be a lockspace that waits for us. */
+    perror("dlm-hands: uevents");
+    exit(1);
+  }
   event[n] = '\0';
   const char* action = field(event, (size_t)n, "ACTION");
   if (strcmp(field(event, (size_t)n, "SUBSYSTEM"), "dlm")) return;
@@ -104,6 +110,8 @@ static void report_event(int events) {
 static int open_events(void) {
   struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
   int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+  int size = 8 * 1024 * 1024; /* room for the events of a busy guest */
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
   return fd < 0 || bind(fd, (struct sockaddr*)&address, sizeof address) ? -1 : fd;
 }
 

@@ -35,7 +35,8 @@ export function deadlockCancel(kernel: Kernel): void {
     /** The program on node 1, which answers line by line. */
     async function startBreaker(resource: string): Promise<LineProcess> {
       const program = new LineProcess(
-        cluster.node(1).spawn(`exec node dist/test/guest/deadlock-breaker.js deadlock ${resource}`),
+        cluster.node(1),
+        `exec node dist/test/guest/deadlock-breaker.js deadlock ${resource}`,
       );
       expect(await program.line()).to.equal('ready');
       return program;

@@ -86,7 +86,8 @@ class Bench {
   ): Promise<Service> {
     const words = [group, state, name, JSON.stringify(options)].map((word) => `'${word}'`);
     const lines = new LineProcess(
-      this.#node.spawn(`exec node dist/test/guest/ending-service.js ${words.join(' ')}`),
+      this.#node,
+      `exec node dist/test/guest/ending-service.js ${words.join(' ')}`,
     );
     const [ready, pid] = (await lines.line()).split(' ');
     expect(ready).to.equal('ready');

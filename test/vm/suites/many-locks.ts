@@ -18,7 +18,7 @@ export function killedWithManyLocks(): void {
     const getCluster = useCluster({ nodes: 2, membership: 'host' });
     const start = async (node: number): Promise<LineProcess> => {
       const program = 'exec node dist/test/guest/bulk-locks.js bulk';
-      const child = new LineProcess(getCluster().node(node).spawn(program));
+      const child = new LineProcess(getCluster().node(node), program);
       expect(await child.line()).to.equal('connected');
       return child;
     };
