@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-import { engineFlags, gcc, make, nativeDir, probe } from '../support/compile.mjs';
+import { debuggable, engineFlags, gcc, make, nativeDir, probe } from '../support/compile.mjs';
 import { sanitizers, sources, strict } from '../support/compile.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -81,16 +81,9 @@ const includesOf = (suite, file) => {
   return [`-I${nativeDir}`, ...own, `-I${join(root, 'test')}`];
 };
 
-/** A program of a suite whose files are all compiled with these flags. */
-const programOf = (path, suite, compiler, compile, link, files) => ({
-  path,
-  compiler,
-  link: [...link, '-pthread'],
-  files: files.map((file) => ({
-    file,
-    flags: [...strict, ...compile, ...includesOf(suite, file)],
-  })),
-});
+/** Files of a suite, all compiled with these flags. */
+const filesOf = (suite, files, compile) =>
+  files.map((file) => ({ file, flags: [...strict, ...compile, ...includesOf(suite, file)] }));
 
 /** Builds every suite's test programs, or those of one; resolves to their paths. */
 export async function build(only = suites) {
@@ -102,17 +95,18 @@ export async function build(only = suites) {
         file,
         flags: engineFlags(sanitizer),
       }));
-      // Without optimization the tests are compiled in a third of the time, and run for a few seconds
-      // longer.
-      const own = programOf(
-        programPath(suite, sanitizer),
-        suite,
-        gcc,
-        ['-O0', ...sanitizers[sanitizer]],
-        sanitizers[sanitizer],
-        [...tests.filter((file) => wanted(file.slice(file.lastIndexOf('/') + 1))), MAIN],
-      );
-      programs.push({ ...own, files: [...engine, ...own.files] });
+      const own = tests.filter((file) => wanted(file.slice(file.lastIndexOf('/') + 1)));
+      programs.push({
+        path: programPath(suite, sanitizer),
+        compiler: gcc,
+        link: [...sanitizers[sanitizer], '-pthread'],
+        files: [
+          ...engine,
+          ...filesOf(suite, own, [...debuggable, ...sanitizers[sanitizer]]),
+          // One for all: doctest itself is not what is tested.
+          ...filesOf(suite, [MAIN], debuggable),
+        ],
+      });
     }
   }
   return make(programs);
@@ -127,7 +121,12 @@ async function buildOnEngines(kind, compiler, compile, link) {
         const name = file.slice(file.lastIndexOf('/') + 1, -'.cc'.length);
         const suite = name.slice(0, name.indexOf('_'));
         const all = [...(await engineSources([suite])), file];
-        return programOf(join(outDir, name), suite, compiler, compile, link, all);
+        return {
+          path: join(outDir, name),
+          compiler,
+          link: [...link, '-pthread'],
+          files: filesOf(suite, all, compile),
+        };
       }),
     ),
   );
@@ -139,7 +138,7 @@ export const buildBenches = () => buildOnEngines('bench', gcc, ['-O3'], []);
 /** Builds one libFuzzer program for each `<engine>_fuzz.cc`. */
 export function buildFuzzers() {
   const sanitize = ['-fsanitize=fuzzer,address,undefined', '-fno-sanitize-recover=undefined'];
-  return buildOnEngines('fuzz', clang, ['-O1', ...sanitize], sanitize);
+  return buildOnEngines('fuzz', clang, ['-g1', '-O1', ...sanitize], sanitize);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

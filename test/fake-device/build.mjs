@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
-import { engineFlags, gcc, make, nativeDir, probe } from '../support/compile.mjs';
+import { debuggable, engineFlags, gcc, make, nativeDir, probe } from '../support/compile.mjs';
 import { sanitizers, sources } from '../support/compile.mjs';
 
 const run = promisify(execFile);
@@ -79,15 +79,7 @@ const filesOf = async (folders, flags) =>
 /** The addon and the keeper under one sanitizer. */
 async function programsOf(sanitizer) {
   const { include } = createRequire(import.meta.url)('node-addon-api');
-  const common = [
-    '-std=c++20',
-    '-g',
-    '-O1',
-    '-fPIC',
-    '-fno-omit-frame-pointer',
-    '-Wall',
-    '-Wextra',
-  ];
+  const common = ['-std=c++20', ...debuggable, '-Wall', '-Wextra'];
   common.push('-Werror', ...sanitizers[sanitizer], `-I${nativeDir}`);
   common.push('-include', join(here, 'host_root.h'));
   // What orders the fences (libdlm/submitter.cc) is who sleeps, and no memory: that is by acquire and release.
@@ -131,7 +123,7 @@ async function programsOf(sanitizer) {
 
 /** The fake machine, and the libraries by which it is seen; under no sanitizer. */
 async function machinePrograms() {
-  const flags = ['-std=c++20', '-g', '-O1', '-fPIC', '-Wall', '-Wextra', '-Werror'];
+  const flags = ['-std=c++20', ...debuggable, '-Wall', '-Wextra', '-Werror'];
   flags.push(`-I${nativeDir}`, `-I${here}`);
   const library = (name, file) => ({
     path: join(libraryDir, name),
