@@ -23,6 +23,12 @@ const MACHINES = 'dist/test/vm/';
 /** The kernels of which one stands for the other: those of the release, and the newest. */
 const IN_TURN = /^dist\/test\/vm\/linux-(?:(6\.1|6\.12)|(backports|sid))\/(.*)$/;
 
+/**
+ * Suites of which there is one for each of those who make the calls into the kernel: one has its turn. The
+ * calls by the thread, the default, run every day where a suite tells of more than how a process ends.
+ */
+const SUBMITTERS = /^(user-stack)-(?:loop|keeper)\.|^(ending)-(?:thread|keeper)\./;
+
 /** Kernels that change from week to week: what they do is looked at when somebody asks for it. */
 const NEWEST = /^dist\/test\/vm\/linux-(backports|sid)\//;
 
@@ -57,8 +63,8 @@ function dayOf(date: Date): number {
 }
 
 /**
- * Leaves each suite that is there for both kernels to one of them: half of the suites to each, and the other
- * half on the next day.
+ * Of the files of one suite, for several kernels or for several of those who make the calls, leaves the one
+ * whose turn it is: another one each day, and on each day some of them on each kernel.
  */
 export function onOneKernel(files: readonly string[], date: Date): string[] {
   const bySuite = new Map<string, string[]>();
@@ -75,10 +81,12 @@ export function onOneKernel(files: readonly string[], date: Date): string[] {
   });
 }
 
-/** What one kernel's file and the other's have in common; undefined for what is for no kernel in particular. */
+/** What the files have in common that take turns; undefined for what is for no kernel in particular. */
 function suiteOf(file: string): string | undefined {
   const [, , newest, suite] = IN_TURN.exec(file) ?? [];
-  return suite === undefined ? undefined : `${newest === undefined ? '' : 'newest '}${suite}`;
+  if (suite === undefined) return undefined;
+  const [, userStack, ending] = SUBMITTERS.exec(suite) ?? [];
+  return `${newest === undefined ? '' : 'newest '}${userStack ?? ending ?? suite}`;
 }
 
 /** The files of a run. */
@@ -101,7 +109,7 @@ export function select(extent: Extent, files: readonly string[], date: Date): Se
     }
     case 'full': {
       const chosen = inTurn.filter((file) => !NEWEST.test(file));
-      const sentence = `${count(chosen)} that the other kernel runs today, or on the newest kernels: npm test -- --full --all`;
+      const sentence = `${count(chosen)} whose turn is on another day, or on the newest kernels: npm test -- --full --all`;
       return { files: chosen, leftOut: chosen.length === files.length ? [] : [sentence] };
     }
     case 'all':

@@ -121,7 +121,7 @@ describe('connections that come and go', () => {
   it('leave nothing of theirs to children that are started meanwhile', async () => {
     const before = keepers();
     await whileConnecting(async (rounds) => {
-      for (let i = 0; i < 30 || rounds() < 20; i += 1) {
+      for (let i = 0; i < 15 || rounds() < 10; i += 1) {
         const { stdout } = await (i % 3 === 0
           ? promisify(exec)('exec ls -l /proc/self/fd')
           : promisify(execFile)('ls', ['-l', '/proc/self/fd']));

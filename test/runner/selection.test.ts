@@ -60,6 +60,17 @@ describe('the choice of tests', () => {
     }
   });
 
+  it('gives those who make the calls their turns, and each of them on each kernel', () => {
+    const files = ['6.1', '6.12'].flatMap((version) =>
+      ['user-stack-keeper', 'user-stack-loop', 'user-stack-thread', 'ending-keeper'].map(
+        (suite) => `${VM}/linux-${version}/${suite}.test.js`,
+      ),
+    );
+    const days = [1, 2, 3, 4].map((day) => onOneKernel(files, new Date(Date.UTC(2026, 2, day))));
+    for (const chosen of days) expect(chosen).to.have.lengthOf(3);
+    expect([...new Set(days.flat())].sort()).to.deep.equal([...files].sort());
+  });
+
   it('is the same all day', () => {
     const late = new Date('2026-03-01T23:59:59Z');
     expect(onOneKernel(FILES, late)).to.deep.equal(onOneKernel(FILES, TODAY));
