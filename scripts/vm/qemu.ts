@@ -37,7 +37,10 @@ export interface MachineOptions {
 const PROCESSOR: Record<Accelerator, readonly string[]> = {
   // Room for translated code, in MiB. A running Node.js needs some 100; all code is translated again each time
   // that it is full. QEMU's own choice is an eighth of the host's memory per machine.
-  tcg: ['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'qemu64'],
+  // Without cmpxchg16b, by which the kernel allocates memory: QEMU before 8.0 computes its flags from what an
+  // instruction before it left, so that an interrupt behind it saves anything as flags, and the kernel comes back
+  // from it in virtual 8086 mode, step by step, or not at all.
+  tcg: ['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'qemu64,-cx16'],
   kvm: ['-accel', 'kvm', '-cpu', 'host'],
 };
 

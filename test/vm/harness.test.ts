@@ -440,6 +440,12 @@ describe('vm: one node without a cluster', function () {
     rmSync(folder, { recursive: true });
   });
 
+  it('has no emulated instruction that spoils its flags', async function () {
+    const { stdout } = await node.exec('cat /proc/cpuinfo');
+    expect(stdout).to.match(/^flags\s*:/m);
+    if (getCluster().accelerator === 'tcg') expect(stdout).not.to.match(/\bcx16\b/);
+  });
+
   it('keeps the console in a log', function () {
     const file = join(getCluster().logFolder, 'n1.console.log');
     expect(readFileSync(file, 'utf8')).to.include('STACKGLUE-GUEST-READY');
