@@ -24,6 +24,17 @@ Order LockBook::OrderFor(uint32_t index, const LockRecord& record, Operation ope
   return order;
 }
 
+void LockBook::AddDue(LockRecord* record) {
+  ++results_due_;
+  ++record->due;
+}
+
+void LockBook::TakeDue(LockRecord* record) {
+  if (record->due == 0) return;
+  --results_due_;
+  --record->due;
+}
+
 // ---- Requests ----
 
 int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
@@ -47,14 +58,14 @@ int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view 
     locks_.Release(index);
     throw;
   }
-  if (!adopts) ++results_due_;
+  if (!adopts) AddDue(record);
+  record->probes_before = probes_put_;
   record->status_block = status_block;
   record->operation = Pending::kLock;
   record->memory.Take(order.flags);
   record->requested_mode = static_cast<int8_t>(order.mode);
   record->request_flags = flags;
-  record->name_size = static_cast<uint8_t>(name.size());
-  std::memcpy(record->name.data(), name.data(), name.size());
+  record->SetName(name);
   if (has_steps) BeginSteps(index, record, mode, flags, xid);
   // Whether an orphan has a value block was decided by whoever made it.
   if (adopts) record->memory.lvb = false;
@@ -84,7 +95,7 @@ void LockBook::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint3
   order.xid = xid;
   order.lvb = writes ? record->status_block.lvb() : record->known_lvb.data();
   carrier_->Put(order);
-  ++results_due_;
+  AddDue(record);
   if (writes) std::memcpy(record->known_lvb.data(), record->status_block.lvb(), kLvbLen);
   record->operation = Pending::kConvert;
   record->cancelling = record->cancel_lost = false;
@@ -124,19 +135,19 @@ int LockBook::Unlock(uint32_t index, uint32_t flags) {
 
 void LockBook::SubmitUnlockBySteps(uint32_t index, LockRecord* record, uint32_t flags) {
   if (!UnlocksThroughNull(record->granted_mode, flags, record->memory)) {
-    SubmitUnlock(index, *record, flags);
+    SubmitUnlock(index, record, flags);
     return;
   }
   SubmitConvert(index, record, DLM_LOCK_NL, flags & DLM_LKF_VALBLK, 0);
   record->unlock_follows = true;
 }
 
-void LockBook::SubmitUnlock(uint32_t index, const LockRecord& record, uint32_t flags) {
-  Order order = OrderFor(index, record, Operation::kUnlock);
+void LockBook::SubmitUnlock(uint32_t index, LockRecord* record, uint32_t flags) {
+  Order order = OrderFor(index, *record, Operation::kUnlock);
   order.flags = flags;
-  order.lvb = record.status_block.lvb();
+  order.lvb = record->status_block.lvb();
   carrier_->Put(order);
-  ++results_due_;
+  AddDue(record);
 }
 
 int LockBook::DeadlockCancel(uint32_t index) {
@@ -152,99 +163,6 @@ int LockBook::Cancel(uint32_t index, LockRecord* record, uint32_t flags, bool br
   SubmitAfterProbe(index, record, flags);
   record->cancelling = true;
   return 0;
-}
-
-// A cancel, or an unlock by force, of what is under way: by invariant 3.
-void LockBook::SubmitAfterProbe(uint32_t index, LockRecord* record, uint32_t flags) {
-  record->unlock_flags = flags;
-  if (record->operation != Pending::kLock) {
-    SubmitAwaiting(index, *record);
-    return;
-  }
-  const uint32_t probe_index = locks_.Acquire();
-  LockRecord* probe = locks_.Find(probe_index);
-  *probe = LockRecord{};
-  probe->is_probe = true;
-  probe->operation = Pending::kLock;
-  Order order = OrderFor(probe_index, *probe, Operation::kLock);
-  order.mode = DLM_LOCK_NL;
-  order.flags = DLM_LKF_EXPEDITE | DLM_LKF_NODLCKWT;
-  order.name = {record->name.data(), record->name_size};
-  try {
-    probes_[probe_index] = {{index, locks_.generation(index)}};
-    carrier_->Put(order);
-  } catch (...) {
-    probes_.erase(probe_index);
-    locks_.Release(probe_index);
-    throw;
-  }
-  ++results_due_;
-  record->awaits_probe = true;
-}
-
-void LockBook::SubmitAwaiting(uint32_t index, const LockRecord& record) {
-  if ((record.unlock_flags & DLM_LKF_CANCEL) == 0) {
-    SubmitUnlock(index, record, record.unlock_flags);
-    return;
-  }
-  Order order = OrderFor(index, record, Operation::kCancel);
-  order.flags = record.unlock_flags;
-  order.breaks_deadlock = record.breaking_deadlock;
-  carrier_->Put(order);
-}
-
-// The kernel knows the master, or never will.
-void LockBook::HandleProbed(const Cookie& lock) {
-  LockRecord* record = locks_.Find(lock.index, lock.generation);
-  if (record == nullptr || !record->awaits_probe) return;
-  record->awaits_probe = false;
-  if (record->step == Step::kNull && record->granted_mode == DLM_LOCK_NL) {
-    record->cancelling = false;
-    Try(lock.index, record, Step::kWanted, record->wanted_mode);
-  } else {
-    SubmitAwaiting(lock.index, *record);
-  }
-}
-
-void LockBook::HandleProbeResult(const Result& result, LockRecord* probe) {
-  const uint32_t index = result.cookie.index;
-  if (results_due_ > 0) --results_due_;
-  const Cookie lock = TakeProbed(index);
-  const LockRecord* record = locks_.Find(lock.index, lock.generation);
-  // Steps are told of when nothing of them is left, so what ends them goes behind the unlock.
-  const bool unlocks_first = record != nullptr && record->step != Step::kNone;
-  // Otherwise before it, upon which the master would grant what has waited without need: what is to
-  // be cancelled, too.
-  if (!unlocks_first) HandleProbed(lock);
-  if (result.status == 0) {
-    probe->lock_id = result.lock_id;
-    probe->cancel_lost = probe->cancelling;
-    carrier_->Put(OrderFor(index, *probe, Operation::kUnlock));
-    ++results_due_;
-  } else {
-    locks_.Release(index);
-  }
-  if (unlocks_first) HandleProbed(lock);
-}
-
-// The lock that the probe was for; that of no lock from the second time on.
-Cookie LockBook::TakeProbed(uint32_t index) {
-  const auto found = probes_.find(index);
-  if (found == probes_.end()) return {};
-  const Cookie lock = found->second.lock;
-  probes_.erase(found);
-  return lock;
-}
-
-void LockBook::LookAfterProbes() {
-  for (auto& [index, probe] : probes_) {
-    if (++probe.looks != kLooksAtProbe) continue;
-    HandleProbed(probe.lock);
-    LockRecord* record = locks_.Find(index);
-    record->unlock_flags = DLM_LKF_CANCEL;
-    SubmitAwaiting(index, *record);
-    record->cancelling = true;
-  }
 }
 
 // ---- What comes back ----
@@ -263,10 +181,9 @@ bool LockBook::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
   event->index = static_cast<int32_t>(answer.cookie.index);
   LockRecord* record = locks_.Find(answer.cookie.index, answer.cookie.generation);
   if (record == nullptr || record->ended) return false;
-  if (answer.operation != Operation::kAdopt && results_due_ > 0) --results_due_;
+  if (answer.operation != Operation::kAdopt) TakeDue(record);
   if (record->is_probe) {
-    HandleProbed(TakeProbed(answer.cookie.index));
-    locks_.Release(answer.cookie.index);
+    HandleRefusedProbe(answer.cookie.index, *record);
     return false;
   }
   if (record->step != Step::kNone) return HandleRefusedStep(answer, record, event);
@@ -320,7 +237,7 @@ bool LockBook::HandleResult(const Result& result, EventRecord* event) {
 
 bool LockBook::HandleCompletion(Result result, LockRecord* record, EventRecord* event) {
   const uint32_t index = result.cookie.index;
-  if (results_due_ > 0) --results_due_;
+  TakeDue(record);
   record->lock_id = result.lock_id;
   if (record->step != Step::kNone && !EndsSteps(index, record, &result)) return false;
   const bool granted = result.status == 0;
@@ -349,7 +266,7 @@ bool LockBook::HandleCompletion(Result result, LockRecord* record, EventRecord* 
     record->unlock_follows = false;
     record->operation = Pending::kNone;
     if (granted) {
-      SubmitUnlock(index, *record, 0);
+      SubmitUnlock(index, record, 0);
       return false;
     }
     record->unlocking = false;
@@ -381,6 +298,7 @@ bool LockBook::HandleCompletion(Result result, LockRecord* record, EventRecord* 
 
 void LockBook::End(uint32_t index, LockRecord* record, EventRecord* event) {
   record->ended = true;
+  while (record->due > 0) TakeDue(record);
   event->final = 1;
   ended_.push_back(index);
 }

@@ -15,22 +15,26 @@
 //    the master. If the first is cancelled meanwhile, and another node is the master, it forgets
 //    those behind it: they are never sent (fs/dlm/lock.c:receive_lookup_reply, which does not call
 //    confirm_master). So a lock of our own goes first, a probe: NL with EXPEDITE waits for nobody
-//    but the master, and is given back after the cancel. Nobody is told of it.
+//    but the master, and is given back after the cancel. Nobody is told of it. It was put after the
+//    request that is to be cancelled, and one resource has one at a time (lock_book_probe.cc).
 // 4. No new lock is put whose request can end by itself: NOQUEUE goes by steps, as the kernel may
 //    free what ends so too early (native/KERNELS.md; lock_book_try.cc).
 // 5. Every accepted request ends in exactly one completion, except a cancel that came too late,
 //    which fs/dlm ends in none (fs/dlm/lock.c:dlm_user_cancel).
+// 6. results_due() is the sum over the records in use. A lock that ends takes with it what it alone
+//    had to come: an unlock by force of what waits ends both requests in one result.
 #ifndef STACKGLUE_NATIVE_LIBDLM_LOCK_BOOK_H_
 #define STACKGLUE_NATIVE_LIBDLM_LOCK_BOOK_H_
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <cstring>
 #include <string_view>
 #include <vector>
 
 #include "libdlm/device_protocol.h"
+#include "libdlm/probe_table.h"
 #include "libdlm/submit_area.h"
 #include "util/event_record.h"
 #include "util/slot_table.h"
@@ -108,6 +112,12 @@ class LockBook {
   enum class Step : uint8_t { kNone, kNull, kWanted, kAlternative, kGiveBack };
 
   struct LockRecord {
+    std::string_view name_view() const { return {name.data(), name_size}; }
+    void SetName(std::string_view given) {
+      name_size = static_cast<uint8_t>(given.size());
+      std::memcpy(name.data(), given.data(), given.size());
+    }
+
     StatusBlock status_block;
     uint32_t lock_id = 0;  // 0: not known yet
     uint32_t request_flags = 0;
@@ -133,10 +143,13 @@ class LockBook {
     bool is_probe : 1 = false;
     // It has ended; JavaScript is about to be told.
     bool ended : 1 = false;
+    // How many results of its requests are still to come.
+    uint8_t due = 0;
     uint8_t name_size = 0;
-    uint32_t unlock_flags = 0;  // of what awaits the probe
-    int refusal = 0;            // of the step before kGiveBack
-    uint64_t xid = 0;           // of steps
+    uint32_t unlock_flags = 0;   // of what awaits the probe
+    int refusal = 0;             // of the step before kGiveBack
+    uint64_t xid = 0;            // of steps
+    uint64_t probes_before = 0;  // how many probes the book had put when the lock was asked for
     ValueBlockMemory memory;
     // Before the request that is under way, for one that the kernel refuses.
     ValueBlockMemory memory_before;
@@ -148,16 +161,23 @@ class LockBook {
   };
 
   Order OrderFor(uint32_t index, const LockRecord& record, Operation operation) const;
+  void AddDue(LockRecord* record);
+  void TakeDue(LockRecord* record);
   static bool CanCancel(const LockRecord& record);
   void SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags, uint64_t xid);
-  void SubmitUnlock(uint32_t index, const LockRecord& record, uint32_t flags);
+  void SubmitUnlock(uint32_t index, LockRecord* record, uint32_t flags);
   void SubmitUnlockBySteps(uint32_t index, LockRecord* record, uint32_t flags);
   int Cancel(uint32_t index, LockRecord* record, uint32_t flags, bool breaks_deadlock);
   void SubmitAfterProbe(uint32_t index, LockRecord* record, uint32_t flags);
-  void SubmitAwaiting(uint32_t index, const LockRecord& record);
-  void HandleProbed(const Cookie& lock);
-  void HandleProbeResult(const Result& result, LockRecord* probe);
-  Cookie TakeProbed(uint32_t index);
+  static bool IsBehind(const Probe& probe, const LockRecord& record);
+  bool HasProbe(const LockRecord& record) const;
+  void PutProbe(Probe* probe);
+  void SubmitAwaiting(uint32_t index, LockRecord* record);
+  void SubmitRiders(const Probe& probe, bool by_steps);
+  void EndProbe(Probe* probe);
+  Probe* ProbeAt(uint32_t index, const LockRecord& record) const;
+  void HandleProbeResult(const Result& result, LockRecord* record);
+  void HandleRefusedProbe(uint32_t index, const LockRecord& record);
   bool HandleCompletion(Result result, LockRecord* record, EventRecord* event);
   void BeginSteps(uint32_t index, LockRecord* record, int mode, uint32_t flags, uint64_t xid);
   bool EndsSteps(uint32_t index, LockRecord* record, Result* result);
@@ -170,12 +190,8 @@ class LockBook {
   SlotTable<LockRecord> locks_;
   size_t results_due_ = 0;
   std::vector<uint32_t> ended_;
-  struct Probe {
-    Cookie lock;  // for which it was put
-    int looks = 0;
-  };
-  // Those that are not granted yet, by their indexes.
-  std::map<uint32_t, Probe> probes_;
+  ProbeTable probes_;
+  uint64_t probes_put_ = 0;
   uint32_t batch_ = 0;
 };
 

@@ -55,11 +55,13 @@ bool LockBook::EndsSteps(uint32_t index, LockRecord* record, Result* result) {
       if (result->status == -DLM_ECANCEL) result->status = -EAGAIN;
       if (!granted) return true;
       record->granted_mode = DLM_LOCK_NL;
-      if (record->awaits_probe) {
+      if (record->awaits_probe && HasProbe(*record)) {
         // Goes on when the probe is being given back; nothing is to be cancelled.
         record->step = Step::kNull;
         return false;
       }
+      // Otherwise it has no use for the next probe any more.
+      if (record->awaits_probe) record->awaits_probe = record->cancelling = false;
       // A cancel that has been put is too late, and the next step may have to wait for its answer.
       record->cancel_lost = record->cancelling;
       record->cancelling = false;
@@ -113,7 +115,7 @@ void LockBook::Try(uint32_t index, LockRecord* record, Step step, int mode) {
 }
 
 void LockBook::GiveBack(uint32_t index, LockRecord* record, int refusal) {
-  SubmitUnlock(index, *record, 0);
+  SubmitUnlock(index, record, 0);
   record->step = Step::kGiveBack;
   record->refusal = refusal;
 }
