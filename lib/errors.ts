@@ -33,6 +33,8 @@ export type DlmErrorCode =
   | 'ERR_DLM_PERMISSION'
   /** dlm_controld is not running or not ready. */
   | 'ERR_DLM_NO_DAEMON'
+  /** dlm_controld did not let this node join the lockspace. */
+  | 'ERR_DLM_DAEMON_REFUSED'
   /** The lockspace does not exist and was not to be created. */
   | 'ERR_DLM_UNKNOWN_LOCKSPACE'
   /** configfs cannot be watched, so a node's death could not be reported. */
@@ -173,4 +175,13 @@ export function checkBoolean(argument: string, value: unknown): asserts value is
 /** Throws unless `value` is a string. */
 export function checkString(argument: string, value: unknown): asserts value is string {
   if (typeof value !== 'string') throw invalidType(argument, 'of type string', value);
+}
+
+/**
+ * Throws unless `value` is a string for which UTF-8 has bytes of its own: of half a surrogate pair it
+ * would make what it makes of any other.
+ */
+export function checkText(argument: string, value: unknown): asserts value is string {
+  checkString(argument, value);
+  if (!value.isWellFormed()) throw outOfRange(argument, 'without lone surrogates', value);
 }

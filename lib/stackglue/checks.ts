@@ -54,6 +54,14 @@ export function checkUsed(
   });
 }
 
+/**
+ * Whether the name of a lock has bytes of its own. UTF-8 has none for half a surrogate pair: all of these
+ * would be one lock. `known`: a name that was asked about before.
+ */
+export function hasOwnBytes(name: string | Uint8Array, known: string | undefined): boolean {
+  return typeof name !== 'string' || name === known || name.isWellFormed();
+}
+
 /** What a new lock needs: a name, and a lock status block that has no lock. */
 export function checkNewLock(name: string | Uint8Array, state: LksbState): void {
   if (typeof name !== 'string' && !(name instanceof Uint8Array)) {

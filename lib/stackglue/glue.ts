@@ -17,11 +17,19 @@ import {
   checkInteger,
   checkObject,
   checkString,
+  checkText,
   DlmError,
   invalidType,
   outOfRange,
 } from '../errors.js';
-import { checkFlags, checkLksb, checkNewLock, checkPlock, checkUsed } from './checks.js';
+import {
+  checkFlags,
+  checkLksb,
+  checkNewLock,
+  checkPlock,
+  checkUsed,
+  hasOwnBytes,
+} from './checks.js';
 import { ClusterConnection, type RecoveryHandler } from './connection.js';
 import { lksbState, readFlags, type DlmLksb } from './lksb.js';
 import type { ClusterMember, NoticeHandler } from './notices.js';
@@ -45,9 +53,12 @@ const { NL, EX } = DLM_LOCK;
 export interface ConnectOptions {
   /** Label of the stack, four characters; absent or empty: `o2cb`, this process only. */
   readonly stackName?: string | undefined;
-  /** At most 16 bytes. */
+  /** At most 16 bytes of UTF-8. */
   readonly clusterName?: string | undefined;
-  /** The group (lockspace, domain) to join: at most 64 bytes. */
+  /**
+   * The group (lockspace, domain) to join: at most 64 bytes of UTF-8, and of characters that the stack
+   * has room for. A name that cannot be fails at once with `ERR_DLM_GROUP_NAME`, which says why.
+   */
   readonly group: string;
   /** Who is called; its `maxVersion` must be the registered one. Absent: the registered protocol. */
   readonly protocol?: LockingProtocol | undefined;
@@ -153,7 +164,7 @@ export class StackGlue {
     const { recoveryHandler, noticeHandler } = options;
     const protocol = options.protocol ?? this.#protocol;
     checkString('options.stackName', stackName);
-    checkString('options.clusterName', clusterName);
+    checkText('options.clusterName', clusterName);
     checkString('options.group', group);
     checkProtocol('options.protocol', protocol);
     checkFunction('options.recoveryHandler', recoveryHandler);
@@ -162,6 +173,13 @@ export class StackGlue {
       throw new DlmError(
         'ERR_DLM_GROUP_NAME',
         `The group name is longer than ${GROUP_NAME_MAX} bytes: "${group}"`,
+        { op: 'connect', resource: group, errno: errno.EINVAL },
+      );
+    }
+    if (!group.isWellFormed()) {
+      throw new DlmError(
+        'ERR_DLM_GROUP_NAME',
+        `The group name has a lone surrogate, for which UTF-8 has no bytes: ${JSON.stringify(group)}`,
         { op: 'connect', resource: group, errno: errno.EINVAL },
       );
     }
@@ -265,7 +283,9 @@ export class StackGlue {
    * `lksb` has. Returns 0, and then exactly one `lockAst` (or, if it is cancelled, `unlockAst`)
    * follows; or a negative errno.
    *
-   * @param name UTF-8 or raw bytes: 1 to 32 on `o2cb`, to 64 on `user`. Not used by a conversion.
+   * @param name UTF-8 or raw bytes: 1 to 32 on `o2cb`, to 64 on `user`. Not used by a conversion. -EINVAL
+   *   for one that the stack needs itself (`$RECOVERY` on `o2cb`, `version_lock` on `user`), and for a
+   *   string with a lone surrogate.
    * @param astarg what the handlers are given; by default `lksb`. A conversion keeps the first one's.
    */
   dlmLock(
@@ -281,7 +301,10 @@ export class StackGlue {
     const state = checkLksb(lksb, connection, 'lock');
     checkFlags(flags);
     const isNew = (flags & CONVERT) === 0;
-    if (isNew) checkNewLock(name, state);
+    if (isNew) {
+      checkNewLock(name, state);
+      if (!hasOwnBytes(name, state.name)) return -errno.EINVAL;
+    }
     const { connection: connectionBefore, astarg: astargBefore } = state;
     state.connection = connection;
     if (isNew) state.astarg = arguments.length > 5 ? astarg : lksb;

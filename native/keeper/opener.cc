@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/dlm.h>
+#include <linux/dlm_device.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -23,6 +24,8 @@ std::string ControlDevice() { return HostPath("/dev/misc/dlm-control"); }
 
 // How long another process may take to give a device to a lockspace that the kernel knows already.
 constexpr std::chrono::milliseconds kJoinPatience{5000};
+// How long udev may take to name a device that the kernel has: as long as libdlm waits for it.
+constexpr std::chrono::milliseconds kDevicePatience{10000};
 // How long our own unlocks may be on their way to other nodes after the device is closed.
 constexpr std::chrono::milliseconds kUnlockPatience{5000};
 constexpr std::chrono::milliseconds kTick{20};
@@ -57,6 +60,23 @@ class CreationTurn {
  private:
   const int fd_;
 };
+
+// Whether this process may create lockspaces, by asking the kernel for what takes the same right
+// and is never done: to remove the lockspace of a device that there cannot be. (A capability of a
+// container's own user namespace is none here.)
+bool MayCreate() {
+  const int fd = open(ControlDevice().c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0) return false;
+  dlm_write_request request{};
+  request.version[0] = DLM_DEVICE_VERSION_MAJOR;
+  request.version[1] = DLM_DEVICE_VERSION_MINOR;
+  request.version[2] = DLM_DEVICE_VERSION_PATCH;
+  request.cmd = DLM_USER_REMOVE_LOCKSPACE;
+  request.i.lspace.minor = UINT32_MAX;
+  const bool is_denied = write(fd, &request, sizeof request) < 0 && errno == EPERM;
+  close(fd);
+  return !is_denied;
+}
 
 OpenFailure DeniedOr(int error, OpenFailure other) {
   return error == EPERM || error == EACCES ? OpenFailure::kPermission : other;
@@ -128,6 +148,11 @@ bool Opener::OpenHandle(OpenResult* result) {
       case EEXIST:
         *result = {OpenFailure::kLockspaceExists, error, {}};
         return false;
+      case EPERM:
+        // The kernel hands on the daemon's refusal, which is -1 for whatever reason.
+        if (!MayCreate()) break;
+        *result = {OpenFailure::kDaemonRefused, 0, {}};
+        return false;
     }
     // Creating takes CAP_SYS_ADMIN; a lockspace that is there already can be used without.
     *result = {DeniedOr(error, OpenFailure::kFailed), error, {}};
@@ -137,15 +162,39 @@ bool Opener::OpenHandle(OpenResult* result) {
     *result = {OpenFailure::kUnknownLockspace, ENOENT, {}};
     return false;
   }
-  handle_ = library_->dlm_open_lockspace(name_.c_str());
-  if (handle_ != nullptr) return true;
-  *result = {DeniedOr(errno, OpenFailure::kFailed), errno, {}};
-  return false;
+  if (const int error = OpenExisting()) {
+    *result = {
+        error == ENODEV ? OpenFailure::kUnknownLockspace : DeniedOr(error, OpenFailure::kFailed),
+        error,
+        {}};
+    return false;
+  }
+  return true;
+}
+
+// Opens a lockspace that the kernel has a device for, and returns 0, or why not: ENODEV, it has
+// gone meanwhile. On a host the device has its name when udev has heard of it, which libdlm waits
+// for only where it creates a lockspace.
+int Opener::OpenExisting() {
+  for (auto patience = kDevicePatience;; patience -= kTick) {
+    handle_ = library_->dlm_open_lockspace(name_.c_str());
+    if (handle_ != nullptr) return 0;
+    const int error = errno;
+    if (error != ENOENT) return error;
+    if (!IsMiscDevice("dlm_" + name_)) return ENODEV;
+    if (patience <= kTick || is_over_) return error;
+    std::this_thread::sleep_for(kTick);
+  }
 }
 
 bool Opener::Create(uint32_t flags) {
   const CreationTurn turn;
-  if (!is_over_) handle_ = library_->dlm_new_lockspace(name_.c_str(), mode_, flags);
+  if (is_over_) return false;
+  handle_ = library_->dlm_new_lockspace(name_.c_str(), mode_, flags | DLM_LSFL_NEWEXCL);
+  if (handle_ == nullptr && errno == EEXIST && (flags & DLM_LSFL_NEWEXCL) == 0) {
+    // One that is there keeps its permissions, which libdlm sets anew unless the mode is 0.
+    handle_ = library_->dlm_new_lockspace(name_.c_str(), 0, flags);
+  }
   created_ = handle_ != nullptr;
   return created_;
 }

@@ -32,6 +32,7 @@ class Opener {
  private:
   bool OpenHandle(libdlm::OpenResult* result);
   bool Create(uint32_t flags);
+  int OpenExisting();
   bool HasNoDevice() const;
   bool IsKernelLockspace() const;
   void Release();

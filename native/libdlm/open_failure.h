@@ -20,6 +20,7 @@ enum class OpenFailure {
   kFailed = 9,            // anything else; the errno tells
   kLockspaceExists = 10,  // it was to be created exclusively
   kNoKeeper = 11,         // the keeper could not be started, or has died
+  kDaemonRefused = 12,    // dlm_controld did not let the node join it
 };
 
 struct OpenResult {

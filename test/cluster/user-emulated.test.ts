@@ -4,5 +4,6 @@
  */
 process.env.STACKGLUE_TEST_EMULATED = `specs-${process.pid}`;
 
+await import('../guest/names.spec.js');
 await import('../guest/flags.spec.js');
 await import('../guest/libdlm-calls.spec.js');

@@ -4,6 +4,7 @@
  */
 import { expect } from 'chai';
 import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -37,6 +38,29 @@ async function connectAsNobody(group: string): Promise<unknown> {
   const what = JSON.stringify({ group, uid: NOBODY });
   const { stdout } = await promisify(execFile)(process.execPath, [CONNECT_ONCE, what]);
   return JSON.parse(stdout);
+}
+
+/** How many keepers of the lockspace sleep between two looks at something. */
+function sleepingKeepers(group: string): number {
+  const read = (path: string): string => {
+    try {
+      return readFileSync(path, 'utf8');
+    } catch {
+      return ''; // it has ended
+    }
+  };
+  const tasks = (pid: string): string[] => {
+    try {
+      return readdirSync(`/proc/${pid}/task`);
+    } catch {
+      return [];
+    }
+  };
+  return readdirSync('/proc').filter(
+    (pid) =>
+      read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').startsWith(`stackglue-keeper ${group}`) &&
+      tasks(pid).some((tid) => read(`/proc/${pid}/task/${tid}/stack`).includes('nanosleep')),
+  ).length;
 }
 
 /** Takes a lock that nobody has, and gives it up. */
@@ -150,6 +174,44 @@ describe('where udev makes the devices', () => {
     expect(await wanted.completed).to.equal(0);
     await guest.unlock(wanted);
     await guest.disconnect();
+    await creator.disconnect();
+  });
+
+  it('also while its creator still waits for the name of its device', async () => {
+    await udevadm('control', '--stop-exec-queue');
+    const creator = connect('early');
+    let isSettled = false;
+    let guest: Promise<UserClient> | undefined;
+    try {
+      await nobodyLeft(() => (dlmDevices().has('dlm_early') ? [] : ['the time without a device']));
+      guest = connect('early', new UserClient({ create: false }));
+      const settle = (): void => {
+        isSettled = true;
+      };
+      guest.then(settle, settle);
+      await nobodyLeft(() =>
+        isSettled || sleepingKeepers('early') === 2 ? [] : ['the first look'],
+      );
+      expect(isSettled, 'whether it has an answer before its device has a name').to.equal(false);
+    } finally {
+      await udevadm('control', '--start-exec-queue');
+      await creator;
+    }
+    const client = await guest;
+    await useLock(client);
+    await client.disconnect();
+    await (await creator).disconnect();
+  });
+
+  it('a lockspace keeps its permissions when somebody else takes a share in it', async () => {
+    const creator = await connect('mode', new UserClient({ mode: 0o666 }));
+    await udevSettled();
+    expect(modeOfUdevDevice('dlm_mode')).to.equal(0o666);
+    const other = await connect('mode');
+    await udevSettled();
+    expect(modeOfUdevDevice('dlm_mode')).to.equal(0o666);
+    expect(await connectAsNobody('mode')).to.deep.equal({ node: 1 });
+    await other.disconnect();
     await creator.disconnect();
   });
 

@@ -66,6 +66,31 @@ describe('errors', () => {
     });
   }
 
+  it('refuse a group name with a lone surrogate on every stack', async () => {
+    for (const stack of ['o2cb', 'pcmk'] as const) {
+      const node = new TestNode(0, undefined, stack);
+      for (const group of ['\ud800', '\ud801', 'a\udc00']) {
+        const error = await dlmFailure('ERR_DLM_GROUP_NAME', () => node.connect(group));
+        expect(error).to.include({ op: 'connect', resource: group, errno: EINVAL });
+        expect(error.message).to.include('lone surrogate');
+      }
+      await node.connect('\ufffd😀');
+    }
+  });
+
+  it('refuse a lock whose name has a lone surrogate on every stack', async () => {
+    for (const stack of ['o2cb', 'pcmk'] as const) {
+      const node = new TestNode(0, undefined, stack);
+      const connection = await node.connect();
+      const lksb = new DlmLksb();
+      for (const name of ['\ud800', '\ud801', 'a\udc00']) {
+        expect(node.glue.dlmLock(connection, 5, lksb, 0, name)).to.equal(-EINVAL);
+      }
+      await node.relock(connection, lksb, '\ufffd😀');
+      await node.unlock(connection, lksb);
+    }
+  });
+
   it('refuse a domain name of 64 bytes on o2cb, which has room for 63', async () => {
     const node = new TestNode();
     const group = 'g'.repeat(64);

@@ -228,7 +228,8 @@ describe('bad input', () => {
     wrongTypes('clusterConnect', 'options.clusterName', optional(notStrings), (value) =>
       connect({ ...good, clusterName: value }),
     );
-    outOfRange('clusterConnect', 'options.clusterName', ['c'.repeat(17), 'ä'.repeat(9)], (value) =>
+    const notClusters = ['c'.repeat(17), 'ä'.repeat(9), '\ud800'];
+    outOfRange('clusterConnect', 'options.clusterName', notClusters, (value) =>
       connect({ ...good, clusterName: value }),
     );
     wrongTypes('clusterConnect', 'options.group', notStrings, (value) =>
@@ -252,6 +253,9 @@ describe('bad input', () => {
     );
     breaksRule('clusterConnect: a group name of 65 bytes', 'ERR_DLM_GROUP_NAME', () =>
       connect({ ...good, group: 'g'.repeat(65) }),
+    );
+    breaksRule('clusterConnect: a group name with a lone surrogate', 'ERR_DLM_GROUP_NAME', () =>
+      connect({ ...good, group: 'g\udfff' }),
     );
     breaksRule('clusterConnect: a protocol of another version', 'ERR_DLM_PROTOCOL', () =>
       connect({ ...good, protocol: silentProtocol(1, 1) }),
@@ -397,6 +401,10 @@ describe('bad input', () => {
     wrongTypes('createO2cbPlugin', 'options.cluster', optional(notStrings), (value) =>
       createO2cbPlugin({ cluster: value }),
     );
+    outOfRange('createO2cbPlugin', 'options.cluster', ['\ud800'], (value) =>
+      createO2cbPlugin({ cluster: value }),
+    );
+    outOfRange('killO2cbNode', 'cluster', ['\ud800'], (value) => killO2cbNode(1, value));
     wrongTypes('killO2cbNode', 'node', notNumbers, (value) => killO2cbNode(value, 'c'));
     outOfRange('killO2cbNode', 'node', outside(0, 254), (value) => killO2cbNode(value, 'c'));
     wrongTypes('killO2cbNode', 'cluster', optional(notStrings), (value) => killO2cbNode(1, value));
@@ -414,6 +422,12 @@ describe('bad input', () => {
     );
     wrongTypes('createEmulatedUserPlugin', 'options.cluster', optional(notStrings), (value) =>
       createEmulatedUserPlugin({ cluster: value }),
+    );
+    outOfRange('createEmulatedUserPlugin', 'options.cluster', ['\ud800'], (value) =>
+      createEmulatedUserPlugin({ cluster: value }),
+    );
+    outOfRange('killEmulatedUserNode', 'cluster', ['\ud800'], (value) =>
+      killEmulatedUserNode(1, value),
     );
     for (const option of ['create', 'exclusive'] as const) {
       const values = optional(allBut('boolean'));
@@ -437,6 +451,9 @@ describe('bad input', () => {
       createUserPlugin(value),
     );
     wrongTypes('createUserPlugin', 'options.library', optional(notStrings), (value) =>
+      createUserPlugin({ library: value }),
+    );
+    outOfRange('createUserPlugin', 'options.library', ['/lib/\udc00'], (value) =>
       createUserPlugin({ library: value }),
     );
     wrongTypes('createUserPlugin', 'options.create', optional(allBut('boolean')), (value) =>

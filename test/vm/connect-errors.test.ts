@@ -143,8 +143,36 @@ describe('connecting to stack user where something is missing', function () {
       });
       await node.exec('chmod 666 /dev/dlm_shared');
       expect(await run({ group: 'shared', uid: NOBODY })).to.deep.equal({ node: 1 });
+      // Whoever may create it takes a share in it, and leaves its permissions as they are.
       expect(await run({ group: 'shared' })).to.deep.equal({ node: 1 });
+      expect((await node.exec('stat -c %a /dev/dlm_shared')).stdout.trim()).to.equal('666');
       await node.exec('dlm_tool leave shared');
+    });
+  });
+
+  describe('on a virtual machine whose dlm_controld cannot join', () => {
+    const getCluster = useCluster({ nodes: 1, membership: 'corosync' });
+
+    it('tells of its refusal, and does not blame the rights of root', async () => {
+      const node = getCluster().node(1);
+      const run = async (what: Attempt): Promise<Outcome> => {
+        const { stdout } = await node.exec(`node ${PROGRAM} '${JSON.stringify(what)}'`);
+        return JSON.parse(stdout) as Outcome;
+      };
+      // corosync has a ring buffer for each client there.
+      await node.run('dd if=/dev/zero of=/dev/shm/fill bs=64k');
+      const refused = await run({ group: 'full' });
+      expect(refused).to.include({ code: 'ERR_DLM_DAEMON_REFUSED', resource: 'full' });
+      expect(refused.message).to.include('dlm_tool dump').and.not.include('CAP_SYS_ADMIN');
+      expect(refused).not.to.have.property('errno');
+      // Who has not the right to ask hears of that, as ever.
+      await node.exec('chmod 666 /dev/dlm-control');
+      expect(await run({ group: 'full', uid: NOBODY })).to.include({
+        code: 'ERR_DLM_PERMISSION',
+        errno: errno.EPERM,
+      });
+      await node.exec('rm /dev/shm/fill');
+      expect(await run({ group: 'full' })).to.deep.equal({ node: 1 });
     });
   });
 });

@@ -4,7 +4,7 @@
  */
 import { getSystemErrorName } from 'node:util';
 
-import { checkInteger, checkObject, checkString, DlmError } from '../../errors.js';
+import { checkInteger, checkObject, checkText, DlmError } from '../../errors.js';
 import { NativeO2dlmConnection, o2dlmKillNode } from '../../native.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import { createOperations } from './operations.js';
@@ -28,7 +28,7 @@ export function createO2cbPlugin(options: O2cbOptions = {}): StackPlugin {
   checkObject('options', options);
   const { node = 0, cluster = DEFAULT_CLUSTER } = options;
   checkInteger('options.node', node, 0, MAX_NODES - 1);
-  checkString('options.cluster', cluster);
+  checkText('options.cluster', cluster);
   return Object.freeze({
     name: 'o2cb',
     scope: 'process' as const,
@@ -46,7 +46,7 @@ export function createO2cbPlugin(options: O2cbOptions = {}): StackPlugin {
  */
 export function killO2cbNode(node: number, cluster: string = DEFAULT_CLUSTER): void {
   checkInteger('node', node, 0, MAX_NODES - 1);
-  checkString('cluster', cluster);
+  checkText('cluster', cluster);
   const status = o2dlmKillNode(cluster, node);
   if (status !== 0) {
     throw new DlmError(

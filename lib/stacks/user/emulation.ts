@@ -4,7 +4,7 @@
  */
 import { getSystemErrorName } from 'node:util';
 
-import { checkBoolean, checkInteger, checkObject, checkString, DlmError } from '../../errors.js';
+import { checkBoolean, checkInteger, checkObject, checkText, DlmError } from '../../errors.js';
 import { fsdlmKillNode, NativeFsdlmConnection } from '../../native.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import type { LockspaceSource } from './link.js';
@@ -37,7 +37,7 @@ export function createEmulatedUserPlugin(options: EmulatedUserOptions = {}): Sta
   checkObject('options', options);
   const { node = 1, cluster = DEFAULT_CLUSTER, create = true, exclusive = false } = options;
   checkInteger('options.node', node, 1, NODE_MAX);
-  checkString('options.cluster', cluster);
+  checkText('options.cluster', cluster);
   checkBoolean('options.create', create);
   checkBoolean('options.exclusive', exclusive);
   const native = { cluster, node, create, exclusive };
@@ -60,7 +60,7 @@ export function createEmulatedUserPlugin(options: EmulatedUserOptions = {}): Sta
  */
 export function killEmulatedUserNode(node: number, cluster: string = DEFAULT_CLUSTER): void {
   checkInteger('node', node, 1, NODE_MAX);
-  checkString('cluster', cluster);
+  checkText('cluster', cluster);
   const status = fsdlmKillNode(cluster, node);
   if (status !== 0) {
     throw new DlmError(

@@ -1,7 +1,14 @@
 /**
  * Stack `user`: libdlm and the kernel's DLM. Its locks hold across the cluster.
  */
-import { checkBoolean, checkInteger, checkObject, checkString, outOfRange } from '../../errors.js';
+import {
+  checkBoolean,
+  checkInteger,
+  checkObject,
+  checkString,
+  checkText,
+  outOfRange,
+} from '../../errors.js';
 import { NativeUserConnection, Submission } from '../../native.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import type { LockspaceSource } from './link.js';
@@ -27,7 +34,7 @@ export interface UserStackOptions {
    * keep it, too.
    */
   readonly create?: boolean;
-  /** Mode of the lockspace's device when it is created; 0o600 by default. */
+  /** Mode of the device of a lockspace that is created, not of one that exists; 0o600 by default. */
   readonly mode?: number;
   /**
    * Fail with `ERR_DLM_LOCKSPACE_EXISTS` when the lockspace exists on this node (`DLM_LSFL_NEWEXCL`).
@@ -73,7 +80,7 @@ export function createUserPlugin(options: UserStackOptions = {}): StackPlugin {
   const { library = '', mode = 0o600, submit = 'thread' } = options;
   const { create = true, exclusive = false } = options;
   const { connectTimeoutMs = 0, disconnectTimeoutMs = DISCONNECT_TIMEOUT_MS } = options;
-  checkString('options.library', library);
+  checkText('options.library', library);
   checkBoolean('options.create', create);
   checkBoolean('options.exclusive', exclusive);
   checkInteger('options.mode', mode, 0, 0o777);

@@ -61,6 +61,11 @@ const EXPLANATIONS: readonly (Explanation | undefined)[] = [
     text: () =>
       'the process that opens lockspaces could not be started, or has died; "npm rebuild stackglue" builds it',
   },
+  {
+    code: 'ERR_DLM_DAEMON_REFUSED',
+    text: () =>
+      'dlm_controld did not let this node join it; its log has the reason ("dlm_tool dump", or /var/log/dlm_controld/dlm_controld.log): often corosync has no room for it in /dev/shm',
+  },
 ];
 
 /** The error for a failure that the addon reported. `errno` is 0 when there is none. */

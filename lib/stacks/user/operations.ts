@@ -16,9 +16,10 @@ import {
 import type { StackOperations } from '../../stackglue/plugin.js';
 import type { AstWrappers } from '../native-locks.js';
 import { flagsToFsdlm } from './flags.js';
+import { checkLockspaceName } from './lockspace-name.js';
 import { Link, linkOf, type LockspaceSource } from './link.js';
 import { endsInUnlockAst, isBlockValid, isCancel } from './status.js';
-import { negotiateVersion } from './version-lock.js';
+import { isVersionLock, negotiateVersion } from './version-lock.js';
 
 const { errno } = constants;
 const { CANCEL, CONVERT, NODLCKWT } = DLM_LKF;
@@ -108,7 +109,10 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
     dlmLock(connection, mode, lksb, flags, name) {
       const { native, locks } = linkOf(connection);
       const fsdlmFlags = flagsToFsdlm(flags) | NODLCKWT;
-      if ((flags & CONVERT) === 0) return locks.lock(native, lksb, mode, fsdlmFlags, name);
+      if ((flags & CONVERT) === 0) {
+        if (isVersionLock(name)) return -errno.EINVAL;
+        return locks.lock(native, lksb, mode, fsdlmFlags, name);
+      }
       const state = lksbState(lksb);
       return state.index < 0 ? -errno.EINVAL : locks.convert(native, state, mode, fsdlmFlags);
     },
@@ -149,16 +153,6 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
       else native.unref();
     },
   };
-}
-
-/** The name becomes a directory in configfs and a device node, which rules a few out. */
-function checkLockspaceName(name: string): void {
-  if (name !== '' && name !== '.' && name !== '..' && !/[/\0\s]/.test(name)) return;
-  throw new DlmError(
-    'ERR_DLM_GROUP_NAME',
-    `A lockspace's name has at least one character, no "/" and no white space, and is not "." or "..": "${name}"`,
-    { op: 'connect', resource: name, errno: errno.EINVAL },
-  );
 }
 
 function timeoutError(op: 'connect' | 'disconnect', group: string, timeoutMs: number): DlmError {

@@ -31,6 +31,18 @@ const { CONVERT, NOQUEUE, QUECVT, VALBLK } = DLM_LKF;
 /** `VERSION_LOCK` of fs/ocfs2/stack_user.c. */
 const VERSION_LOCK = 'version_lock';
 
+const VERSION_LOCK_BYTES = Buffer.from(VERSION_LOCK);
+
+/**
+ * Whether a lock of this name is the one that connections hold: nobody else could ever have it in
+ * another mode than they, nor would anybody let go.
+ */
+export function isVersionLock(name: string | Uint8Array): boolean {
+  return typeof name === 'string'
+    ? name === VERSION_LOCK
+    : name.length === VERSION_LOCK.length && VERSION_LOCK_BYTES.equals(name);
+}
+
 /** What a block says that nobody has written. */
 const UNWRITTEN: ProtocolVersion = { major: 0, minor: 0 };
 

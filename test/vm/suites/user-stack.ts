@@ -31,6 +31,7 @@ export function userStack(kernel: Kernel, submit: Submitter): void {
     'stack user under stress': 'stress.spec.js',
     'stack user': 'user-stack.spec.js',
     "libdlm's own calls": 'libdlm-calls.spec.js',
+    'names on stack user': 'names.spec.js',
   };
   const devices = submit === WITH_UDEV ? 'udev' : 'devtmpfs';
   if (devices === 'udev') specs['stack user and udev'] = 'udev.spec.js';
