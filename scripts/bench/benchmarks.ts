@@ -15,6 +15,7 @@ import {
   type Mode,
   type Work,
 } from './contestant.js';
+import { buildCrowdReference, chooseCrowds, runCrowds } from './crowd.js';
 import { makeRow, type Machine, type Row, type Target } from './result.js';
 import { takeTurns } from './turns.js';
 
@@ -82,6 +83,7 @@ export function needsClusters(options: Pick<BenchOptions, 'only' | 'vcpus' | 'lo
   return (
     options.vcpus.some((vcpus) => chooseLocal(vcpus, options).length > 0) ||
     chooseRemote(options).length > 0 ||
+    chooseCrowds(options).length > 0 ||
     Object.values(holdingNames(options)).some((name) => options.only.test(name))
   );
 }
@@ -89,8 +91,10 @@ export function needsClusters(options: Pick<BenchOptions, 'only' | 'vcpus' | 'lo
 /** Runs the benchmarks that were chosen. */
 export async function runBenchmarks(options: BenchOptions): Promise<void> {
   buildReference();
+  buildCrowdReference();
   for (const vcpus of options.vcpus) await runLocal(options, vcpus);
   await runRemote(options);
+  await runGivingUp(options);
   await runHolding(options);
 }
 
@@ -111,6 +115,15 @@ async function runRemote(options: BenchOptions): Promise<void> {
     const master = await Contestant.c(cluster.node(2), LOCKSPACE);
     await master.hold('remote-', Math.max(...chosen.map(({ depth }) => depth)));
     await runWorkloads(cluster.node(1), chosen, 'remote-', machine, options);
+  });
+}
+
+/** Crowds of waiters that give up; another node has what they wait for. */
+async function runGivingUp(options: BenchOptions): Promise<void> {
+  const chosen = chooseCrowds(options);
+  if (chosen.length === 0) return;
+  await withCluster(options, { nodes: 2, vcpus: 1 }, async (cluster, machine) => {
+    await runCrowds(cluster.node(1), cluster.node(2), chosen, machine, options);
   });
 }
 

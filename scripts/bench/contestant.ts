@@ -47,11 +47,52 @@ export function buildReference(): void {
 }
 
 /** A program that has joined a lockspace and does one thing at a time. */
-export class Contestant {
+export class Talker {
   readonly #process: Program;
+  readonly #lines: AsyncIterableIterator<string>;
 
   private constructor(process: Program) {
     this.#process = process;
+    this.#lines = process.lines; // to be asked for once
+  }
+
+  /** Starts the program that is said to, and resolves when it is ready. */
+  static async start(place: Place, command: string): Promise<Talker> {
+    const talker = new Talker(place.spawn(command));
+    await talker.#answer();
+    return talker;
+  }
+
+  /** What it answers to the line. */
+  async ask(line: string): Promise<unknown> {
+    this.#process.stdin.write(`${line}\n`);
+    return this.#answer();
+  }
+
+  /** Leaves the lockspace, which drops what is held, and ends. */
+  async end(): Promise<void> {
+    this.#process.stdin.end();
+    const code = await this.#process.exit;
+    if (code !== 0) throw new Error(`A program ended with code ${String(code)}: ${this.#said()}`);
+  }
+
+  async #answer(): Promise<unknown> {
+    const next = await this.#lines.next();
+    if (next.done === true) throw new Error(`A program ended: ${this.#said()}`);
+    return JSON.parse(next.value);
+  }
+
+  #said(): string {
+    return this.#process.stderrText;
+  }
+}
+
+/** One that works as fast as it can. */
+export class Contestant {
+  readonly #talker: Talker;
+
+  private constructor(talker: Talker) {
+    this.#talker = talker;
   }
 
   /** The C program; it asks for the next lock from its own loop, or from inside the callback. */
@@ -71,14 +112,12 @@ export class Contestant {
   }
 
   static async #start(place: Place, command: string): Promise<Contestant> {
-    const contestant = new Contestant(place.spawn(command));
-    await contestant.#answer();
-    return contestant;
+    return new Contestant(await Talker.start(place, command));
   }
 
   /** Does the work for so many seconds, or a little more. */
   async turn(work: Work, prefix: string, depth: number, seconds: number): Promise<Turn> {
-    return (await this.#ask(`run ${work} ${prefix} ${depth} ${seconds}`)) as Turn;
+    return (await this.#talker.ask(`run ${work} ${prefix} ${depth} ${seconds}`)) as Turn;
   }
 
   /** The same; resolves to operations per second. */
@@ -89,39 +128,22 @@ export class Contestant {
 
   /** Does the work so often, and for what was under way then; resolves to how often. */
   async perform(work: Work, prefix: string, depth: number, operations: number): Promise<number> {
-    const done = (await this.#ask(`do ${work} ${prefix} ${depth} ${operations}`)) as Turn;
+    const done = (await this.#talker.ask(`do ${work} ${prefix} ${depth} ${operations}`)) as Turn;
     return done.operations;
   }
 
   /** Takes locks until it holds so many, and keeps them. */
   async hold(prefix: string, count: number): Promise<void> {
-    await this.#ask(`hold ${prefix} ${count}`);
+    await this.#talker.ask(`hold ${prefix} ${count}`);
   }
 
   /** The JavaScript program's memory after a collection. */
   async memory(): Promise<Memory> {
-    return (await this.#ask('memory')) as Memory;
+    return (await this.#talker.ask('memory')) as Memory;
   }
 
   /** Leaves the lockspace, which drops what is held, and ends. */
-  async end(): Promise<void> {
-    this.#process.stdin.end();
-    const code = await this.#process.exit;
-    if (code !== 0) throw new Error(`A program ended with code ${String(code)}: ${this.#said()}`);
-  }
-
-  async #ask(line: string): Promise<unknown> {
-    this.#process.stdin.write(`${line}\n`);
-    return this.#answer();
-  }
-
-  async #answer(): Promise<unknown> {
-    const next = await this.#process.lines.next();
-    if (next.done === true) throw new Error(`A program ended: ${this.#said()}`);
-    return JSON.parse(next.value);
-  }
-
-  #said(): string {
-    return this.#process.stderrText;
+  end(): Promise<void> {
+    return this.#talker.end();
   }
 }

@@ -12,7 +12,7 @@ import { whyNotNative } from './native/world.js';
 import { formatRows, type Row } from './result.js';
 
 const USAGE = `Measures locks of stack "user" against a C program on libdlm, on the host with a double of the
-kernel's device ("native") and in virtual machines ("local", "remote", "held"), and the engines and
+kernel's device ("native") and in virtual machines ("local", "remote", "giving up", "held"), and the engines and
 stack "o2cb" against libraries for one process, on the host ("embedded").
 
   npm run bench -- [options]

@@ -36,4 +36,25 @@ describe('the benchmarks in virtual machines', () => {
     }
     for (const name of names) expect(stdout).to.include(`| ${name}`);
   });
+
+  it('compare a crowd of waiters that gives up in JavaScript with the same in C', async () => {
+    const json = join(folder, 'crowd.json');
+    const little = ['--rounds', '1', '--modes', 'thread'];
+    await bench(...little, '--only', 'giving up, 100 waiters', '--json', json);
+    const rows = JSON.parse(readFileSync(json, 'utf8')) as Row[];
+    const measured = [
+      ['rate', '1/s'],
+      ['loop stands still', 'ms'],
+      ["another node's lock+unlock", 'ms'],
+    ] as const;
+    expect(rows.map(({ name, unit }) => [name, unit])).to.deep.equal(
+      ['cancelled', 'unlocked by force'].flatMap((way) =>
+        measured.map(([what, unit]) => [`giving up, 100 waiters ${way}, ${what}, thread`, unit]),
+      ),
+    );
+    for (const row of rows) {
+      expectMeasured(row.rate, row.reference);
+      expect(row.machine).to.include({ vcpus: 1, nodes: 2, node: process.version });
+    }
+  });
 });
