@@ -37,6 +37,9 @@
       'target_name': 'stackglue-keeper',
       'type': 'executable',
       'sources': [
+        'native/keeper/control_device.cc',
+        'native/keeper/creation_turn.cc',
+        'native/keeper/device_users.cc',
         'native/keeper/library.cc',
         'native/keeper/lock_list.cc',
         'native/keeper/main.cc',

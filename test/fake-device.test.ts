@@ -32,6 +32,16 @@ const ENDINGS = [
   ['connected', 'throw'],
   ['held', 'throw'],
 ] as const;
+/** Of programs/keeper.ts, and what each shows. */
+const KEEPER_PARTS = [
+  ['leavesNothingOfRetries', 'leaves no keeper behind when connecting takes too long'],
+  ['opensSideBySide', 'opens lockspaces side by side while udev takes its time'],
+  ['givesUpWhatHasNoDevice', 'gives a lockspace up again that gets no device'],
+  ['tellsAnEndAmongNews', 'tells the end of a connection, whatever else happens then'],
+  ['sharesALockspace', 'gives a lockspace up with the last share in it'],
+  ['needsOneInotify', 'watches all lockspaces of an event loop by one inotify instance'],
+  ['keepsNoSecrets', "starts a keeper without what is the service's own"],
+] as const;
 const EXIT_CODES = { exit: 7, throw: 1 };
 
 describe('stack user on a fake machine', function () {
@@ -80,6 +90,15 @@ describe('stack user on a fake machine', function () {
 
         it(`completes each request once, made by ${submit}`, async () => {
           expectClean(await run('fake-device/programs/requests', [submit, newSeed(), `${LIVES}`]));
+        });
+      }
+
+      for (const [part, title] of KEEPER_PARTS) {
+        it(title, async () => {
+          const env = { STACKGLUE_SECRET: 'secret' };
+          const outcome = await run('fake-device/programs/keeper', [part], { env });
+          expectClean(outcome);
+          expect(outcome.spaces, 'lockspaces that are left').to.equal(0);
         });
       }
 

@@ -6,14 +6,16 @@
 // is stopped it may stay behind, in state D (dlm_user_request, dlm_clear_proc_locks): that is its
 // work.
 //
-// Threads: the main one talks to the service and watches the cluster; the worker opens the
-// lockspace, makes the calls if that is the keeper's part, and gives the lockspace up.
+// Threads: the main one talks to the service; the worker opens the lockspace, makes the calls if
+// that is the keeper's part, and gives the lockspace up; the watcher hears the cluster's daemons,
+// which may hang, once the lockspace is open.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -70,15 +72,29 @@ void Tell(const KeeperReport& report, int fd = -1) {
   sendmsg(libdlm::kKeeperSocket, &message, MSG_NOSIGNAL);
 }
 
+// How often it is looked whether the end may come while the lockspace is being opened.
+constexpr int kEndingTickMs = 20;
+
+// The service's memory file, which must keep its size; null where it is anything else.
+SubmitArea* MapArea() {
+  struct stat file;
+  const int seals = fcntl(libdlm::kKeeperArea, F_GET_SEALS);
+  void* memory = MAP_FAILED;
+  if (seals >= 0 && (seals & libdlm::kAreaSeals) == libdlm::kAreaSeals &&
+      fstat(libdlm::kKeeperArea, &file) == 0 &&
+      file.st_size >= static_cast<off_t>(sizeof(SubmitArea))) {
+    memory = mmap(nullptr, sizeof(SubmitArea), PROT_READ | PROT_WRITE, MAP_SHARED,
+                  libdlm::kKeeperArea, 0);
+  }
+  close(libdlm::kKeeperArea);
+  return memory == MAP_FAILED ? nullptr : static_cast<SubmitArea*>(memory);
+}
+
 class Keeper {
  public:
   explicit Keeper(const KeeperRequest& request)
       : submits_(request.submits != 0), name_(request.name), opener_(request, is_over_) {
-    if (!submits_) return;
-    void* memory = mmap(nullptr, sizeof(SubmitArea), PROT_READ | PROT_WRITE, MAP_SHARED,
-                        libdlm::kKeeperArea, 0);
-    if (memory != MAP_FAILED) area_ = static_cast<SubmitArea*>(memory);
-    close(libdlm::kKeeperArea);
+    if (submits_) area_ = MapArea();
   }
 
   // Returns when the lockspace is given up; the watcher may still wait for a daemon then.
@@ -87,6 +103,11 @@ class Keeper {
     std::thread([this] { Watch(); }).detach();
     Listen();
     worker.join();
+    // What is left unread would stand before what is told now.
+    shutdown(libdlm::kKeeperSocket, SHUT_RD);
+    KeeperRequest unread;
+    while (recv(libdlm::kKeeperSocket, &unread, sizeof unread, MSG_DONTWAIT) > 0) {
+    }
     // Last: what the service waits for is done when it hears of it.
     KeeperReport report{};
     report.kind = result_.failure == OpenFailure::kNone ? KeeperReportKind::kClosed
@@ -103,7 +124,7 @@ class Keeper {
     result_ = submits_ && area_ == nullptr ? OpenResult{OpenFailure::kFailed, ENOMEM, {}}
                                            : opener_.Open();
     if (result_.failure == OpenFailure::kNone) {
-      TellNames();  // before: who connects may ask for them at once
+      AwaitNames();  // before: who connects may ask for them at once
       KeeperReport report{};
       report.kind = KeeperReportKind::kOpened;
       report.versions = opener_.versions();
@@ -121,6 +142,15 @@ class Keeper {
     Raise(worker_fd_);
   }
 
+  // Has the watcher begin, and waits until it has told the nodes' names, or for the end: corosync
+  // may hang.
+  void AwaitNames() {
+    Raise(opened_fd_);
+    pollfd fds[] = {{named_fd_, POLLIN, 0}, {over_fd_, POLLIN, 0}};
+    while (poll(fds, std::size(fds), -1) < 0) {
+    }
+  }
+
   static void Raise(int event_fd) {
     const uint64_t one = 1;
     [[maybe_unused]] const ssize_t written = write(event_fd, &one, sizeof one);
@@ -130,17 +160,26 @@ class Keeper {
   void Listen() {
     int socket = libdlm::kKeeperSocket;
     for (;;) {
+      const bool looks = is_over_ && opener_.is_opening();
       pollfd fds[] = {{worker_fd_, POLLIN, 0}, {socket, POLLIN, 0}};
-      if (poll(fds, std::size(fds), -1) < 0) continue;
+      if (poll(fds, std::size(fds), looks ? kEndingTickMs : -1) < 0) continue;
       if (fds[0].revents != 0) return;
-      if (fds[1].revents == 0 || Hear()) continue;
-      socket = -1;
-      BeginEnd();
+      if (fds[1].revents != 0 && !Hear()) {
+        socket = -1;
+        BeginEnd();
+      }
+      // Nobody is told: who asks for the end of what is not open yet does not wait for it.
+      if (is_over_ && opener_.MayEnd()) _exit(0);
     }
   }
 
   // The watcher.
   void Watch() {
+    uint64_t opened = 0;
+    while (read(opened_fd_, &opened, sizeof opened) < 0) {
+    }
+    TellNames();
+    Raise(named_fd_);
     Sentry sentry;
     for (;;) {
       pollfd fds[] = {{names_fd_, POLLIN, 0},
@@ -167,7 +206,8 @@ class Keeper {
     const ssize_t size = recv(libdlm::kKeeperSocket, &request, sizeof request, MSG_DONTWAIT);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
     if (size != sizeof request) return false;
-    if (request.kind == KeeperRequestKind::kClose) return false;
+    if (request.kind == KeeperRequestKind::kClose) BeginEnd();
+    if (is_over_) return true;  // read, so that nothing is in the way of what is told last
     if (request.kind == KeeperRequestKind::kNames) Raise(names_fd_);
     if (request.kind == KeeperRequestKind::kWhyGone) {
       const std::lock_guard lock(gone_mutex_);
@@ -178,7 +218,7 @@ class Keeper {
   }
 
   void BeginEnd() {
-    is_over_ = true;
+    if (is_over_.exchange(true)) return;
     Raise(over_fd_);
     if (area_ == nullptr) return;
     // What was asked for before the service ended is still done, if it can be done now: a pause
@@ -229,6 +269,8 @@ class Keeper {
   const int worker_fd_ = eventfd(0, EFD_CLOEXEC);
   const int names_fd_ = eventfd(0, EFD_CLOEXEC);
   const int gone_fd_ = eventfd(0, EFD_CLOEXEC);
+  const int opened_fd_ = eventfd(0, EFD_CLOEXEC);
+  const int named_fd_ = eventfd(0, EFD_CLOEXEC);
   std::mutex gone_mutex_;
   std::vector<std::pair<int, int64_t>> gone_;  // what the service has asked, and since when
   Opener opener_;
@@ -239,9 +281,12 @@ class Keeper {
 }  // namespace
 }  // namespace stackglue::keeper
 
-int main(int argc, char**) {
-  // A grandchild of the service: its own end is nothing that the service has to look after.
-  if (argc < 2 || fork() != 0) _exit(0);
+int main(int argc, char** argv) {
+  if (argc < 2) _exit(0);
+  // A grandchild of the service: its own end is nothing that the service has to look after, unless
+  // all orphans are the service's.
+  const bool stays = argc > 2 && std::strcmp(argv[2], stackglue::libdlm::kKeeperStays) == 0;
+  if (!stays && fork() != 0) _exit(0);
   setsid();
   sigset_t all;
   sigfillset(&all);
@@ -253,6 +298,8 @@ int main(int argc, char**) {
   if (recv(stackglue::libdlm::kKeeperSocket, &request, sizeof request, 0) != sizeof request) {
     return 1;
   }
+  request.name[sizeof request.name - 1] = '\0';
+  request.library[sizeof request.library - 1] = '\0';
   // Without a part in the calls these two were not given, and may be anything of the service's.
   if (request.submits == 0) syscall(SYS_close_range, stackglue::libdlm::kKeeperSignal, ~0U, 0);
   stackglue::keeper::Keeper keeper(request);

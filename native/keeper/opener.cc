@@ -2,15 +2,19 @@
 
 #include <fcntl.h>
 #include <linux/dlm.h>
-#include <linux/dlm_device.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <fstream>
+#include <iterator>
 #include <thread>
+#include <utility>
 
+#include "keeper/control_device.h"
+#include "keeper/device_users.h"
 #include "keeper/lock_list.h"
 #include "util/host_path.h"
 
@@ -20,8 +24,6 @@ namespace {
 using libdlm::OpenFailure;
 using libdlm::OpenResult;
 
-std::string ControlDevice() { return HostPath("/dev/misc/dlm-control"); }
-
 // How long another process may take to give a device to a lockspace that the kernel knows already.
 constexpr std::chrono::milliseconds kJoinPatience{5000};
 // How long udev may take to name a device that the kernel has: as long as libdlm waits for it.
@@ -30,56 +32,42 @@ constexpr std::chrono::milliseconds kDevicePatience{10000};
 constexpr std::chrono::milliseconds kUnlockPatience{5000};
 constexpr std::chrono::milliseconds kTick{20};
 
-bool IsMiscDevice(const std::string& name) {
-  std::ifstream devices(HostPath("/proc/misc"));
-  std::string minor;
-  std::string device;
-  while (devices >> minor >> device) {
-    if (device == name) return true;
-  }
-  return false;
-}
-
-// The turn of creating a lockspace on this node. The kernel does not take turns when it registers
-// the device of a lockspace that two processes create at once: the second fails with EEXIST, and
-// takes the name of the first one's device with it (fs/dlm/user.c:dlm_device_register).
-class CreationTurn {
+// What a lockspace is not opened under that is about to be released by force: a lock on its folder
+// in sysfs, shared by those who open it.
+class FolderLock {
  public:
-  CreationTurn() : fd_(open(ControlDevice().c_str(), O_RDONLY | O_CLOEXEC)) {
-    while (fd_ >= 0 && flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
-    }
-  }
-  CreationTurn(const CreationTurn&) = delete;
-  CreationTurn& operator=(const CreationTurn&) = delete;
-  ~CreationTurn() {
-    const int error = errno;  // that of the creation
+  // `how` is LOCK_SH or LOCK_EX. Does not wait.
+  FolderLock(const std::string& sysfs, int how)
+      : fd_(open(sysfs.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
+        is_refused_(fd_ >= 0 && flock(fd_, how | LOCK_NB) != 0) {}
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+  ~FolderLock() {
+    const int error = errno;
     if (fd_ >= 0) close(fd_);
     errno = error;
   }
 
+  bool is_held() const { return fd_ >= 0 && !is_refused_; }
+  // Somebody else has it.
+  bool is_refused() const { return is_refused_; }
+
  private:
   const int fd_;
+  const bool is_refused_;
 };
-
-// Whether this process may create lockspaces, by asking the kernel for what takes the same right
-// and is never done: to remove the lockspace of a device that there cannot be. (A capability of a
-// container's own user namespace is none here.)
-bool MayCreate() {
-  const int fd = open(ControlDevice().c_str(), O_RDWR | O_CLOEXEC);
-  if (fd < 0) return false;
-  dlm_write_request request{};
-  request.version[0] = DLM_DEVICE_VERSION_MAJOR;
-  request.version[1] = DLM_DEVICE_VERSION_MINOR;
-  request.version[2] = DLM_DEVICE_VERSION_PATCH;
-  request.cmd = DLM_USER_REMOVE_LOCKSPACE;
-  request.i.lspace.minor = UINT32_MAX;
-  const bool is_denied = write(fd, &request, sizeof request) < 0 && errno == EPERM;
-  close(fd);
-  return !is_denied;
-}
 
 OpenFailure DeniedOr(int error, OpenFailure other) {
   return error == EPERM || error == EACCES ? OpenFailure::kPermission : other;
+}
+
+// Whether a thread of this process sleeps where a signal would wake it, so in no call that waits
+// for the cluster.
+bool IsAsleep(pid_t thread) {
+  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+  const std::string stat{std::istreambuf_iterator<char>(file), {}};
+  const size_t name_end = stat.rfind(')');
+  return name_end != std::string::npos && stat.compare(name_end, 3, ") S") == 0;
 }
 
 }  // namespace
@@ -87,12 +75,32 @@ OpenFailure DeniedOr(int error, OpenFailure other) {
 Opener::Opener(const libdlm::KeeperRequest& request, const std::atomic<bool>& is_over)
     : name_(request.name),
       library_path_(request.library),
+      sysfs_(HostPath("/sys/kernel/dlm/") + name_),
       create_(request.create != 0),
       flags_(request.lockspace_flags),
       mode_(static_cast<mode_t>(request.device_mode)),
       is_over_(is_over) {}
 
 OpenResult Opener::Open() {
+  worker_ = gettid();
+  OpenResult result = OpenAny();
+  Stage idle = Stage::kIdle;
+  if (!stage_.compare_exchange_strong(idle, Stage::kOpened) && idle == Stage::kEnding) {
+    for (;;) pause();
+  }
+  stage_ = Stage::kOpened;
+  return result;
+}
+
+bool Opener::MayEnd() {
+  Stage stage = Stage::kIdle;
+  if (stage_.compare_exchange_strong(stage, Stage::kEnding)) return true;
+  // libdlm waits for something before it asks the kernel: until then the kernel knows nothing.
+  return stage == Stage::kCalling && access(sysfs_.c_str(), F_OK) != 0 &&
+         !FindLockspaceDevice(name_) && IsAsleep(worker_);
+}
+
+OpenResult Opener::OpenAny() {
   OpenResult result;
   static std::unique_ptr<Library> loaded = Library::Load(library_path_, &result.detail);
   library_ = loaded.get();
@@ -101,10 +109,28 @@ OpenResult Opener::Open() {
     return result;
   }
   // Looked at here because libdlm waits ten seconds for a device that udev has yet to make.
-  if (!IsMiscDevice("dlm-control")) return {OpenFailure::kNoDlm, 0, {}};
-  if (access(ControlDevice().c_str(), F_OK) != 0)
+  if (!FindMiscDevice("dlm-control")) return {OpenFailure::kNoDlm, 0, {}};
+  if (access(ControlDevice().c_str(), F_OK) != 0) {
     return {OpenFailure::kNoDevice, errno, ControlDevice()};
-  if (!OpenHandle(&result)) return result;
+  }
+  if (!ReadVersions(&result)) return result;
+
+  const bool exclusive = (flags_ & DLM_LSFL_NEWEXCL) != 0;
+  const bool existed = FindLockspaceDevice(name_).has_value();
+  if (create_) {
+    const int error = Create();
+    // Creating takes CAP_SYS_ADMIN; a lockspace that is there already can be used without.
+    if (error != 0) result = CreationFailure(error);
+    if (error != 0 && (result.failure != OpenFailure::kPermission || !existed || exclusive)) {
+      return result;
+    }
+  } else if (!AwaitDevice()) {
+    return {OpenFailure::kForeignLockspace, EPERM, {}};
+  }
+  if (handle_ == nullptr) {
+    result = OpeningFailure(OpenExisting());
+    if (result.failure != OpenFailure::kNone) return result;
+  }
 
   device_fd_ = library_->dlm_ls_get_fd(handle_);
   const int flags = fcntl(device_fd_, F_GETFL);
@@ -114,7 +140,7 @@ OpenResult Opener::Open() {
   return result;
 }
 
-bool Opener::OpenHandle(OpenResult* result) {
+bool Opener::ReadVersions(OpenResult* result) {
   uint32_t* kernel = versions_.kernel;
   if (library_->dlm_kernel_version(&kernel[0], &kernel[1], &kernel[2]) != 0) {
     const int error = errno;
@@ -125,103 +151,154 @@ bool Opener::OpenHandle(OpenResult* result) {
   }
   uint32_t* library = versions_.library;
   library_->dlm_library_version(&library[0], &library[1], &library[2]);
-  // Exclusively, so what is there stays as it is. But first the kernel waits for whoever is
-  // creating a lockspace, or giving one up, however long that takes (fs/dlm/lockspace.c: ls_lock).
-  if (create_ && HasNoDevice() && Create(flags_ | DLM_LSFL_NEWEXCL)) return true;
-  if (IsKernelLockspace()) {
-    *result = {OpenFailure::kForeignLockspace, EPERM, {}};
-    return false;
-  }
-  const bool exists = IsMiscDevice("dlm_" + name_);
-  const bool exclusive = (flags_ & DLM_LSFL_NEWEXCL) != 0;
-  if (create_) {
-    if (Create(flags_)) return true;
-    const int error = errno;
-    switch (error) {
-      case EUNATCH:
-      case ENOTCONN:
-        *result = {OpenFailure::kNoDaemon, error, {}};
-        return false;
-      case EPROTO:
-        *result = {OpenFailure::kForeignLockspace, error, {}};
-        return false;
-      case EEXIST:
-        *result = {OpenFailure::kLockspaceExists, error, {}};
-        return false;
-      case EPERM:
-        // The kernel hands on the daemon's refusal, which is -1 for whatever reason.
-        if (!MayCreate()) break;
-        *result = {OpenFailure::kDaemonRefused, 0, {}};
-        return false;
-    }
-    // Creating takes CAP_SYS_ADMIN; a lockspace that is there already can be used without.
-    *result = {DeniedOr(error, OpenFailure::kFailed), error, {}};
-    if (result->failure != OpenFailure::kPermission || !exists || exclusive) return false;
-    *result = {};
-  } else if (!exists) {
-    *result = {OpenFailure::kUnknownLockspace, ENOENT, {}};
-    return false;
-  }
-  if (const int error = OpenExisting()) {
-    *result = {
-        error == ENODEV ? OpenFailure::kUnknownLockspace : DeniedOr(error, OpenFailure::kFailed),
-        error,
-        {}};
-    return false;
-  }
   return true;
 }
 
+OpenResult Opener::CreationFailure(int error) const {
+  switch (error) {
+    case EUNATCH:
+    case ENOTCONN:
+      return {OpenFailure::kNoDaemon, error, {}};
+    case EPROTO:
+      return {OpenFailure::kForeignLockspace, error, {}};
+    case EEXIST:
+      return {OpenFailure::kLockspaceExists, error, {}};
+    case ENOENT:
+      return {OpenFailure::kDeviceMissing, error, LockspaceDevice(name_)};
+    case EPERM:
+      // The kernel hands on the daemon's refusal, which is -1 for whatever reason.
+      if (!MayCreateLockspaces()) break;
+      return {OpenFailure::kDaemonRefused, 0, {}};
+  }
+  return {DeniedOr(error, OpenFailure::kFailed), error, {}};
+}
+
+OpenResult Opener::OpeningFailure(int error) const {
+  switch (error) {
+    case 0:
+      return {};
+    case ENODEV:
+      return {OpenFailure::kUnknownLockspace, ENOENT, {}};
+    case ENOENT:
+      return {OpenFailure::kDeviceMissing, error, LockspaceDevice(name_)};
+  }
+  return {DeniedOr(error, OpenFailure::kFailed), error, {}};
+}
+
+// ---- Creating it ----
+
+// Creates the lockspace, or takes a share in one that user space has made. 0, or the errno of the
+// kernel or libdlm; EPROTO: the kernel has made it for itself, EEXIST: it was to be created
+// exclusively.
+//
+// First exclusively, so that what is there stays as it is; and the kernel waits for whoever is
+// creating a lockspace or giving one up then, however long that takes (fs/dlm/lockspace.c:
+// ls_lock). A share in the kernel's own would be given to us, and we would write beyond the 32
+// bytes that it keeps for a value block of ours: so it is looked, before and after, whether it is
+// the same one that had a device for user space.
+int Opener::Create() {
+  auto named_by = kDevicePatience;
+  for (;;) {
+    {
+      CreationTurn turn;
+      const int error = New(flags_ | DLM_LSFL_NEWEXCL, mode_, &turn);
+      if (error != EEXIST) return error;
+      if (FindLockspaceDevice(name_)) {
+        if ((flags_ & DLM_LSFL_NEWEXCL) != 0) return EEXIST;
+        const auto before = Identity();
+        // One that is there keeps its permissions, which libdlm sets anew unless the mode is 0. Nor
+        // is the turn held while libdlm waits for a device to be named.
+        const bool is_named = access(LockspaceDevice(name_).c_str(), F_OK) == 0;
+        if (FindLockspaceDevice(name_) && (is_named || named_by <= kTick)) {
+          const int shared = New(flags_, 0, &turn);
+          if (shared != 0 || Identity() == before) return shared;
+          // Another one by now.
+          library_->dlm_release_lockspace(name_.c_str(), std::exchange(handle_, nullptr), 0);
+          created_ = false;
+          stage_ = Stage::kIdle;
+        }
+        named_by -= kTick;
+      }
+    }
+    if (!AwaitDevice()) return EPROTO;
+    std::this_thread::sleep_for(kTick);
+  }
+}
+
+// One call of dlm_new_lockspace(), in the turn: 0 or its errno. The turn ends as soon as the kernel
+// has done its part. Where the lockspace was made but udev names no device for it, or that may not
+// be opened, it is given up again: nobody could use it, and libdlm leaves it.
+int Opener::New(uint32_t flags, mode_t mode, CreationTurn* turn) {
+  Stage idle = Stage::kIdle;
+  if (!stage_.compare_exchange_strong(idle, Stage::kCalling)) {
+    for (;;) pause();  // the process ends
+  }
+  turn->EndWhen([this] { return FindLockspaceDevice(name_).has_value(); });
+  errno = 0;
+  handle_ = library_->dlm_new_lockspace(name_.c_str(), mode, flags);
+  const int error = errno;
+  created_ = handle_ != nullptr;
+  if (created_) return 0;
+  if (error == ENOENT || error == ENXIO || error == ENODEV || error == EACCES || error == EPERM) {
+    const auto minor = FindLockspaceDevice(name_);
+    const int fd = open(LockspaceDevice(name_).c_str(), O_RDWR | O_CLOEXEC);
+    if (minor && fd < 0) RemoveLockspace(*minor);
+    if (fd >= 0) close(fd);
+  }
+  stage_ = Stage::kIdle;
+  return error != 0 ? error : EIO;
+}
+
 // Opens a lockspace that the kernel has a device for, and returns 0, or why not: ENODEV, it has
-// gone meanwhile. On a host the device has its name when udev has heard of it, which libdlm waits
-// for only where it creates a lockspace.
+// gone, or there is none. On a host the device has its name when udev has heard of it, which libdlm
+// waits for only where it creates a lockspace.
 int Opener::OpenExisting() {
   for (auto patience = kDevicePatience;; patience -= kTick) {
-    handle_ = library_->dlm_open_lockspace(name_.c_str());
-    if (handle_ != nullptr) return 0;
-    const int error = errno;
-    if (error != ENOENT) return error;
-    if (!IsMiscDevice("dlm_" + name_)) return ENODEV;
+    if (!FindLockspaceDevice(name_)) return ENODEV;
+    int error = EBUSY;
+    {
+      const FolderLock use(sysfs_, LOCK_SH);
+      if (!use.is_refused()) {
+        handle_ = library_->dlm_open_lockspace(name_.c_str());
+        if (handle_ != nullptr) return 0;
+        error = errno;
+      }
+    }
+    if (error != ENOENT && error != EBUSY) return error;
     if (patience <= kTick || is_over_) return error;
     std::this_thread::sleep_for(kTick);
   }
 }
 
-bool Opener::Create(uint32_t flags) {
-  const CreationTurn turn;
-  if (is_over_) return false;
-  handle_ = library_->dlm_new_lockspace(name_.c_str(), mode_, flags | DLM_LSFL_NEWEXCL);
-  if (handle_ == nullptr && errno == EEXIST && (flags & DLM_LSFL_NEWEXCL) == 0) {
-    // One that is there keeps its permissions, which libdlm sets anew unless the mode is 0.
-    handle_ = library_->dlm_new_lockspace(name_.c_str(), 0, flags);
-  }
-  created_ = handle_ != nullptr;
-  return created_;
-}
-
 // Whether the kernel knows the lockspace, and user space cannot use it: it is being created or
 // given up by another process, or is none for user space.
 bool Opener::HasNoDevice() const {
-  const std::string sysfs = HostPath("/sys/kernel/dlm/") + name_;
-  return access(sysfs.c_str(), F_OK) == 0 && !IsMiscDevice("dlm_" + name_);
+  return access(sysfs_.c_str(), F_OK) == 0 && !FindLockspaceDevice(name_);
 }
 
-// Whether the lockspace is there but not for user space: made by the kernel itself, for GFS2 or
-// OCFS2, with value blocks of another size. The kernel would let us in and write beyond the 32
-// bytes that it keeps for ours. One that another process is just creating has no device yet either,
-// so this waits until it has been joined, and then some. One that is being given up has none any
-// more, which only Create() tells apart.
-bool Opener::IsKernelLockspace() const {
+// Which of the lockspaces that have had this name it is; nothing where there is none.
+std::optional<ino_t> Opener::Identity() const {
+  struct stat folder;
+  if (stat(sysfs_.c_str(), &folder) != 0) return std::nullopt;
+  return folder.st_ino;
+}
+
+// Waits until a lockspace that is there has a device, or has gone. False: it is not for user space
+// but made by the kernel itself, for GFS2 or OCFS2. One that another process is just creating has
+// no device yet either, so this waits until it has been joined, and then some.
+bool Opener::AwaitDevice() const {
   const std::string configfs =
       HostPath("/sys/kernel/config/dlm/cluster/spaces/") + name_ + "/nodes";
   auto patience = kJoinPatience;
   while (HasNoDevice()) {
-    if (patience <= kTick || is_over_) return true;
+    if (patience <= kTick || is_over_) return false;
     if (access(configfs.c_str(), F_OK) == 0) patience -= kTick;
     std::this_thread::sleep_for(kTick);
   }
-  return false;
+  return true;
 }
+
+// ---- Giving it up ----
 
 void Opener::Shut() {
   if (handle_ == nullptr) return;
@@ -239,19 +316,39 @@ void Opener::Shut() {
 // other nodes that have this one for their master, for as long as they please (fs/dlm/lockspace.c:
 // lockspace_busy). So once there are no others than those, it is by force.
 void Opener::Release() {
-  auto patience = kUnlockPatience;
-  bool by_force = false;
-  for (;;) {
-    // libdlm does not hand on what the kernel says, but leaves its errno.
-    errno = 0;
-    library_->dlm_release_lockspace(name_.c_str(), handle_, by_force ? 1 : 0);
-    if (errno != EBUSY || patience <= kTick) return;
-    by_force = HasOnlyOthersLocks(name_);
-    if (!by_force) std::this_thread::sleep_for(kTick);
-    patience -= kTick;
-    handle_ = library_->dlm_open_lockspace(name_.c_str());
-    if (handle_ == nullptr) return;  // somebody else has released it
+  // First, because the locks go with it, and the turn may be long in coming.
+  library_->dlm_close_lockspace(handle_);
+  for (auto patience = kUnlockPatience;; patience -= kTick) {
+    {
+      const CreationTurn turn;
+      handle_ = library_->dlm_open_lockspace(name_.c_str());
+      if (handle_ == nullptr) {
+        // Somebody else has released it, or its name is gone.
+        if (const auto minor = FindLockspaceDevice(name_)) RemoveLockspace(*minor);
+        return;
+      }
+      // libdlm does not hand on what the kernel says, but leaves its errno.
+      errno = 0;
+      library_->dlm_release_lockspace(name_.c_str(), handle_, 0);
+      if (errno != EBUSY || patience <= kTick || ReleaseByForce()) return;
+    }
+    std::this_thread::sleep_for(kTick);
   }
+}
+
+// Only where nobody on this node has it open, or can open it now: who has may lock at any moment,
+// and who does not has no locks but orphans.
+bool Opener::ReleaseByForce() {
+  const FolderLock alone(sysfs_, LOCK_EX);
+  if (!alone.is_held()) return false;
+  handle_ = library_->dlm_open_lockspace(name_.c_str());
+  if (handle_ == nullptr) return true;  // somebody else has released it
+  if (!IsOpenElsewhere(library_->dlm_ls_get_fd(handle_)) && HasOnlyOthersLocks(name_)) {
+    library_->dlm_release_lockspace(name_.c_str(), handle_, 1);
+    return true;
+  }
+  library_->dlm_close_lockspace(handle_);
+  return false;
 }
 
 }  // namespace stackglue::keeper

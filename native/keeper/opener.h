@@ -1,12 +1,16 @@
 // Opens and gives up one lockspace by libdlm: all that waits for the cluster and is no request.
 //
-// Threads: one.
+// Threads: one, the worker; MayEnd() and is_opening() are the main one's.
 #ifndef STACKGLUE_NATIVE_KEEPER_OPENER_H_
 #define STACKGLUE_NATIVE_KEEPER_OPENER_H_
 
+#include <sys/types.h>
+
 #include <atomic>
+#include <optional>
 #include <string>
 
+#include "keeper/creation_turn.h"
 #include "keeper/library.h"
 #include "libdlm/keeper_protocol.h"
 #include "libdlm/open_failure.h"
@@ -21,6 +25,12 @@ class Opener {
   // Waits for the cluster.
   libdlm::OpenResult Open();
 
+  // Open() has not returned yet.
+  bool is_opening() const { return stage_ != Stage::kOpened; }
+  // Whether Open() has done nothing yet that somebody would have to undo. If so it will not do
+  // anything any more, nor return: the process is to end.
+  bool MayEnd();
+
   // The lockspace's device, after Open().
   int device_fd() const { return device_fd_; }
   const libdlm::KeeperVersions& versions() const { return versions_; }
@@ -30,20 +40,33 @@ class Opener {
   void Shut();
 
  private:
-  bool OpenHandle(libdlm::OpenResult* result);
-  bool Create(uint32_t flags);
+  // kIdle: nothing of ours is in the kernel. kCalling: dlm_new_lockspace() is being called, or has
+  // made what is not given up yet. kEnding: the main thread ends the process.
+  enum class Stage { kIdle, kCalling, kEnding, kOpened };
+
+  libdlm::OpenResult OpenAny();
+  bool ReadVersions(libdlm::OpenResult* result);
+  int Create();
+  int New(uint32_t flags, mode_t mode, CreationTurn* turn);
   int OpenExisting();
+  libdlm::OpenResult CreationFailure(int error) const;
+  libdlm::OpenResult OpeningFailure(int error) const;
   bool HasNoDevice() const;
-  bool IsKernelLockspace() const;
+  std::optional<ino_t> Identity() const;
+  bool AwaitDevice() const;
   void Release();
+  bool ReleaseByForce();
 
   const std::string name_;
   const std::string library_path_;
+  const std::string sysfs_;
   const bool create_;
   const uint32_t flags_;
   const mode_t mode_;
   const std::atomic<bool>& is_over_;
 
+  std::atomic<Stage> stage_{Stage::kIdle};
+  std::atomic<pid_t> worker_{0};
   const Library* library_ = nullptr;
   LockspaceHandle handle_ = nullptr;
   bool created_ = false;

@@ -1,10 +1,9 @@
 // The service's end of a keeper: starts the process and talks to it. See keeper_protocol.h.
 //
-// Threads: the loop. Nothing here waits, but for the start of a small program.
+// Threads: the loop. Nothing here waits: a thread of its own starts the program and looks after its
+// parent.
 #ifndef STACKGLUE_NATIVE_LIBDLM_KEEPER_CLIENT_H_
 #define STACKGLUE_NATIVE_LIBDLM_KEEPER_CLIENT_H_
-
-#include <sys/types.h>
 
 #include <string>
 
@@ -21,7 +20,8 @@ class KeeperClient {
   ~KeeperClient();
 
   // Starts the program that lies beside this addon. `signal_fd` and `area_fd` are handed to a
-  // keeper that makes the calls, else -1. Returns 0 or an errno.
+  // keeper that makes the calls, else -1. Returns 0 or an errno. Where the program cannot be
+  // started that is reported as if the keeper had told it (kFailed, OpenFailure::kNoKeeper).
   int Start(const KeeperRequest& request, int signal_fd, int area_fd);
 
   // Readable when Receive() has something; -1 before Start().
@@ -34,6 +34,7 @@ class KeeperClient {
   // The next report; `device_fd` is the descriptor that came with it (close on exec), or -1.
   Received Receive(KeeperReport* report, int* device_fd);
 
+  // Behind kClose nothing is sent any more.
   void Send(KeeperRequestKind kind);
   // kWhyGone. False: there is no keeper that could answer.
   bool AskWhyGone(int node, int64_t since_s);
@@ -43,12 +44,10 @@ class KeeperClient {
 
  private:
   bool SendRequest(const KeeperRequest& request);
-  void Reap();
 
   int socket_ = -1;
+  bool is_closing_ = false;
   bool has_ended_ = false;
-  // The keeper's parent, which ends as soon as it has started it.
-  pid_t starter_ = -1;
 };
 
 }  // namespace stackglue::libdlm

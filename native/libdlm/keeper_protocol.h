@@ -22,10 +22,14 @@ inline constexpr int kKeeperSocket = 3;
 inline constexpr int kKeeperSignal = 4;
 inline constexpr int kKeeperArea = 5;
 
+// The keeper's second argument, behind the lockspace's name, where it is not to fork: its parent
+// waits for its end.
+inline constexpr char kKeeperStays[] = "stays";
+
 enum class KeeperRequestKind : uint32_t {
   kOpen,     // once, first
-  kClose,    // give up the lockspace and end, as the socket's end would have it, but say when it is
-             // done
+  kClose,    // last: give up the lockspace and end, as the socket's end would have it, but say when
+             // it is done
   kNames,    // tell the nodes' names (again)
   kWhyGone,  // tell whether `node`, which was a member at `since_s`, has failed or has left
 };

@@ -463,6 +463,8 @@ size_t Lockspace::TakeAnswers(EventRecord* events) {
   size_t count = 0;
   uint32_t taken = area->answers_taken.load(std::memory_order_relaxed);
   const uint32_t put = area->answers_put.load(std::memory_order_acquire);
+  // More than there is room for: what the keeper wrote there is no count.
+  if (put - taken > SubmitArea::kSlots) return 0;
   if (taken == put) return 0;
   for (; taken != put && count < kBatchMax; ++taken) {
     if (HandleAnswer(area->answers[taken % SubmitArea::kSlots], &events[count])) ++count;

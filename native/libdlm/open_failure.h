@@ -21,6 +21,7 @@ enum class OpenFailure {
   kLockspaceExists = 10,  // it was to be created exclusively
   kNoKeeper = 11,         // the keeper could not be started, or has died
   kDaemonRefused = 12,    // dlm_controld did not let the node join it
+  kDeviceMissing = 13,    // it was joined, but udev made no device for it: it is given up again
 };
 
 struct OpenResult {

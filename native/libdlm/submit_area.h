@@ -6,9 +6,14 @@
 // no pointers, and indexes that only grow. A ring's slots from `taken` to `put` are its reader's,
 // the others its writer's.
 //
+// Who acts on a slot copies it first and checks the copy: the other process may have rights that
+// are not the same any more (README.md, "Who trusts whom").
+//
 // Threads: the members say who writes them.
 #ifndef STACKGLUE_NATIVE_LIBDLM_SUBMIT_AREA_H_
 #define STACKGLUE_NATIVE_LIBDLM_SUBMIT_AREA_H_
+
+#include <fcntl.h>
 
 #include <atomic>
 #include <cstddef>
@@ -53,6 +58,8 @@ struct SubmitAnswer {
 struct SubmitArea {
   // Large enough for what one batch of events makes a program ask for.
   static constexpr uint32_t kSlots = 256;
+  // Indexes of locks are below this: a process with so many had 8 GiB of them.
+  static constexpr uint32_t kIndexMax = 1u << 24;
 
   // The loop writes.
   alignas(64) std::atomic<uint32_t> requests_put{0};
@@ -69,7 +76,8 @@ struct SubmitArea {
   std::atomic<uint32_t> answers_put{0};
   // It has ended, and will not touch the device again.
   std::atomic<uint32_t> ended{0};
-  // Whose locks they are to the kernel: the number of the thread that makes the calls.
+  // Whose locks they are to the kernel: the number of the thread that makes the calls; 0 where that
+  // cannot be seen.
   std::atomic<uint32_t> owner_pid{0};
 
   // Both write, and it is the word that the submitter sleeps on: 1 while it does.
@@ -80,6 +88,9 @@ struct SubmitArea {
   alignas(64) SubmitRequest requests[kSlots];
   SubmitAnswer answers[kSlots];
 };
+
+// Of the memory file, so that nobody can take memory away that the other still reads.
+inline constexpr int kAreaSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 static_assert(std::atomic<uint32_t>::is_always_lock_free, "the area is shared between processes");
 

@@ -1,43 +1,19 @@
 #include "libdlm/submit_port.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <new>
-#include <system_error>
-#include <thread>
 #include <utility>
 
+#include "libdlm/detached_thread.h"
 #include "libdlm/submitter.h"
 
 namespace stackglue::libdlm {
 namespace {
-
-// Runs `body` in a thread that nobody joins. Signals are the event loop's business. 0 or an errno.
-template <typename Body>
-int Detach(const char* name, Body body) {
-  sigset_t all;
-  sigset_t previous;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &previous);
-  int error = 0;
-  try {
-    std::thread([name, body] {
-      pthread_setname_np(pthread_self(), name);
-      body();
-    }).detach();
-  } catch (const std::system_error& failure) {
-    error = failure.code().value();
-  } catch (...) {
-    error = ENOMEM;
-  }
-  pthread_sigmask(SIG_SETMASK, &previous, nullptr);
-  return error;
-}
 
 // Nothing, with errno as it was before what there is was given up.
 std::shared_ptr<SubmitPort> Refuse(std::shared_ptr<SubmitPort> port) {
@@ -56,8 +32,9 @@ std::shared_ptr<SubmitPort> SubmitPort::Create(bool shared) {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS;
   if (shared) {
     flags = MAP_SHARED;
-    port->area_fd_ = memfd_create("stackglue-requests", MFD_CLOEXEC);
-    if (port->area_fd_ < 0 || ftruncate(port->area_fd_, sizeof(SubmitArea)) != 0) {
+    port->area_fd_ = memfd_create("stackglue-requests", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (port->area_fd_ < 0 || ftruncate(port->area_fd_, sizeof(SubmitArea)) != 0 ||
+        fcntl(port->area_fd_, F_ADD_SEALS, kAreaSeals) != 0) {
       return Refuse(std::move(port));
     }
   }

@@ -20,6 +20,8 @@ export interface MachineState {
   readonly waiting: number;
   /** Calls that wait because a lockspace is stopped. */
   readonly writes: number;
+  /** Who waits to open a lockspace, or to give one up. */
+  readonly held: number;
   /** What nobody should have asked for. */
   readonly faults: readonly string[];
 }

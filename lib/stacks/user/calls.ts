@@ -26,7 +26,8 @@ export interface DlmVersions {
  *
  * Resolves when this node's are given up, or the other node has been asked; no answer comes from there.
  * Rejects with a `DlmError`: `ERR_DLM_REFUSED` (EINVAL) for this connection's own `dlmOwnPid` on this
- * node, which to the kernel would mean all locks of the connection.
+ * node, which to the kernel would mean all locks of the connection; `ERR_DLM_REFUSED` (EOPNOTSUPP) for any
+ * process of this node where `dlmOwnPid` is not known.
  *
  * @param nodeId 0: this node.
  * @param pid by which the kernel knew the owner: what `dlmOwnPid` returned there.
@@ -75,7 +76,8 @@ export function dlmVersions(connection: ClusterConnection): DlmVersions {
 
 /**
  * The number by which the kernel knows the owner of this connection's locks, for `dlmPurge` on any node:
- * that of the thread which makes the calls, in the machine's own numbering.
+ * that of the thread which makes the calls, in the machine's own numbering. 0 in a PID namespace (a
+ * container), where that number cannot be seen.
  */
 export function dlmOwnPid(connection: ClusterConnection): number {
   return checkedLink(connection, 'ownPid').native.ownerPid();

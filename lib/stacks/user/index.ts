@@ -1,6 +1,8 @@
 /**
  * Stack `user`: libdlm and the kernel's DLM. Its locks hold across the cluster.
  */
+import { resolve } from 'node:path';
+
 import {
   checkBoolean,
   checkInteger,
@@ -23,15 +25,18 @@ export { dlmDeadlockCancel, dlmOwnPid, dlmPurge, dlmVersions, type DlmVersions }
 
 /** How lockspaces are opened and used. */
 export interface UserStackOptions {
-  /** Path of libdlm; by default libdlm_lt.so.3 or libdlm.so.3 where the loader finds them. */
+  /**
+   * Path of libdlm, a relative one from the current folder; or its bare name. By default libdlm_lt.so.3 or
+   * libdlm.so.3, where the loader finds them.
+   */
   readonly library?: string;
   /**
    * Create the lockspace, or take a share in it if it exists, where this process may (that takes
    * CAP_SYS_ADMIN). True by default; with false, or without the right, it is opened only. The kernel
    * removes a lockspace from a node when the last process that created it there disconnects, unless
-   * there are still locks of this node in it: those of a process that only opened it, or orphans. Where
-   * debugfs cannot be read (/sys/kernel/debug/dlm), locks of other nodes that this one is the master of
-   * keep it, too.
+   * there are still locks of this node in it: those of a process that only opened it, or orphans. Locks of
+   * other nodes that this one is the master of keep it, too, where debugfs cannot be read
+   * (/sys/kernel/debug/dlm), in a PID namespace, or while another process here has it open.
    */
   readonly create?: boolean;
   /** Mode of the device of a lockspace that is created, not of one that exists; 0o600 by default. */
@@ -91,7 +96,8 @@ export function createUserPlugin(options: UserStackOptions = {}): StackPlugin {
   checkInteger('options.connectTimeoutMs', connectTimeoutMs, 0, TIMEOUT_MAX_MS);
   checkInteger('options.disconnectTimeoutMs', disconnectTimeoutMs, 0, TIMEOUT_MAX_MS);
   const native = {
-    library,
+    // The keeper has another current folder. What has no slash is the loader's to find.
+    library: library.includes('/') ? resolve(library) : library,
     create,
     mode,
     flags: exclusive ? LSFL_NEWEXCL : 0,

@@ -1,4 +1,5 @@
 /** Why a lockspace could not be opened: `OpenFailure` of native/libdlm/open_failure.h, for people. */
+import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 
 import { DlmError, type DlmErrorCode } from '../../errors.js';
@@ -66,7 +67,21 @@ const EXPLANATIONS: readonly (Explanation | undefined)[] = [
     text: () =>
       'dlm_controld did not let this node join it; its log has the reason ("dlm_tool dump", or /var/log/dlm_controld/dlm_controld.log): often corosync has no room for it in /dev/shm',
   },
+  {
+    code: 'ERR_DLM_NO_DEVICE',
+    text: () =>
+      "the lockspace was joined, but its device did not appear, so it was given up again: is udev running, with the rule 51-dlm.rules that comes with dlm_controld? In a container, mount the host's /dev/misc",
+  },
 ];
+
+/** What there is too little of, for failures that are nothing else's. */
+const LIMITS: Readonly<Record<number, string>> = {
+  [constants.errno.EMFILE]:
+    'there are too many open files (raise "ulimit -n", LimitNOFILE= with systemd) or inotify instances of this user (raise the sysctl fs.inotify.max_user_instances)',
+  [constants.errno.ENFILE]: 'the machine has too many open files (raise the sysctl fs.file-max)',
+  [constants.errno.ENOSPC]:
+    'this user watches too many files (raise the sysctl fs.inotify.max_user_watches)',
+};
 
 /** The error for a failure that the addon reported. `errno` is 0 when there is none. */
 export function openError(
@@ -77,10 +92,13 @@ export function openError(
 ): DlmError {
   const explanation = EXPLANATIONS[failure];
   if (explanation === undefined) throw new Error(`stackglue: no open failure ${failure}`);
+  const limit = LIMITS[errno];
+  const { code, text } =
+    limit === undefined ? explanation : { code: 'ERR_DLM_CONNECT' as const, text: () => limit };
   const parts = [detail, errno === 0 ? '' : getSystemErrorName(-errno)].filter(Boolean).join(', ');
   return new DlmError(
-    explanation.code,
-    `Connecting to lockspace "${lockspace}" failed: ${explanation.text(lockspace)}${parts === '' ? '' : ` (${parts})`}`,
+    code,
+    `Connecting to lockspace "${lockspace}" failed: ${text(lockspace)}${parts === '' ? '' : ` (${parts})`}`,
     { op: 'connect', resource: lockspace, ...(errno === 0 ? {} : { errno }) },
   );
 }

@@ -1,16 +1,24 @@
 // Preloaded: write(2) of a request to a lockspace's device, as fs/dlm would return from it. The
-// device of the fake machine is a socket, whose own write would neither refuse nor wait.
+// device of the fake machine is a socket, whose own write would neither refuse nor wait; and its
+// control device is a file, which is written to only to remove a lockspace.
 //
 // Threads: any.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/dlm_device.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+
+#include "machine_call.h"
+
+using stackglue::fake_device::AddressOf;
+using stackglue::fake_device::MachineCall;
+using stackglue::fake_device::MachineFolder;
 
 namespace {
 
@@ -21,11 +29,39 @@ Write NextWrite() {
   return next;
 }
 
+bool IsRemoval(int fd, const void* bytes, uint32_t major) {
+  struct stat file;
+  return major == DLM_DEVICE_VERSION_MAJOR &&
+         static_cast<const dlm_write_request*>(bytes)->cmd == DLM_USER_REMOVE_LOCKSPACE &&
+         fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
+}
+
+// Waits for the cluster.
+ssize_t Remove(int minor, size_t size) {
+  sockaddr_un address;
+  const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  MachineCall call{};
+  call.kind = MachineCall::kRemove;
+  call.flags = static_cast<uint32_t>(minor);
+  int32_t error = EIO;
+  if (AddressOf(MachineFolder() + "/run/machine", &address) &&
+      connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+      send(fd, &call, sizeof call, MSG_NOSIGNAL) == sizeof call &&
+      recv(fd, &error, sizeof error, 0) != sizeof error) {
+    error = EIO;
+  }
+  close(fd);
+  if (error == 0) return static_cast<ssize_t>(size);
+  errno = error;
+  return -1;
+}
+
 // Cheap for all that is none.
 bool IsRequest(int fd, const void* bytes, size_t size) {
   uint32_t major = 0;
   if (size < sizeof(dlm_write_request) || size > 512) return false;
   std::memcpy(&major, bytes, sizeof major);
+  if (IsRemoval(fd, bytes, major)) return true;
   int type = 0;
   socklen_t length = sizeof type;
   return major == DLM_DEVICE_VERSION_MAJOR &&
@@ -49,6 +85,9 @@ bool SendWith(int fd, const void* bytes, size_t size, int handed_over) {
 }
 
 ssize_t WriteRequest(int fd, const void* bytes, size_t size) {
+  dlm_write_request request;
+  std::memcpy(&request, bytes, sizeof request);
+  if (IsRemoval(fd, bytes, request.version[0])) return Remove(request.i.lspace.minor, size);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return -1;
   int32_t result = -EIO;

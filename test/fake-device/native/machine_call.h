@@ -22,10 +22,15 @@
 namespace stackglue::fake_device {
 
 struct MachineCall {
-  enum Kind : uint32_t { kCreate, kOpen, kRelease };
+  enum Kind : uint32_t {
+    kCreate,
+    kOpen,
+    kRelease,
+    kRemove,  // by the device's number, as the control device does it
+  };
 
   Kind kind;
-  uint32_t flags;  // kCreate: DLM_LSFL_*
+  uint32_t flags;  // kCreate: DLM_LSFL_*; kRemove: the device's number
   uint32_t force;  // kRelease
   char name[DLM_LOCKSPACE_LEN + 1];
 };

@@ -30,6 +30,13 @@ std::string Machine::Command(const std::string& line) {
     AdmitHeld();
     return "ok";
   }
+  if (verb == "udev") {
+    std::string word;
+    words >> word;
+    is_udev_off_ = word != "on";
+    if (word != "off") EndUnnamed(word == "on");
+    return "ok";
+  }
   if (verb == "calm") {
     Calm();
     return "ok";
@@ -86,7 +93,7 @@ std::string Machine::State() const {
   std::ostringstream state;
   state << "{\"devices\":" << devices_.size() << ",\"spaces\":" << spaces_.size()
         << ",\"locks\":" << locks << ",\"waiting\":" << waiting << ",\"writes\":" << writes_.size()
-        << ",\"faults\":[";
+        << ",\"held\":" << held_.size() << ",\"faults\":[";
   const char* separator = "";
   for (const auto& fault : faults) {
     state << separator << '"' << fault << '"';

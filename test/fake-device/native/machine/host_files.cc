@@ -48,7 +48,7 @@ void HostFiles::WriteDevices() {
   const fs::path next = root_ / "proc/misc.next";
   std::ofstream list(next);
   list << " 61 dlm-control\n";
-  for (const auto& name : devices_) list << " 62 dlm_" << name << '\n';
+  for (const auto& [name, minor] : devices_) list << ' ' << minor << " dlm_" << name << '\n';
   list.close();
   fs::rename(next, root_ / "proc/misc");
 }
@@ -74,12 +74,27 @@ void HostFiles::AddSpace(const std::string& lockspace) {
   Overwrite(Sysfs(lockspace) / "control", "1");
   fs::create_directories(Nodes(lockspace));
   for (const int node : {kThisNode, 2}) AddMember(lockspace, node);
-  devices_.insert(lockspace);
+  uint32_t minor = 62;
+  while (!FindSpace(minor).empty()) ++minor;
+  devices_[lockspace] = minor;
   WriteDevices();
+}
+
+void HostFiles::NameDevice(const std::string& lockspace) {
+  Overwrite(root_ / "dev/misc" / ("dlm_" + lockspace), "");
+}
+
+std::string HostFiles::FindSpace(uint32_t minor) const {
+  for (const auto& [name, known] : devices_) {
+    if (known == minor) return name;
+  }
+  return {};
 }
 
 void HostFiles::RemoveSpace(const std::string& lockspace) {
   devices_.erase(lockspace);
+  std::error_code missing;
+  fs::remove(root_ / "dev/misc" / ("dlm_" + lockspace), missing);
   WriteDevices();
   fs::remove_all(Nodes(lockspace).parent_path());
   fs::remove_all(Sysfs(lockspace));

@@ -5,8 +5,9 @@
 #ifndef STACKGLUE_TEST_FAKE_DEVICE_MACHINE_HOST_FILES_H_
 #define STACKGLUE_TEST_FAKE_DEVICE_MACHINE_HOST_FILES_H_
 
+#include <cstdint>
 #include <filesystem>
-#include <set>
+#include <map>
 #include <string>
 
 namespace stackglue::fake_device {
@@ -24,6 +25,10 @@ class HostFiles {
   void RemovePeer(int node);
   void AddSpace(const std::string& lockspace);
   void RemoveSpace(const std::string& lockspace);
+  // What udev does for a lockspace.
+  void NameDevice(const std::string& lockspace);
+  // By the number of its device; empty where there is none.
+  std::string FindSpace(uint32_t minor) const;
   void AddMember(const std::string& lockspace, int node);
   void RemoveMember(const std::string& lockspace, int node);
   bool IsMember(const std::string& lockspace, int node) const;
@@ -39,7 +44,7 @@ class HostFiles {
   void WriteDevices();
 
   const std::filesystem::path root_;
-  std::set<std::string> devices_;
+  std::map<std::string, uint32_t> devices_;  // and their numbers
 };
 
 }  // namespace stackglue::fake_device

@@ -20,7 +20,25 @@ void Machine::Call(int connection, const MachineCall& call) {
 
 void Machine::AdmitHeld() {
   for (const auto& [connection, call] : std::exchange(held_, {})) {
-    Answer(connection, Serve(connection, call));
+    const int32_t error = Serve(connection, call);
+    if (error == 0 && call.kind == MachineCall::kCreate && is_udev_off_) {
+      unnamed_.emplace_back(connection, call.name);
+      continue;
+    }
+    if (error == 0 && call.kind == MachineCall::kCreate) files_.NameDevice(call.name);
+    Answer(connection, error);
+  }
+}
+
+// Udev has done its part for all that wait, or they have waited long enough.
+void Machine::EndUnnamed(bool is_named) {
+  for (const auto& [connection, name] : std::exchange(unnamed_, {})) {
+    if (is_named) {
+      files_.NameDevice(name);
+    } else {
+      devices_.erase(connection);
+    }
+    Answer(connection, is_named ? 0 : ENOENT);
   }
 }
 
@@ -32,6 +50,8 @@ int32_t Machine::Serve(int connection, const MachineCall& call) {
   const std::string name = call.name;
   const auto found = spaces_.find(name);
   switch (call.kind) {
+    case MachineCall::kRemove:
+      return Release(files_.FindSpace(call.flags), false);
     case MachineCall::kRelease:
       return Release(name, call.force != 0);
     case MachineCall::kOpen:
@@ -76,6 +96,8 @@ void Machine::Remove(const std::string& name) {
 void Machine::End(int connection) {
   std::erase_if(held_,
                 [connection](const HeldCall& held) { return held.connection == connection; });
+  std::erase_if(unnamed_,
+                [connection](const auto& unnamed) { return unnamed.first == connection; });
   std::erase_if(writes_, [connection](const HeldWrite& held) {
     if (held.connection != connection) return false;
     close(held.reply);
@@ -204,6 +226,8 @@ void Machine::TickSpace(const std::string& name) {
 void Machine::Calm() {
   random_.reset();
   holds_ = false;
+  is_udev_off_ = false;
+  EndUnnamed(true);
   for (auto& [name, space] : spaces_) {
     space.kernel.Calm();
     Start(name);

@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "machine/host_files.h"
@@ -68,6 +69,7 @@ class Machine {
   void Join(const std::string& name, int node);
   void TickSpace(const std::string& name);
   void AdmitHeld();
+  void EndUnnamed(bool is_named);
   void Calm();
   std::string State() const;
 
@@ -77,6 +79,9 @@ class Machine {
   std::deque<HeldCall> held_;
   std::deque<HeldWrite> writes_;
   bool holds_ = false;
+  // udev names no device: who creates lockspaces waits for that, or does so no longer.
+  bool is_udev_off_ = false;
+  std::vector<std::pair<int, std::string>> unnamed_;
   std::optional<Random> random_;
   std::vector<std::string> faults_;  // of lockspaces that have gone
 };

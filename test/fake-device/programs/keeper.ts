@@ -1,0 +1,157 @@
+/**
+ * What keepers wait for, and what becomes of them when nobody waits for them any more. Each part is over when
+ * the one thing that must come has come.
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+import {
+  createUserPlugin,
+  DlmError,
+  StackGlue,
+  type ClusterConnection,
+  type UserStackOptions,
+} from '../../../lib/index.js';
+import { nobodyLeft } from '../../support/nobody-left.js';
+import { MachineControl, type MachineState } from '../machine.js';
+import { keepersOn } from '../under-sanitizer.js';
+
+const folder = process.env.STACKGLUE_FAKE_MACHINE ?? '';
+const machine = await MachineControl.open(folder);
+
+function glueWith(options: UserStackOptions): StackGlue {
+  const glue = new StackGlue();
+  glue.register(createUserPlugin(options));
+  glue.clusterStack = 'pcmk';
+  glue.setLockingProtocol({
+    maxVersion: { major: 1, minor: 0 },
+    lockAst: () => undefined,
+    blockingAst: () => undefined,
+    unlockAst: () => undefined,
+  });
+  return glue;
+}
+
+const connect = (glue: StackGlue, group: string): Promise<ClusterConnection> =>
+  glue.clusterConnect({ stackName: 'pcmk', group, recoveryHandler: () => undefined });
+
+async function failureOf(promise: Promise<unknown>): Promise<DlmError> {
+  const error = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (error instanceof DlmError) return error;
+  throw new Error(`${String(error)} instead of a DlmError`);
+}
+
+function expectEqual(what: string, found: unknown, expected: unknown): void {
+  if (found !== expected) throw new Error(`${what}: ${String(found)}, not ${String(expected)}`);
+}
+
+async function until(is: (state: MachineState) => boolean): Promise<void> {
+  while (!is(await machine.state())) await new Promise(setImmediate);
+}
+
+const noKeepers = (): Promise<void> =>
+  nobodyLeft(() => keepersOn(folder).map((pid) => `keeper ${pid}`));
+
+/** The cluster lets nobody in: who gives up leaves no keeper behind, neither the first nor those in its turn. */
+async function leavesNothingOfRetries(): Promise<void> {
+  await machine.tell('hold');
+  const glue = glueWith({ connectTimeoutMs: 50 });
+  for (let i = 0; i < 4; i += 1) {
+    expectEqual('a retry', (await failureOf(connect(glue, 'retried'))).code, 'ERR_DLM_TIMEOUT');
+  }
+  await noKeepers();
+  await machine.tell('admit');
+  expectEqual('lockspaces of retries', (await machine.state()).spaces, 0);
+}
+
+/** The turn to create is over when the kernel has done its part, however long udev takes. */
+async function opensSideBySide(): Promise<void> {
+  await machine.tell('udev off');
+  const glue = glueWith({});
+  const opening = ['one', 'two', 'three'].map((group) => connect(glue, group));
+  await until(({ spaces }) => spaces === 3);
+  await machine.tell('udev on');
+  for (const connection of await Promise.all(opening)) await glue.clusterDisconnect(connection);
+}
+
+/** Nobody could use a lockspace that has no device: it is given up again, and told as that. */
+async function givesUpWhatHasNoDevice(): Promise<void> {
+  await machine.tell('udev off');
+  const failure = failureOf(connect(glueWith({}), 'nameless'));
+  await until(({ spaces }) => spaces === 1);
+  await machine.tell('udev dead');
+  expectEqual('without a device', (await failure).code, 'ERR_DLM_NO_DEVICE');
+  expectEqual('its lockspaces', (await machine.state()).spaces, 0);
+  await machine.tell('udev on');
+}
+
+/** What happens while the keeper leaves is not asked about, and so in nobody's way. */
+async function tellsAnEndAmongNews(): Promise<void> {
+  const glue = glueWith({});
+  const connection = await connect(glue, 'news');
+  await machine.tell('hold');
+  const end = glue.clusterDisconnect(connection);
+  await until(({ held }) => held === 1);
+  await machine.tell('join news 3');
+  await machine.tell('admit');
+  await end;
+}
+
+/** A share in what is there, and what happens to it. */
+async function sharesALockspace(): Promise<void> {
+  const glue = glueWith({});
+  const [one, other] = [await connect(glue, 'shared'), await connect(glue, 'shared')];
+  await glue.clusterDisconnect(one);
+  expectEqual('lockspaces with a share', (await machine.state()).spaces, 1);
+  await glue.clusterDisconnect(other);
+  expectEqual('lockspaces without', (await machine.state()).spaces, 0);
+}
+
+/** No secret of the service is in a keeper, nor a child of the service left unreaped. */
+async function keepsNoSecrets(): Promise<void> {
+  const glue = glueWith({});
+  const connection = await connect(glue, 'secret');
+  const [keeper] = keepersOn(folder);
+  if (!(process.env.STACKGLUE_SECRET ?? '')) throw new Error('no secret to be kept');
+  const environment = readFileSync(`/proc/${keeper}/environ`, 'utf8');
+  expectEqual('a secret in the keeper', environment.includes('STACKGLUE_SECRET'), false);
+  await nobodyLeft(() =>
+    readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').split(' ').filter(Boolean),
+  );
+  await glue.clusterDisconnect(connection);
+}
+
+/** One for the event loop, however many connections it has. */
+async function needsOneInotify(): Promise<void> {
+  const count = (): number =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === 'anon_inode:inotify';
+      } catch {
+        return false; // of the list itself
+      }
+    }).length;
+  const before = count();
+  const glue = glueWith({});
+  const connections: ClusterConnection[] = [];
+  for (let i = 0; i < 5; i += 1) connections.push(await connect(glue, `watched${i % 2}`));
+  expectEqual('inotify instances', count() - before, 1);
+  for (const connection of connections) await glue.clusterDisconnect(connection);
+  expectEqual('inotify instances that are left', count(), before);
+}
+
+const parts = {
+  leavesNothingOfRetries,
+  opensSideBySide,
+  givesUpWhatHasNoDevice,
+  tellsAnEndAmongNews,
+  sharesALockspace,
+  keepsNoSecrets,
+  needsOneInotify,
+};
+const [part = ''] = process.argv.slice(2);
+await parts[part as keyof typeof parts]();
+await noKeepers();
+machine.close();
