@@ -8,7 +8,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstring>
+#include <new>
 #include <thread>
+
+#include "libdlm/kernel_thread_id.h"
 
 namespace stackglue::libdlm {
 namespace {
@@ -24,11 +29,46 @@ void FutexWake(std::atomic<uint32_t>* word) {
   syscall(SYS_futex, reinterpret_cast<uint32_t*>(word), FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
+// Whether a request is one that the loop may have encoded; whoever writes to the area may be
+// another process.
+bool IsSound(const SubmitRequest& queued) {
+  const Request& request = queued.request;
+  // A purge has a ticket there.
+  const bool names_lock = queued.operation != Operation::kPurge;
+  if (names_lock && queued.cookie.index >= SubmitArea::kIndexMax) return false;
+  if (request.size < sizeof(dlm_write_request) || request.size > sizeof request.bytes) return false;
+  uint8_t command = 0;
+  std::memcpy(&command, request.bytes + offsetof(dlm_write_request, cmd), sizeof command);
+  switch (queued.operation) {
+    case Operation::kLock:
+    case Operation::kAdopt:
+    case Operation::kConvert:
+      return command == DLM_USER_LOCK;
+    case Operation::kUnlock:
+      return command == DLM_USER_UNLOCK;
+    case Operation::kCancel:
+      return command == DLM_USER_UNLOCK || command == DLM_USER_DEADLOCK;
+    case Operation::kPurge:
+      return command == DLM_USER_PURGE;
+    case Operation::kNone:
+      break;
+  }
+  return false;
+}
+
+// Of this node's processes: 0, or the refusal.
+int MayPurge(int32_t pid) {
+  if (pid == 0) return 0;
+  const uint32_t own = KernelThreadId();
+  if (own == 0) return -EOPNOTSUPP;  // it may be ours
+  return static_cast<uint32_t>(pid) == own ? -EINVAL : 0;
+}
+
 }  // namespace
 
 Submitter::Submitter(SubmitArea* area, int device_fd, int signal_fd)
     : area_(area), device_fd_(device_fd), signal_fd_(signal_fd) {
-  area_->owner_pid.store(static_cast<uint32_t>(gettid()), std::memory_order_release);
+  area_->owner_pid.store(KernelThreadId(), std::memory_order_release);
 }
 
 bool Submitter::CanSpin() {
@@ -48,11 +88,10 @@ void Submitter::Wake(SubmitArea* area) {
 }
 
 void Submitter::Serve() {
-  area_->owner_pid.store(static_cast<uint32_t>(gettid()), std::memory_order_release);
+  area_->owner_pid.store(KernelThreadId(), std::memory_order_release);
   while (WaitForWork()) {
     const uint32_t taken = area_->requests_taken.load(std::memory_order_relaxed);
-    SubmitRequest* queued = &area_->requests[taken % SubmitArea::kSlots];
-    if (Submit(queued) == Progress::kBusy) {
+    if (Submit(taken) == Progress::kBusy) {
       std::this_thread::sleep_for(kCancelTick);
       continue;  // by way of WaitForWork(), which heeds a stop and the end
     }
@@ -73,7 +112,7 @@ void Submitter::End() {
 bool Submitter::ServeOnce() {
   while (MayTake()) {
     const uint32_t taken = area_->requests_taken.load(std::memory_order_relaxed);
-    if (Submit(&area_->requests[taken % SubmitArea::kSlots]) == Progress::kBusy) return true;
+    if (Submit(taken) == Progress::kBusy) return true;
     area_->requests_taken.store(taken + 1, std::memory_order_release);
   }
   return false;
@@ -112,16 +151,23 @@ bool Submitter::WaitForWork() {
   }
 }
 
-Submitter::Progress Submitter::Submit(SubmitRequest* queued) {
+Submitter::Progress Submitter::Submit(uint32_t slot) {
+  // A copy, so that what is checked is what is sent.
+  SubmitRequest copy = area_->requests[slot % SubmitArea::kSlots];
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  SubmitRequest* const queued = &copy;
   const Cookie cookie = queued->cookie;
   const bool makes_lock = queued->operation == Operation::kLock;
   int status = 0;
-  if (makes_lock) {
+  if (!IsSound(*queued)) {
+    status = -EINVAL;
+  } else if (makes_lock) {
     queued->request.set_lock_id(0);
+    status = MakeRoomFor(cookie.index);
   } else if (queued->operation == Operation::kPurge) {
-    // To the kernel this would mean all locks of this connection, and it would tell nobody
-    // (fs/dlm/lock.c:dlm_user_purge).
-    if (queued->purges_this_node && queued->purged_pid == gettid()) status = -EINVAL;
+    // To the kernel its own number would mean all locks of this connection, and it would tell
+    // nobody (fs/dlm/lock.c:dlm_user_purge).
+    if (queued->purges_this_node) status = MayPurge(queued->purged_pid);
   } else if (queued->operation != Operation::kAdopt) {
     uint32_t lock_id = queued->lock_id;
     if (lock_id == 0 && cookie.index < made_.size() &&
@@ -146,7 +192,6 @@ Submitter::Progress Submitter::Submit(SubmitRequest* queued) {
     }
   }
   if (makes_lock && status > 0) {
-    if (cookie.index >= made_.size()) made_.resize(cookie.index + 1);
     made_[cookie.index] = {cookie.generation, static_cast<uint32_t>(status)};
   }
   switch (queued->operation) {
@@ -160,6 +205,17 @@ Submitter::Progress Submitter::Submit(SubmitRequest* queued) {
       if (status < 0) Answer(*queued, status);
   }
   return Progress::kDone;
+}
+
+// For the id of a lock that is about to be made. 0, or the refusal.
+int Submitter::MakeRoomFor(uint32_t index) {
+  if (index < made_.size()) return 0;
+  try {
+    made_.resize(index + 1);
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;
+  }
+  return 0;
 }
 
 void Submitter::Answer(const SubmitRequest& queued, int status) {

@@ -72,7 +72,8 @@ class Submitter {
 
   bool WaitForWork();
   bool MayTake() const;
-  Progress Submit(SubmitRequest* queued);
+  Progress Submit(uint32_t slot);
+  int MakeRoomFor(uint32_t index);
   void Answer(const SubmitRequest& queued, int status);
   void Signal() const;
 
