@@ -78,32 +78,33 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
   options.flags = *flags;
   options.submission = static_cast<Lockspace::Submission>(*submission);
 
+  // All that needs memory comes first: when this throws the object is gone, so nothing may have its
+  // address yet.
+  try {
+    events_ = std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(),
+                                             info[2].As<Napi::Function>());
+    state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
+    lockspace_ = std::make_unique<Lockspace>(options);
+    cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
+      tearing_down_ = true;
+      BeginClose(kTeardownMs);
+    });
+  } catch (const std::bad_alloc&) {
+    lockspace_.reset();
+    Napi::Error::New(env, "stackglue addon: out of memory").ThrowAsJavaScriptException();
+    return;
+  }
+  on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
   DefineFastCall<UserConnection, &UserConnection::Lock>(info, this, "lock");
   DefineBareCall<UserConnection, &UserConnection::Request>(info, this, "request");
   DefineBareCall<UserConnection, &UserConnection::More>(info, this, "more");
   slabs_ = Slabs::Of(env);
   napi_get_uv_event_loop(env, &loop_);
   ObjectWrap::Ref();  // until the last handle is closed
-  events_ =
-      std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(), info[2].As<Napi::Function>());
-  on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
-  state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
-  cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
-    tearing_down_ = true;
-    BeginClose(kTeardownMs);
-  });
   uv_timer_init(loop_, &timer_);
   timer_.data = this;
   open_handles_ = 1;
   uv_unref(reinterpret_cast<uv_handle_t*>(&timer_));
-  try {
-    lockspace_ = std::make_unique<Lockspace>(options);
-  } catch (const std::bad_alloc&) {
-    finishing_ = true;
-    CloseHandle(&timer_);
-    Napi::Error::New(env, "stackglue addon: out of memory").ThrowAsJavaScriptException();
-    return;
-  }
   if (lockspace_->state() == Lockspace::State::kFailed) {
     // Not from inside the constructor: the loop's next turn tells.
     uv_ref(reinterpret_cast<uv_handle_t*>(&timer_));
