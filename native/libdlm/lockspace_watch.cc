@@ -85,22 +85,19 @@ int FindThisNode() {
 }  // namespace
 
 LockspaceWatch::~LockspaceWatch() {
-  if (fd_ >= 0) close(fd_);
   if (status_fd_ >= 0) close(status_fd_);
 }
 
 int LockspaceWatch::Open(const std::string& lockspace) {
-  fd_ = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (fd_ < 0) return errno;
+  if (const int error = inotify_.Open()) return error;
   const std::string nodes = SpacesPath() + lockspace + "/nodes";
   const std::string sysfs = SysfsPath() + lockspace;
   nodes_path_ = nodes;
-  comms_watch_ = inotify_add_watch(fd_, CommsPath().c_str(), IN_DELETE | IN_ONLYDIR);
+  comms_watch_ = inotify_.Add(CommsPath().c_str(), IN_DELETE | IN_ONLYDIR);
   if (comms_watch_ < 0) return errno;
-  control_watch_ = inotify_add_watch(fd_, sysfs.c_str(), IN_MODIFY | IN_ONLYDIR);
+  control_watch_ = inotify_.Add(sysfs.c_str(), IN_MODIFY | IN_ONLYDIR);
   if (control_watch_ < 0) return errno;
-  nodes_watch_ =
-      inotify_add_watch(fd_, nodes.c_str(), IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR);
+  nodes_watch_ = inotify_.Add(nodes.c_str(), IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR);
   if (nodes_watch_ < 0) return errno;
   status_fd_ = open((sysfs + "/recover_status").c_str(), O_RDONLY | O_CLOEXEC);
   if (status_fd_ < 0) return errno;
@@ -128,7 +125,7 @@ void LockspaceWatch::Take(std::vector<Notice>* notices) {
   alignas(inotify_event) char buffer[4096];
   bool was_told = false;
   for (;;) {
-    const ssize_t size = read(fd_, buffer, sizeof buffer);
+    const ssize_t size = inotify_.Read(buffer, sizeof buffer);
     if (size <= 0) break;
     for (ssize_t offset = 0; offset < size;) {
       inotify_event event;

@@ -30,6 +30,8 @@
 #include <utility>
 #include <vector>
 
+#include "libdlm/loop_inotify.h"
+
 namespace stackglue::libdlm {
 
 // What happens to a lockspace. lib/native.ts repeats the numbers.
@@ -62,7 +64,7 @@ class LockspaceWatch {
   int Open(const std::string& lockspace);
 
   // Readable when Take() has something to look at; -1 before Open().
-  int fd() const { return fd_; }
+  int fd() const { return inotify_.fd(); }
 
   // Appends what has happened since the last call, in the order in which it did.
   void Take(std::vector<Notice>* notices);
@@ -105,7 +107,7 @@ class LockspaceWatch {
   void ListMembers(std::vector<Notice>* notices);
   std::optional<bool> IsRunning() const;
 
-  int fd_ = -1;
+  LoopInotify inotify_;
   int status_fd_ = -1;
   int nodes_watch_ = -1;
   int comms_watch_ = -1;
