@@ -3,6 +3,7 @@
  * dlm_controld do, every request has one completion, and nobody touches memory that is not theirs.
  */
 import { expect } from 'chai';
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -43,6 +44,13 @@ const KEEPER_PARTS = [
   ['keepsNoSecrets', "starts a keeper without what is the service's own"],
 ] as const;
 const EXIT_CODES = { exit: 7, throw: 1 };
+
+/** Why this user cannot have a PID namespace here, or undefined. */
+function whyNoNamespace(): string | undefined {
+  const args = ['--pid', '--fork', '--mount-proc', 'true'];
+  const { status, stderr, error } = spawnSync('unshare', args, { encoding: 'utf8' });
+  return status === 0 ? undefined : `no PID namespace: ${error?.message ?? stderr.trim()}`;
+}
 
 describe('stack user on a fake machine', function () {
   this.slow(30_000);
@@ -101,6 +109,12 @@ describe('stack user on a fake machine', function () {
           expect(outcome.spaces, 'lockspaces that are left').to.equal(0);
         });
       }
+
+      it('leaves no zombie where it is the first process of a container', async function () {
+        const reason = whyNoNamespace();
+        if (reason !== undefined) skipBecause(this, reason);
+        expectClean(await run('fake-device/programs/keeper', ['reapsInANamespace']));
+      });
 
       it('lets worker threads be terminated at any step', async () => {
         expectClean(await run('fake-device/programs/workers', [newSeed(), `${WORKERS}`]));

@@ -7,32 +7,28 @@
 #include <cerrno>
 #include <fstream>
 
-#include "util/host_path.h"
-
 namespace stackglue::keeper {
 
-std::string ControlDevice() { return HostPath("/dev/misc/dlm-control"); }
-
-std::string LockspaceDevice(const std::string& lockspace) {
-  return HostPath("/dev/misc/dlm_") + lockspace;
+std::string ControlDevice::PathOf(const std::string& lockspace) const {
+  return path_.substr(0, path_.rfind('/') + 1) + "dlm_" + lockspace;
 }
 
-std::optional<uint32_t> FindMiscDevice(const std::string& name) {
-  std::ifstream devices(HostPath("/proc/misc"));
+std::optional<uint32_t> ControlDevice::Find(const std::string& device) const {
+  std::ifstream devices(list_path_);
   uint32_t minor = 0;
-  std::string device;
-  while (devices >> minor >> device) {
-    if (device == name) return minor;
+  std::string name;
+  while (devices >> minor >> name) {
+    if (name == device) return minor;
   }
   return std::nullopt;
 }
 
-std::optional<uint32_t> FindLockspaceDevice(const std::string& lockspace) {
-  return FindMiscDevice("dlm_" + lockspace);
+std::optional<uint32_t> ControlDevice::FindLockspace(const std::string& lockspace) const {
+  return Find("dlm_" + lockspace);
 }
 
-int RemoveLockspace(uint32_t minor) {
-  const int fd = open(ControlDevice().c_str(), O_RDWR | O_CLOEXEC);
+int ControlDevice::Remove(uint32_t minor) const {
+  const int fd = open(path_.c_str(), O_RDWR | O_CLOEXEC);
   if (fd < 0) return errno;
   dlm_write_request request{};
   request.version[0] = DLM_DEVICE_VERSION_MAJOR;
@@ -46,10 +42,10 @@ int RemoveLockspace(uint32_t minor) {
   return error;
 }
 
-bool MayCreateLockspaces() {
+bool ControlDevice::MayCreate() const {
   // What takes the same right, and is never done: there cannot be such a device. One that cannot
   // even be opened cannot be asked.
-  const int error = RemoveLockspace(UINT32_MAX);
+  const int error = Remove(UINT32_MAX);
   return error != EPERM && error != EACCES;
 }
 

@@ -10,8 +10,6 @@
 #include <mutex>
 #include <utility>
 
-#include "keeper/control_device.h"
-
 namespace stackglue::keeper {
 namespace {
 
@@ -19,7 +17,8 @@ constexpr std::chrono::milliseconds kTick{20};
 
 }  // namespace
 
-CreationTurn::CreationTurn() : fd_(open(ControlDevice().c_str(), O_RDONLY | O_CLOEXEC)) {
+CreationTurn::CreationTurn(const std::string& control_device)
+    : fd_(open(control_device.c_str(), O_RDONLY | O_CLOEXEC)) {
   while (fd_ >= 0 && flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
   }
 }

@@ -10,14 +10,15 @@
 #define STACKGLUE_NATIVE_KEEPER_CREATION_TURN_H_
 
 #include <functional>
+#include <string>
 #include <thread>
 
 namespace stackglue::keeper {
 
 class CreationTurn {
  public:
-  // Waits for it. Without a control device there is none.
-  CreationTurn();
+  // Waits for it. `control_device` is a path; without that device there is no turn.
+  explicit CreationTurn(const std::string& control_device);
   CreationTurn(const CreationTurn&) = delete;
   CreationTurn& operator=(const CreationTurn&) = delete;
   // Leaves errno as it is.

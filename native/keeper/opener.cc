@@ -13,7 +13,6 @@
 #include <thread>
 #include <utility>
 
-#include "keeper/control_device.h"
 #include "keeper/device_users.h"
 #include "keeper/lock_list.h"
 #include "util/host_path.h"
@@ -76,6 +75,7 @@ Opener::Opener(const libdlm::KeeperRequest& request, const std::atomic<bool>& is
     : name_(request.name),
       library_path_(request.library),
       sysfs_(HostPath("/sys/kernel/dlm/") + name_),
+      control_(HostPath("/dev/misc/dlm-control"), HostPath("/proc/misc")),
       create_(request.create != 0),
       flags_(request.lockspace_flags),
       mode_(static_cast<mode_t>(request.device_mode)),
@@ -97,7 +97,7 @@ bool Opener::MayEnd() {
   if (stage_.compare_exchange_strong(stage, Stage::kEnding)) return true;
   // libdlm waits for something before it asks the kernel: until then the kernel knows nothing.
   return stage == Stage::kCalling && access(sysfs_.c_str(), F_OK) != 0 &&
-         !FindLockspaceDevice(name_) && IsAsleep(worker_);
+         !control_.FindLockspace(name_) && IsAsleep(worker_);
 }
 
 OpenResult Opener::OpenAny() {
@@ -109,14 +109,14 @@ OpenResult Opener::OpenAny() {
     return result;
   }
   // Looked at here because libdlm waits ten seconds for a device that udev has yet to make.
-  if (!FindMiscDevice("dlm-control")) return {OpenFailure::kNoDlm, 0, {}};
-  if (access(ControlDevice().c_str(), F_OK) != 0) {
-    return {OpenFailure::kNoDevice, errno, ControlDevice()};
+  if (!control_.IsThere()) return {OpenFailure::kNoDlm, 0, {}};
+  if (access(control_.path().c_str(), F_OK) != 0) {
+    return {OpenFailure::kNoDevice, errno, control_.path()};
   }
   if (!ReadVersions(&result)) return result;
 
   const bool exclusive = (flags_ & DLM_LSFL_NEWEXCL) != 0;
-  const bool existed = FindLockspaceDevice(name_).has_value();
+  const bool existed = control_.FindLockspace(name_).has_value();
   if (create_) {
     const int error = Create();
     // Creating takes CAP_SYS_ADMIN; a lockspace that is there already can be used without.
@@ -145,8 +145,8 @@ bool Opener::ReadVersions(OpenResult* result) {
   if (library_->dlm_kernel_version(&kernel[0], &kernel[1], &kernel[2]) != 0) {
     const int error = errno;
     const bool denied =
-        error == EACCES || error == EPERM || access(ControlDevice().c_str(), R_OK) != 0;
-    *result = {denied ? OpenFailure::kPermission : OpenFailure::kFailed, error, ControlDevice()};
+        error == EACCES || error == EPERM || access(control_.path().c_str(), R_OK) != 0;
+    *result = {denied ? OpenFailure::kPermission : OpenFailure::kFailed, error, control_.path()};
     return false;
   }
   uint32_t* library = versions_.library;
@@ -164,10 +164,10 @@ OpenResult Opener::CreationFailure(int error) const {
     case EEXIST:
       return {OpenFailure::kLockspaceExists, error, {}};
     case ENOENT:
-      return {OpenFailure::kDeviceMissing, error, LockspaceDevice(name_)};
+      return {OpenFailure::kDeviceMissing, error, control_.PathOf(name_)};
     case EPERM:
       // The kernel hands on the daemon's refusal, which is -1 for whatever reason.
-      if (!MayCreateLockspaces()) break;
+      if (!control_.MayCreate()) break;
       return {OpenFailure::kDaemonRefused, 0, {}};
   }
   return {DeniedOr(error, OpenFailure::kFailed), error, {}};
@@ -180,7 +180,7 @@ OpenResult Opener::OpeningFailure(int error) const {
     case ENODEV:
       return {OpenFailure::kUnknownLockspace, ENOENT, {}};
     case ENOENT:
-      return {OpenFailure::kDeviceMissing, error, LockspaceDevice(name_)};
+      return {OpenFailure::kDeviceMissing, error, control_.PathOf(name_)};
   }
   return {DeniedOr(error, OpenFailure::kFailed), error, {}};
 }
@@ -200,16 +200,16 @@ int Opener::Create() {
   auto named_by = kDevicePatience;
   for (;;) {
     {
-      CreationTurn turn;
+      CreationTurn turn(control_.path());
       const int error = New(flags_ | DLM_LSFL_NEWEXCL, mode_, &turn);
       if (error != EEXIST) return error;
-      if (FindLockspaceDevice(name_)) {
+      if (control_.FindLockspace(name_)) {
         if ((flags_ & DLM_LSFL_NEWEXCL) != 0) return EEXIST;
         const auto before = Identity();
         // One that is there keeps its permissions, which libdlm sets anew unless the mode is 0. Nor
         // is the turn held while libdlm waits for a device to be named.
-        const bool is_named = access(LockspaceDevice(name_).c_str(), F_OK) == 0;
-        if (FindLockspaceDevice(name_) && (is_named || named_by <= kTick)) {
+        const bool is_named = access(control_.PathOf(name_).c_str(), F_OK) == 0;
+        if (control_.FindLockspace(name_) && (is_named || named_by <= kTick)) {
           const int shared = New(flags_, 0, &turn);
           if (shared != 0 || Identity() == before) return shared;
           // Another one by now.
@@ -233,16 +233,16 @@ int Opener::New(uint32_t flags, mode_t mode, CreationTurn* turn) {
   if (!stage_.compare_exchange_strong(idle, Stage::kCalling)) {
     for (;;) pause();  // the process ends
   }
-  turn->EndWhen([this] { return FindLockspaceDevice(name_).has_value(); });
+  turn->EndWhen([this] { return control_.FindLockspace(name_).has_value(); });
   errno = 0;
   handle_ = library_->dlm_new_lockspace(name_.c_str(), mode, flags);
   const int error = errno;
   created_ = handle_ != nullptr;
   if (created_) return 0;
   if (error == ENOENT || error == ENXIO || error == ENODEV || error == EACCES || error == EPERM) {
-    const auto minor = FindLockspaceDevice(name_);
-    const int fd = open(LockspaceDevice(name_).c_str(), O_RDWR | O_CLOEXEC);
-    if (minor && fd < 0) RemoveLockspace(*minor);
+    const auto minor = control_.FindLockspace(name_);
+    const int fd = open(control_.PathOf(name_).c_str(), O_RDWR | O_CLOEXEC);
+    if (minor && fd < 0) control_.Remove(*minor);
     if (fd >= 0) close(fd);
   }
   stage_ = Stage::kIdle;
@@ -254,7 +254,7 @@ int Opener::New(uint32_t flags, mode_t mode, CreationTurn* turn) {
 // waits for only where it creates a lockspace.
 int Opener::OpenExisting() {
   for (auto patience = kDevicePatience;; patience -= kTick) {
-    if (!FindLockspaceDevice(name_)) return ENODEV;
+    if (!control_.FindLockspace(name_)) return ENODEV;
     int error = EBUSY;
     {
       const FolderLock use(sysfs_, LOCK_SH);
@@ -273,7 +273,7 @@ int Opener::OpenExisting() {
 // Whether the kernel knows the lockspace, and user space cannot use it: it is being created or
 // given up by another process, or is none for user space.
 bool Opener::HasNoDevice() const {
-  return access(sysfs_.c_str(), F_OK) == 0 && !FindLockspaceDevice(name_);
+  return access(sysfs_.c_str(), F_OK) == 0 && !control_.FindLockspace(name_);
 }
 
 // Which of the lockspaces that have had this name it is; nothing where there is none.
@@ -320,11 +320,11 @@ void Opener::Release() {
   library_->dlm_close_lockspace(handle_);
   for (auto patience = kUnlockPatience;; patience -= kTick) {
     {
-      const CreationTurn turn;
+      const CreationTurn turn(control_.path());
       handle_ = library_->dlm_open_lockspace(name_.c_str());
       if (handle_ == nullptr) {
         // Somebody else has released it, or its name is gone.
-        if (const auto minor = FindLockspaceDevice(name_)) RemoveLockspace(*minor);
+        if (const auto minor = control_.FindLockspace(name_)) control_.Remove(*minor);
         return;
       }
       // libdlm does not hand on what the kernel says, but leaves its errno.

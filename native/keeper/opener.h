@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "keeper/control_device.h"
 #include "keeper/creation_turn.h"
 #include "keeper/library.h"
 #include "libdlm/keeper_protocol.h"
@@ -60,6 +61,7 @@ class Opener {
   const std::string name_;
   const std::string library_path_;
   const std::string sysfs_;
+  const ControlDevice control_;
   const bool create_;
   const uint32_t flags_;
   const mode_t mode_;

@@ -2,11 +2,15 @@
  * What keepers wait for, and what becomes of them when nobody waits for them any more. Each part is over when
  * the one thing that must come has come.
  */
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { constants } from 'node:os';
 
 import {
   createUserPlugin,
   DlmError,
+  dlmOwnPid,
+  dlmPurge,
   StackGlue,
   type ClusterConnection,
   type UserStackOptions,
@@ -53,6 +57,20 @@ async function until(is: (state: MachineState) => boolean): Promise<void> {
 
 const noKeepers = (): Promise<void> =>
   nobodyLeft(() => keepersOn(folder).map((pid) => `keeper ${pid}`));
+
+/** None of this process's threads has one, be it a zombie. */
+const noChildren = (): Promise<void> =>
+  nobodyLeft(() =>
+    readdirSync('/proc/self/task').flatMap((thread) => {
+      try {
+        return readFileSync(`/proc/self/task/${thread}/children`, 'utf8')
+          .split(' ')
+          .filter(Boolean);
+      } catch {
+        return []; // a thread that has ended
+      }
+    }),
+  );
 
 /** The cluster lets nobody in: who gives up leaves no keeper behind, neither the first nor those in its turn. */
 async function leavesNothingOfRetries(): Promise<void> {
@@ -117,10 +135,27 @@ async function keepsNoSecrets(): Promise<void> {
   if (!(process.env.STACKGLUE_SECRET ?? '')) throw new Error('no secret to be kept');
   const environment = readFileSync(`/proc/${keeper}/environ`, 'utf8');
   expectEqual('a secret in the keeper', environment.includes('STACKGLUE_SECRET'), false);
-  await nobodyLeft(() =>
-    readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').split(' ').filter(Boolean),
-  );
+  await noChildren();
   await glue.clusterDisconnect(connection);
+}
+
+/** This process is the first of a PID namespace, whose orphans are all its children: it reaps its keepers. */
+async function isFirstProcess(): Promise<void> {
+  expectEqual('the number of the first process', process.pid, 1);
+  const glue = glueWith({});
+  const connection = await connect(glue, 'first');
+  expectEqual('a number that is not known', dlmOwnPid(connection), 0);
+  const purge = failureOf(dlmPurge(connection, 0, 4711));
+  expectEqual('a purge of who may be this one', (await purge).errno, constants.errno.EOPNOTSUPP);
+  await glue.clusterDisconnect(connection);
+  await noChildren();
+}
+
+/** The same, in a PID namespace of its own. */
+function reapsInANamespace(): void {
+  const args = ['--pid', '--fork', '--mount-proc', process.execPath, process.argv[1] ?? ''];
+  const { status } = spawnSync('unshare', [...args, 'isFirstProcess'], { stdio: 'inherit' });
+  expectEqual('the end of the first process', status, 0);
 }
 
 /** One for the event loop, however many connections it has. */
@@ -150,6 +185,8 @@ const parts = {
   sharesALockspace,
   keepsNoSecrets,
   needsOneInotify,
+  isFirstProcess,
+  reapsInANamespace,
 };
 const [part = ''] = process.argv.slice(2);
 await parts[part as keyof typeof parts]();
