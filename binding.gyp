@@ -12,6 +12,8 @@
         'native/binding/slabs.cc',
         'native/binding/user_connection.cc',
         'native/emulation/lockspace.cc',
+        'native/order/delivery.cc',
+        'native/order/event_order.cc',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/libdlm\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/libdlm/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/fsdlm\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/fsdlm/\' + f).join(\' \')")',
         '<!@(node -p "require(\'fs\').readdirSync(\'native/o2dlm\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/o2dlm/\' + f).join(\' \')")',

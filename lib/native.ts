@@ -16,8 +16,9 @@ export const EventKind = Object.freeze({
   call: 5,
 });
 
-/** `NoticeKind` of native/libdlm/lockspace_watch.h; 1 is an event of its own, nodeDown. */
+/** `NoticeKind` of native/order/notice.h. */
 export const NoticeKind = Object.freeze({
+  nodeFailed: 1,
   nodeLeft: 2,
   nodeJoined: 3,
   stopped: 4,
@@ -27,6 +28,7 @@ export const NoticeKind = Object.freeze({
   quorumRegained: 8,
   daemonGone: 9,
   keeperGone: 10,
+  killed: 11,
 });
 
 /** `Lockspace::Submission` of native/libdlm/lockspace.h: who makes the calls into the kernel. */
@@ -89,6 +91,11 @@ export interface NativeConnection {
    */
   more?(): number;
   /**
+   * The program has its connection: from now on it is told what happens to the group, and of what has
+   * happened first. Not inside of this call.
+   */
+  begin(): void;
+  /**
    * Begins the end; from now on no event is delivered. Idempotent. On stack `user` it is over after
    * `deadlineMs` at the latest.
    */
@@ -135,8 +142,8 @@ export interface NativeUserConnection extends NativeConnection {
  * `open`: code is this node's number. `failed`: code is an `OpenFailure`, error an errno or 0; then
  * `closed` follows. `closed`: nothing of the connection is left in this process; code is 1 when the
  * deadline came first, and the locks are not dropped yet. `notice`: code is one of {@link NoticeKind},
- * error the node that it is about, if any. `dead`: the simulated node was killed; nothing but `closed`
- * follows.
+ * error the node that it is about, if any; none comes before `begin` was called, but the loss of all
+ * locks, which is the last. `dead`: the simulated node was killed; nothing but `closed` follows.
  */
 export type NativeUserState = 'open' | 'failed' | 'closed' | 'notice' | 'dead';
 
@@ -209,12 +216,22 @@ export interface NativeO2dlmConnection extends NativeConnection {
   readonly version: readonly [number, number];
 }
 
+/**
+ * Hears of a connection to a domain: `closed`, the last; or a `notice`, by {@link NoticeKind}, and the node
+ * that it is about.
+ */
+export type NativeO2dlmListener = (
+  state: 'notice' | 'closed',
+  notice: number,
+  node: number,
+) => void;
+
 /** native/binding/o2dlm_connection.h */
 export type NativeO2dlmConnectionClass = new (
   options: NativeO2dlmOptions,
   batch: Int32Array,
   onEvents: (count: number) => void,
-  onClosed: () => void,
+  onState: NativeO2dlmListener,
 ) => NativeO2dlmConnection;
 
 /** Options of a simulation: `Simulation::Options` of native/simulator/simulation.h. */

@@ -47,6 +47,9 @@ export class SimulatedConnection implements NativeO2dlmConnection {
   readonly #indexes = new Map<number, number>();
   readonly forgetsNames = true;
   #isClosed = false;
+  #hasBegun = false;
+  /** Those that come before the program has its connection. */
+  readonly #heldDeaths: number[] = [];
 
   constructor(
     world: World,
@@ -112,6 +115,14 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     this.#close();
   }
 
+  begin(): void {
+    this.#hasBegun = true;
+    // When whoever waits for the connection has it.
+    process.nextTick(() => {
+      this.#tellDeaths();
+    });
+  }
+
   /** Nothing of a simulation keeps the event loop alive. */
   ref(): void {
     return undefined;
@@ -128,7 +139,13 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     // `Event::Kind` of native/simulator/engine.h, in the order of EventKind.
     const kind = simulatedKind + 1;
     const { batch, onEvents } = this.#ends;
-    if (kind === EventKind.nodeDown || kind === EventKind.call) {
+    if (kind === EventKind.nodeDown) {
+      this.#heldDeaths.push(value);
+      if (this.#hasBegun) this.#tellDeaths();
+      return;
+    }
+    if (this.#hasBegun && !this.#tellDeaths()) return;
+    if (kind === EventKind.call) {
       batch.set([kind, number, value, 0]);
       onEvents(1);
       return;
@@ -152,6 +169,17 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     onEvents(1);
     // Only now, as native code does: JavaScript has been told of its end.
     if (final) this.#free.push(index);
+  }
+
+  /** Whether the connection is open still. */
+  #tellDeaths(): boolean {
+    const { batch, onEvents } = this.#ends;
+    for (const node of this.#heldDeaths.splice(0)) {
+      if (this.#isClosed) break;
+      batch.set([EventKind.nodeDown, 0, node, 0]);
+      onEvents(1);
+    }
+    return !this.#isClosed;
   }
 
   #lvb(bytes: Uint8Array): Uint8Array {

@@ -39,8 +39,8 @@ export function createSimulatedPlugin(world: World, node: number, owner: PluginO
 }
 
 function o2cbOperations(world: World, node: number, owner: PluginOwner): StackOperations {
-  return createO2cbOperations((options, batch, onEvents, onClosed) => {
-    const ends = { batch, onEvents, onClosed };
+  return createO2cbOperations((options, batch, onEvents, onState) => {
+    const ends = { batch, onEvents, onClosed: () => onState('closed', 0, 0) };
     const connection = new SimulatedConnection(world, node, options.domain, options, ends);
     if (connection.joinStatus === 0) owner.add(connection);
     return connection;

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <new>
 #include <string>
-#include <utility>
 
 #include "binding/arguments.h"
 #include "binding/fast_call.h"
@@ -19,8 +18,8 @@ using emulation::Lockspace;
 
 namespace {
 
-// How many events one turn of the loop delivers before its other work has its turn.
-constexpr size_t kTurnMax = 4 * kBatchMax;
+// Looks again, because what the program asks for is mostly granted already.
+constexpr order::Delivery::Limits kLimits{4 * kBatchMax, 0, true};
 
 libdlm::OpenFailure FailureOf(int error) {
   switch (error) {
@@ -43,6 +42,7 @@ Napi::Function FsdlmConnection::Define(Napi::Env env) {
                          InstanceMethod<&FsdlmConnection::Members>("members"),
                          InstanceMethod<&FsdlmConnection::Versions>("versions"),
                          InstanceMethod<&FsdlmConnection::OwnerPid>("ownerPid"),
+                         InstanceMethod<&FsdlmConnection::Begin>("begin"),
                          InstanceMethod<&FsdlmConnection::Close>("close"),
                          InstanceMethod<&FsdlmConnection::Ref>("ref"),
                          InstanceMethod<&FsdlmConnection::Unref>("unref"),
@@ -134,7 +134,8 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
   }
   open_error_ =
       Lockspace::Open(std::string(cluster.As<Napi::String>()), std::string(name.As<Napi::String>()),
-                      *node, company, this, &lockspace_);
+                      *node, company, this, &order_, &lockspace_);
+  delivery_.reset(new order::Delivery(&order_, lockspace_.get(), this, events_->batch(), kLimits));
   // Not from inside the constructor: the loop's next turn tells.
   wake_.Wake();
 }
@@ -190,6 +191,12 @@ Napi::Value FsdlmConnection::OwnerPid(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), lockspace_ ? lockspace_->owner_pid() : 0);
 }
 
+void FsdlmConnection::Begin(const Napi::CallbackInfo&) {
+  order_.Begin();
+  // Not from inside of the call.
+  if (lockspace_) wake_.Wake();
+}
+
 void FsdlmConnection::Close(const Napi::CallbackInfo&) { BeginClose(); }
 
 void FsdlmConnection::Ref(const Napi::CallbackInfo&) { wake_.SetReferenced(true); }
@@ -206,64 +213,33 @@ void FsdlmConnection::OnWake() {
     opened_ = true;
     ReportState("open", lockspace_->this_node(), 0);
   }
-  Drain();
+  Turn();
 }
 
-void FsdlmConnection::Drain() {
-  delivered_ = 0;
-  if (lockspace_) lockspace_->SetTold(false);
-  // Not only once: what the handlers asked for is mostly granted already.
-  while (lockspace_) {
-    if (collected_ == 0) collected_ = Collect();
-    const size_t count = std::exchange(collected_, 0);
-    // A node's going before the grants that it led to.
-    ReportNotices();
-    // A listener may have closed the connection.
-    if (count == 0 || !lockspace_) break;
-    is_delivering_ = true;
-    events_->Deliver(count);
-    is_delivering_ = false;
-    // What More() has collected is still to be told, and its locks keep their indexes until then.
-    if (lockspace_ && collected_ == 0) lockspace_->ReleaseEnded();
-  }
+void FsdlmConnection::Turn() {
+  if (!lockspace_) return;
+  lockspace_->SetTold(false);
+  const bool may_be_more = delivery_->Turn();
+  // A handler may have closed the connection.
   if (!lockspace_) return;
   // What may be left takes its place behind the loop's other work.
-  if (delivered_ >= kTurnMax) wake_.Wake();
+  if (may_be_more) wake_.Wake();
   lockspace_->SetTold(true);
 }
 
 // Asked by JavaScript when it has handled a batch: puts the next batch where the last one was and
 // returns its size; 0: no more for now.
 napi_value FsdlmConnection::More(napi_env env) {
-  size_t count = 0;
-  if (is_delivering_ && lockspace_ && collected_ == 0) {
-    lockspace_->ReleaseEnded();
-    count = Collect();
-    // Notices come first, and not inside of this call.
-    if (HasNotices()) collected_ = std::exchange(count, 0);
-  }
+  const size_t count = delivery_ ? delivery_->More() : 0;
   return ResultNumber(env, static_cast<int64_t>(count));
 }
 
-size_t FsdlmConnection::Collect() {
-  if (delivered_ >= kTurnMax) return 0;
-  const size_t count = lockspace_->Collect(events_->batch(), &notices_);
-  delivered_ += count;
-  return count;
-}
-
-bool FsdlmConnection::HasNotices() const {
-  return !notices_.empty() || (lockspace_->is_dead() && !told_of_death_);
-}
-
-void FsdlmConnection::ReportNotices() {
-  for (size_t i = 0; i < notices_.size() && lockspace_; ++i) {
-    ReportState("notice", static_cast<int>(notices_[i].kind), notices_[i].node);
+void FsdlmConnection::TellNotice(const Notice& notice) {
+  if (notice.kind == NoticeKind::kKilled) {
+    ReportState("dead", 0, 0);
+  } else {
+    ReportState("notice", static_cast<int>(notice.kind), notice.node);
   }
-  notices_.clear();
-  if (!lockspace_ || !lockspace_->is_dead() || told_of_death_) return;
-  told_of_death_ = true;
-  ReportState("dead", 0, 0);
 }
 
 void FsdlmConnection::ReportState(const char* state, int code, int error) {
@@ -277,6 +253,7 @@ void FsdlmConnection::ReportState(const char* state, int code, int error) {
 void FsdlmConnection::BeginClose() {
   if (closing_) return;
   closing_ = true;
+  if (delivery_) delivery_->End();
   lockspace_.reset();  // after this the engine wakes nobody
   wake_.Close([this] { OnClosed(); });
 }

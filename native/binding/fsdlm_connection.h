@@ -9,7 +9,6 @@
 #include <napi.h>
 
 #include <memory>
-#include <vector>
 
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
@@ -17,11 +16,14 @@
 #include "binding/loop_wake.h"
 #include "binding/slabs.h"
 #include "emulation/lockspace.h"
+#include "order/delivery.h"
 #include "util/event_sink.h"
 
 namespace stackglue::binding {
 
-class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>, private EventSink {
+class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>,
+                              private EventSink,
+                              private order::EventListener {
  public:
   static Napi::Function Define(Napi::Env env);
 
@@ -43,24 +45,26 @@ class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>, private 
   Napi::Value Members(const Napi::CallbackInfo& info);
   Napi::Value Versions(const Napi::CallbackInfo& info);
   Napi::Value OwnerPid(const Napi::CallbackInfo& info);
+  void Begin(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
   void Ref(const Napi::CallbackInfo& info);
   void Unref(const Napi::CallbackInfo& info);
 
   void OnEventsPending() noexcept override { wake_.Wake(); }
   void OnWake();
-  void Drain();
+  void Turn();
   napi_value More(napi_env env);
-  // The next batch; 0: there is none, or this turn of the loop has done enough.
-  size_t Collect();
-  bool HasNotices() const;
-  void ReportNotices();
+  void TellNotice(const Notice& notice) override;
+  void TellResults(size_t count) override { events_->Deliver(count); }
   void ReportState(const char* state, int code, int error);
   void BeginClose();
   void OnClosed();
 
   ExternalMemory memory_;
+  order::EventOrder order_{order::Clock::Steady()};
   std::unique_ptr<emulation::Lockspace> lockspace_;
+  // While the lockspace is open.
+  std::unique_ptr<order::Delivery> delivery_;
   int open_error_ = 0;
   std::unique_ptr<EventChannel> events_;
   Napi::FunctionReference on_state_;
@@ -69,15 +73,8 @@ class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>, private 
   const Slabs* slabs_ = nullptr;
   LoopWake wake_;
   bool opened_ = false;
-  bool told_of_death_ = false;
   bool closing_ = false;
   bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all
-
-  // Of the turn of the loop that Drain() is in.
-  bool is_delivering_ = false;
-  size_t delivered_ = 0;
-  size_t collected_ = 0;  // in the batch, but behind notices that come first
-  std::vector<libdlm::Notice> notices_;
 };
 
 }  // namespace stackglue::binding

@@ -1,9 +1,12 @@
 #include "binding/o2dlm_connection.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "binding/arguments.h"
 #include "binding/fast_call.h"
@@ -13,8 +16,11 @@
 namespace stackglue::binding {
 namespace {
 
-// How many events one turn of the loop delivers before its other work has its turn.
-constexpr size_t kTurnMax = 4 * kBatchMax;
+// Looks again, because what the program asks for is mostly granted already.
+constexpr order::Delivery::Limits kLimits{4 * kBatchMax, 0, true};
+
+// What the requests of a dead node end with: to ocfs2 it means that there is no connection.
+constexpr auto kLost = static_cast<int32_t>(o2dlm::Status::kRecovering);
 
 // What a call returns that was refused: the negated status of o2dlm; 0 if it was not.
 int32_t Refusal(o2dlm::Status status) { return -static_cast<int32_t>(status); }
@@ -28,6 +34,7 @@ uint64_t ToAstArg(uint32_t index, uint32_t generation) {
 Napi::Function O2dlmConnection::Define(Napi::Env env) {
   return DefineClass(env, "NativeO2dlmConnection",
                      {
+                         InstanceMethod<&O2dlmConnection::Begin>("begin"),
                          InstanceMethod<&O2dlmConnection::Close>("close"),
                          InstanceMethod<&O2dlmConnection::Ref>("ref"),
                          InstanceMethod<&O2dlmConnection::Unref>("unref"),
@@ -69,15 +76,16 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
   slabs_ = Slabs::Of(env);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
-  if (!wake_.Open(loop, [this] { Drain(); })) {
+  if (!wake_.Open(loop, [this] { Turn(); })) {
     Napi::Error::New(env, "stackglue addon: no event loop handle").ThrowAsJavaScriptException();
     return;
   }
   ObjectWrap::Ref();  // until the handles are closed
   events_ =
       std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(), info[2].As<Napi::Function>());
-  on_closed_ = Napi::Persistent(info[3].As<Napi::Function>());
-  closed_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
+  on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
+  state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
+  delivery_.reset(new order::Delivery(&order_, this, this, events_->batch(), kLimits));
   cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
     tearing_down_ = true;
     BeginClose();
@@ -130,6 +138,8 @@ int32_t O2dlmConnection::Ask(const LockArguments& given) {
     locks_.Release(index);
     return Refusal(status);
   }
+  record->is_requested = record->is_new = true;
+  record->asked = ++last_asked_;
   CollectEarly();
   return static_cast<int32_t>(index);
 }
@@ -145,6 +155,9 @@ int32_t O2dlmConnection::Change(uint32_t index, int mode, uint32_t flags) {
                     record->status_block.lvb(), &id);
   if (status != o2dlm::Status::kNormal) {
     record->status_block.set_status(static_cast<int32_t>(status));
+  } else {
+    record->is_requested = true;
+    record->asked = ++last_asked_;
   }
   CollectEarly();
   return Refusal(status);
@@ -156,6 +169,10 @@ int32_t O2dlmConnection::Release(uint32_t index, uint32_t flags) {
   const bool cancels = (flags & o2dlm::kLkmCancel) != 0;
   if (!cancels && IsUntold(index, *record)) return Refusal(o2dlm::Status::kBadParam);
   const o2dlm::Status status = member_->Unlock(record->id, flags, record->status_block.lvb());
+  if (status == o2dlm::Status::kNormal) {
+    ++record->unlocks_due;
+    if (!record->is_requested) record->asked = ++last_asked_;
+  }
   CollectEarly();
   return Refusal(status);
 }
@@ -175,8 +192,15 @@ bool O2dlmConnection::IsUntold(uint32_t index, const LockRecord& record) const {
 }
 
 void O2dlmConnection::CollectEarly() {
-  if (!is_dispatching_ || events_->state()->told + 1 != static_cast<int32_t>(batch_size_)) return;
-  events_->state()->next = static_cast<int32_t>(Collect());
+  if (!delivery_->is_telling()) return;
+  if (events_->state()->told + 1 != static_cast<int32_t>(batch_size_)) return;
+  events_->state()->next = static_cast<int32_t>(delivery_->More());
+}
+
+void O2dlmConnection::Begin(const Napi::CallbackInfo&) {
+  order_.Begin();
+  // Not from inside of the call.
+  if (member_) wake_.Wake();
 }
 
 void O2dlmConnection::Close(const Napi::CallbackInfo&) { BeginClose(); }
@@ -197,37 +221,30 @@ Napi::Value O2dlmConnection::Version(const Napi::CallbackInfo& info) {
   return version;
 }
 
-void O2dlmConnection::Drain() {
+void O2dlmConnection::Turn() {
   if (!member_) return;
-  delivered_ = 0;
   member_->SetTold(false);
-  // Not only once: what the handlers asked for is mostly granted already.
-  while (const size_t count = Collect()) {
-    is_dispatching_ = true;
-    events_->Deliver(count);
-    is_dispatching_ = false;
-  }
+  const bool may_be_more = delivery_->Turn();
   // A handler may have closed the connection.
   if (!member_) return;
   // What may be left takes its place behind the loop's other work.
-  if (delivered_ >= kTurnMax) wake_.Wake();
+  if (may_be_more) wake_.Wake();
   member_->SetTold(true);
 }
 
 // Asked by JavaScript when it has handled a batch: puts the next batch where the last one was and
 // returns its size; 0: no more for now.
 napi_value O2dlmConnection::More(napi_env env) {
-  size_t count = 0;
-  if (is_dispatching_) {
-    count = Collect();
-    is_dispatching_ = count > 0;
-  }
-  return ResultNumber(env, static_cast<int64_t>(count));
+  return ResultNumber(env, static_cast<int64_t>(delivery_ ? delivery_->More() : 0));
 }
 
-size_t O2dlmConnection::Collect() {
-  ReleaseEnded();
-  if (closing_ || delivered_ >= kTurnMax) return 0;
+void O2dlmConnection::BeginBatch() {
+  ++batch_number_;
+  events_->state()->told = -1;
+}
+
+size_t O2dlmConnection::Collect(EventRecord*) {
+  Release();
   size_t count = 0;
   while (count < kBatchMax) {
     if (next_ == taken_count_) {
@@ -237,38 +254,83 @@ size_t O2dlmConnection::Collect() {
       taken_count_ = member_->TakeEvents(taken_.data(), kTakeMax);
       if (taken_count_ == 0) break;
     }
-    if (count == 0) {
-      ++batch_number_;
-      events_->state()->told = -1;
-    }
     const o2dlm::Event& event = taken_[next_];
     const auto index = static_cast<uint32_t>(event.astarg);
-    LockRecord* lock = nullptr;
-    if (event.kind != o2dlm::Event::Kind::kEviction) {
-      lock = locks_.Find(index, static_cast<uint32_t>(event.astarg >> 32));
-      if (lock == nullptr) {
-        ++next_;
-        continue;
-      }
-      if (lock->completed_in_batch == batch_number_ && event.kind == o2dlm::Event::Kind::kLockAst) {
-        break;  // its status block already tells of a completion that JavaScript has not seen
-      }
+    if (event.kind == o2dlm::Event::Kind::kEviction) {
+      ++next_;
+      order_.SeeDeparture(event.value, order::Cause::kFailed);
+      continue;
+    }
+    LockRecord* lock = locks_.Find(index, static_cast<uint32_t>(event.astarg >> 32));
+    if (lock == nullptr) {
+      ++next_;
+      continue;
+    }
+    if (count == 0) BeginBatch();
+    if (lock->completed_in_batch == batch_number_ && event.kind == o2dlm::Event::Kind::kLockAst) {
+      break;  // its status block already tells of a completion that JavaScript has not seen
     }
     ++next_;
     HandleEvent(event, lock, count++);
     if (event.final) ended_[ended_count_++] = index;
   }
   if (count > 0) batch_size_ = count;
-  delivered_ += count;
+  Look();
   return count;
 }
 
-void O2dlmConnection::ReleaseEnded() {
+void O2dlmConnection::Look() {
+  // A death is told of when it has been recovered from, before the grants that this led to.
+  order_.SeeRecovery();
+  if (member_->dead()) order_.SeeLoss(NoticeKind::kKilled);
+}
+
+// A lock or conversion ends in its lock AST; then a cancel of it has nothing to be told, and an
+// unlock ends in its own.
+size_t O2dlmConnection::CollectLost(EventRecord* events) {
+  Release();
+  std::vector<std::pair<uint64_t, uint32_t>> due;
+  locks_.ForEach([&due](uint32_t index, const LockRecord& lock) {
+    if (lock.is_requested || lock.unlocks_due > 0) due.emplace_back(lock.asked, index);
+  });
+  std::sort(due.begin(), due.end());
+  if (!due.empty()) BeginBatch();
+  size_t count = 0;
+  for (const auto& [asked, index] : due) {
+    LockRecord* lock = locks_.Find(index);
+    if (lock->is_requested && count < kBatchMax) {
+      lock->is_requested = false;
+      lock->has_lost_request = true;
+      lock->status_block.set_status(kLost);
+      lock->completed_in_batch = batch_number_;
+      lock->place = static_cast<int32_t>(count);
+      events[count++] = {EventKind::kCompletion, static_cast<int32_t>(index), kLost, 0};
+    }
+    const auto status =
+        lock->has_lost_request ? static_cast<int32_t>(o2dlm::Status::kCancelGrant) : kLost;
+    for (; lock->unlocks_due > 0 && count < kBatchMax; --lock->unlocks_due) {
+      events[count++] = {EventKind::kUnlock, static_cast<int32_t>(index), status, 0};
+    }
+    if (lock->is_requested || lock->unlocks_due > 0) break;  // the next batch's
+    if (lock->is_new) {
+      lock->is_new = false;
+      events[count - 1].final = 1;
+      ended_[ended_count_++] = index;
+    }
+  }
+  if (count > 0) batch_size_ = count;
+  return count;
+}
+
+void O2dlmConnection::TellNotice(const Notice& notice) {
+  ReportState("notice", static_cast<int>(notice.kind), notice.node);
+}
+
+void O2dlmConnection::Release() {
   for (size_t i = 0; i < ended_count_; ++i) locks_.Release(ended_[i]);
   ended_count_ = 0;
 }
 
-// `lock` is null for an eviction.
 void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock, size_t place) {
   EventRecord* const record = events_->batch() + place;
   record->index = static_cast<int32_t>(static_cast<uint32_t>(event.astarg));
@@ -277,6 +339,7 @@ void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock, s
   switch (event.kind) {
     case o2dlm::Event::Kind::kLockAst:
       record->kind = EventKind::kCompletion;
+      lock->is_requested = lock->is_new = false;
       if (event.has_lvb) {
         std::memcpy(lock->status_block.lvb(), event.lvb.data(), o2dlm::kLvbLen);
       }
@@ -290,9 +353,11 @@ void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock, s
       break;
     case o2dlm::Event::Kind::kUnlockAst:
       record->kind = EventKind::kUnlock;
+      --lock->unlocks_due;
+      // A cancel that was in time has ended what it was for.
+      if (event.value == static_cast<int32_t>(o2dlm::Status::kNormal)) lock->is_requested = false;
       break;
     case o2dlm::Event::Kind::kEviction:
-      record->kind = EventKind::kNodeDown;
       break;
   }
 }
@@ -300,19 +365,27 @@ void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock, s
 void O2dlmConnection::BeginClose() {
   if (closing_) return;
   closing_ = true;
+  if (delivery_) delivery_->End();
   member_.reset();  // after this the engine wakes nobody
   cluster_.reset();
   wake_.Close([this] { OnClosed(); });
 }
 
+void O2dlmConnection::ReportState(const char* state, int code, int node) {
+  const Napi::Env env = Env();
+  const Napi::HandleScope scope(env);
+  CallAsTask(
+      on_state_, *state_context_,
+      {Napi::String::New(env, state), Napi::Number::New(env, code), Napi::Number::New(env, node)});
+}
+
 void O2dlmConnection::OnClosed() {
   if (!tearing_down_) {
-    const Napi::Env env = Env();
-    const Napi::HandleScope scope(env);
-    CallAsTask(on_closed_, *closed_context_, {});
+    const Napi::HandleScope scope(Env());
+    ReportState("closed", 0, 0);
     events_.reset();
-    on_closed_.Reset();
-    closed_context_.reset();
+    on_state_.Reset();
+    state_context_.reset();
   }
   cleanup_hook_->Done();
   ObjectWrap::Unref();

@@ -16,19 +16,23 @@
 #include "binding/loop_wake.h"
 #include "binding/slabs.h"
 #include "o2dlm/o2dlm.h"
+#include "order/delivery.h"
 #include "util/slot_table.h"
 #include "util/status_block.h"
 
 namespace stackglue::binding {
 
-class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private o2dlm::EventSink {
+class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>,
+                              private o2dlm::EventSink,
+                              private order::EventSource,
+                              private order::EventListener {
  public:
   static Napi::Function Define(Napi::Env env);
 
   // o2dlmKillNode(cluster, node): 0 or a negative errno.
   static Napi::Value KillNode(const Napi::CallbackInfo& info);
 
-  // new (options, batch, onEvents, onClosed): see lib/native.ts. Joins the domain.
+  // new (options, batch, onEvents, onState): see lib/native.ts. Joins the domain.
   explicit O2dlmConnection(const Napi::CallbackInfo& info);
   ~O2dlmConnection() override;
 
@@ -38,11 +42,18 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
     StatusBlock status_block;
     uint64_t completed_in_batch = 0;
     int32_t place = 0;  // of the completion in that batch
+    // What the lock manager has accepted, and not ended.
+    bool is_requested = false;
+    bool is_new = false;
+    bool has_lost_request = false;  // its end was told with the loss
+    uint32_t unlocks_due = 0;
+    uint64_t asked = 0;  // which of all requests was the last of these
   };
 
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
   napi_value Request(napi_env env);
   napi_value More(napi_env env);
+  void Begin(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
   void Ref(const Napi::CallbackInfo& info);
   void Unref(const Napi::CallbackInfo& info);
@@ -60,13 +71,17 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   // last event is being told, so that JavaScript need not ask.
   void CollectEarly();
   void OnEventsPending() noexcept override { wake_.Wake(); }
-  void Drain();
-  // The next batch, when the one before has been handled but for the handler of its last event; 0:
-  // there is none, or this turn of the loop has done enough.
-  size_t Collect();
+  void Turn();
+  size_t Collect(EventRecord* events) override;
+  void Look() override;
+  size_t CollectLost(EventRecord* events) override;
+  void Release() override;
+  void TellNotice(const Notice& notice) override;
+  void TellResults(size_t count) override { events_->Deliver(count); }
+  void BeginBatch();
   void HandleEvent(const o2dlm::Event& event, LockRecord* lock, size_t place);
-  void ReleaseEnded();
   void BeginClose();
+  void ReportState(const char* state, int code, int node);
   void OnClosed();
 
   ExternalMemory memory_;
@@ -75,8 +90,10 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
   o2dlm::ProtocolVersion version_;
   int join_status_ = 0;
   std::unique_ptr<EventChannel> events_;
-  Napi::FunctionReference on_closed_;
-  std::unique_ptr<Napi::AsyncContext> closed_context_;
+  order::EventOrder order_{order::Clock::Steady()};
+  std::unique_ptr<order::Delivery> delivery_;
+  Napi::FunctionReference on_state_;
+  std::unique_ptr<Napi::AsyncContext> state_context_;
   std::unique_ptr<CleanupHook> cleanup_hook_;
   LoopWake wake_;
   bool closing_ = false;
@@ -87,12 +104,9 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>, private 
 
   const Slabs* slabs_ = nullptr;
   SlotTable<LockRecord> locks_;
-  // Of the turn of the loop that Drain() is in: JavaScript has not said yet that it has handled all
-  // that there was.
-  bool is_dispatching_ = false;
-  size_t delivered_ = 0;
   uint64_t batch_number_ = 0;
   size_t batch_size_ = 0;
+  uint64_t last_asked_ = 0;
   std::array<uint32_t, kBatchMax> ended_;  // to be released when the batch has been handled
   size_t ended_count_ = 0;
   // From taken_[next_] on: events that are on their way to a batch.

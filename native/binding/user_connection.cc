@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
-#include <utility>
 
 #include "binding/arguments.h"
 #include "binding/fast_call.h"
@@ -15,7 +14,6 @@
 namespace stackglue::binding {
 
 using libdlm::Lockspace;
-using libdlm::NoticeKind;
 
 namespace {
 
@@ -23,9 +21,8 @@ namespace {
 // is waited for: that nobody else finds our locks held when the process has ended.
 constexpr int kTeardownMs = 1000;
 
-// How often one turn of the loop looks for results; together with kBatchMax it bounds what the turn
-// does for one connection.
-constexpr int kRoundsMax = 16;
+// The device is polled, so what is left over brings the next turn by itself.
+constexpr order::Delivery::Limits kLimits{kBatchMax, 16, false};
 
 Napi::Value VersionArray(Napi::Env env, const uint32_t (&version)[3]) {
   auto array = Napi::Array::New(env, 3);
@@ -43,6 +40,7 @@ Napi::Function UserConnection::Define(Napi::Env env) {
                          InstanceMethod<&UserConnection::Members>("members"),
                          InstanceMethod<&UserConnection::Versions>("versions"),
                          InstanceMethod<&UserConnection::OwnerPid>("ownerPid"),
+                         InstanceMethod<&UserConnection::Begin>("begin"),
                          InstanceMethod<&UserConnection::Close>("close"),
                          InstanceMethod<&UserConnection::Ref>("ref"),
                          InstanceMethod<&UserConnection::Unref>("unref"),
@@ -84,12 +82,15 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
     events_ = std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(),
                                              info[2].As<Napi::Function>());
     state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
-    lockspace_ = std::make_unique<Lockspace>(options);
+    lockspace_ = std::make_unique<Lockspace>(options, &order_);
+    delivery_.reset(
+        new order::Delivery(&order_, lockspace_.get(), this, events_->batch(), kLimits));
     cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
       tearing_down_ = true;
       BeginClose(kTeardownMs);
     });
   } catch (const std::bad_alloc&) {
+    delivery_.reset();
     lockspace_.reset();
     Napi::Error::New(env, "stackglue addon: out of memory").ThrowAsJavaScriptException();
     return;
@@ -117,20 +118,28 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
 
 UserConnection::~UserConnection() = default;
 
+// With Submission::kLoop the call has been made, and the kernel may have been too busy for it.
+template <typename Result>
+Result UserConnection::AfterRequest(Result result) {
+  if (lockspace_ && lockspace_->is_submitter_busy()) ArmTimer();
+  return result;
+}
+
 napi_value UserConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
-  return CallLock(env, count, arguments, *slabs_, OpenLockspace());
+  return AfterRequest(CallLock(env, count, arguments, *slabs_, OpenLockspace()));
 }
 
 napi_value UserConnection::Request(napi_env env) {
-  return CallRequest(env, events_ ? events_->state() : nullptr, *slabs_, OpenLockspace());
+  return AfterRequest(
+      CallRequest(env, events_ ? events_->state() : nullptr, *slabs_, OpenLockspace()));
 }
 
 Napi::Value UserConnection::DeadlockCancel(const Napi::CallbackInfo& info) {
-  return CallDeadlockCancel(info, OpenLockspace());
+  return AfterRequest(CallDeadlockCancel(info, OpenLockspace()));
 }
 
 Napi::Value UserConnection::Purge(const Napi::CallbackInfo& info) {
-  return CallPurge(info, OpenLockspace());
+  return AfterRequest(CallPurge(info, OpenLockspace()));
 }
 
 Napi::Value UserConnection::Members(const Napi::CallbackInfo& info) {
@@ -167,6 +176,12 @@ Napi::Value UserConnection::OwnerPid(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), lockspace_ ? lockspace_->owner_pid() : 0);
 }
 
+void UserConnection::Begin(const Napi::CallbackInfo&) {
+  order_.Begin();
+  // Not from inside of the call.
+  if (!silent_ && lockspace_ && lockspace_->signal_fd() >= 0) lockspace_->Signal();
+}
+
 void UserConnection::Close(const Napi::CallbackInfo& info) {
   const auto deadline_ms = ReadInteger<int32_t>(info[0]);
   if (!deadline_ms || *deadline_ms < 0) {
@@ -181,14 +196,12 @@ void UserConnection::Ref(const Napi::CallbackInfo&) { SetReferenced(true); }
 void UserConnection::Unref(const Napi::CallbackInfo&) { SetReferenced(false); }
 
 void UserConnection::OnKeeper() {
-  lockspace_->HandleKeeper(&notices_);
-  if (lockspace_->keeper_has_ended()) StopPoll(&keeper_poll_);
+  lockspace_->HandleKeeper();
   OnState();
 }
 
 void UserConnection::OnSignal() {
   lockspace_->HandleSignal();
-  if (opened_) Drain();
   OnState();
 }
 
@@ -198,7 +211,7 @@ void UserConnection::OnTime() {
     timed_out_ = true;
     lockspace_->Abandon();
   } else {
-    lockspace_->HandleTime(&notices_);
+    lockspace_->HandleTime();
   }
   OnState();
 }
@@ -206,31 +219,34 @@ void UserConnection::OnTime() {
 // Acts on what has become of the lockspace.
 void UserConnection::OnState() {
   if (finishing_) return;
+  if (lockspace_->keeper_has_ended()) StopPoll(&keeper_poll_);
+  if (lockspace_->state() == Lockspace::State::kOpen) {
+    if (!opened_) {
+      opened_ = true;
+      StartPoll<&UserConnection::OnState>(&device_poll_, lockspace_->device_fd());
+      StartPoll<&UserConnection::OnState>(&watch_poll_, lockspace_->watch_fd());
+      ReportState("open", lockspace_->this_node(), 0, {});
+    }
+    if (!silent_) delivery_->Turn();
+    if (!silent_) HoldBack();
+  }
+  // A handler may have begun the end.
   switch (lockspace_->state()) {
     case Lockspace::State::kOpening:
-      break;  // what is told already is handed on once it is open
     case Lockspace::State::kOpen:
-      if (!opened_) {
-        opened_ = true;
-        StartPoll<&UserConnection::Drain>(&device_poll_, lockspace_->device_fd());
-        StartPoll<&UserConnection::Drain>(&watch_poll_, lockspace_->watch_fd());
-        ReportState("open", lockspace_->this_node(), 0, {});
-      }
-      if (is_held_ || lockspace_->is_unclear()) {
-        Drain();
-        if (finishing_) return;
-      } else {
-        DeliverNotices();
-      }
       break;
     case Lockspace::State::kClosing:
-      notices_.clear();
-      if (lockspace_->is_lost()) StopPoll(&watch_poll_);
+      lockspace_->Look();
       break;
     case Lockspace::State::kFailed:
     case Lockspace::State::kClosed:
       Finish();
       return;
+  }
+  // Its device is about to be closed.
+  if (lockspace_->is_lost()) {
+    StopPoll(&device_poll_);
+    StopPoll(&watch_poll_);
   }
   ArmTimer();
 }
@@ -295,91 +311,29 @@ void UserConnection::StopPoll(Poll* poll) {
   CloseHandle(&poll->handle);
 }
 
-void UserConnection::Drain() {
-  if (finishing_) return;
-  if (is_held_) {
-    lockspace_->CollectNotices(&notices_);
-  } else {
-    collected_ = lockspace_->Collect(batch_.data(), &notices_);
-    delivered_ = 0;
-    rounds_ = 0;
-  }
-  while (!silent_ && !HoldBack()) {
-    // What More() has found, but not handed on because of the notices that come first.
-    const size_t count = std::exchange(collected_, 0);
-    // A node's death before the grants that its recovery made.
-    if (!notices_.empty()) {
-      DeliverNotices();
-      ArmTimer();
-    }
-    if (count == 0 || silent_) break;
-    lockspace_->BeginBatch();
-    is_delivering_ = true;
-    delivered_ += count;
-    events_->Deliver(batch_.data(), count);
-    is_delivering_ = false;
-    // What More() has collected is still to be told, and its locks keep their indexes until then.
-    if (collected_ == 0) lockspace_->ReleaseEnded();
-    lockspace_->EndBatch();
-  }
-  if (silent_) OnState();
-}
-
-// While it is not clear whether a node has failed: what has been collected stays where it is, and
-// the device is not looked at. The keeper's answer or the timer ends it.
-bool UserConnection::HoldBack() {
-  const bool hold = lockspace_->is_unclear();
-  if (hold == is_held_) return hold;
+// While results are held back the device, which stays readable, is not polled. The keeper's answer,
+// the watch or the timer ends it.
+void UserConnection::HoldBack() {
+  const bool hold = order_.HoldsResults();
+  if (hold == is_held_) return;
   is_held_ = hold;
-  if (!device_poll_.is_open) return hold;
+  if (!device_poll_.is_open) return;
   if (hold) {
     uv_poll_stop(&device_poll_.handle);
-    ArmTimer();
   } else {
-    ResumePoll<&UserConnection::Drain>(&device_poll_);
+    ResumePoll<&UserConnection::OnState>(&device_poll_);
   }
-  return hold;
 }
 
 // Asked by JavaScript when it has handled a batch: what the handlers asked for is often granted at
-// once, and it is cheaper to look than to come back by way of the loop. Copies the next batch to
-// where the last one was and returns its size; 0: no more for now.
+// once, and it is cheaper to look than to come back by way of the loop.
 napi_value UserConnection::More(napi_env env) {
-  size_t count = 0;
-  if (is_delivering_ && !silent_ && !finishing_ && collected_ == 0 && delivered_ < kBatchMax &&
-      ++rounds_ < kRoundsMax) {
-    lockspace_->ReleaseEnded();
-    lockspace_->EndBatch();
-    if (lockspace_->AwaitResults()) count = lockspace_->Collect(batch_.data(), &notices_);
-    lockspace_->BeginBatch();
-    if (!notices_.empty()) {
-      collected_ = count;
-      count = 0;
-    } else if (count > 0) {
-      delivered_ += count;
-      events_->Copy(batch_.data(), count);
-    }
-  }
+  const size_t count = delivery_ ? delivery_->More() : 0;
   return ResultNumber(env, static_cast<int64_t>(count));
 }
 
-void UserConnection::DeliverNotices() {
-  // A listener may close the connection, and then hears no more.
-  for (size_t i = 0; i < notices_.size() && !silent_; ++i) {
-    const libdlm::Notice notice = notices_[i];
-    if (notice.kind == NoticeKind::kNodeFailed) {
-      const EventRecord event{EventKind::kNodeDown, 0, notice.node, 0};
-      events_->Deliver(&event, 1);
-    } else {
-      ReportState("notice", static_cast<int>(notice.kind), notice.node, {});
-    }
-  }
-  notices_.clear();
-  // Its device is about to be closed.
-  if (lockspace_->is_lost()) {
-    StopPoll(&device_poll_);
-    StopPoll(&watch_poll_);
-  }
+void UserConnection::TellNotice(const Notice& notice) {
+  ReportState("notice", static_cast<int>(notice.kind), notice.node, {});
 }
 
 void UserConnection::BeginClose(int deadline_ms) {
@@ -392,6 +346,7 @@ void UserConnection::BeginClose(int deadline_ms) {
     return;
   }
   silent_ = true;
+  if (delivery_) delivery_->End();
   if (!lockspace_ || finishing_) return;
   StopPoll(&device_poll_);
   // The end is waited for, whatever was said of the connection: a loop that nothing keeps alive
@@ -408,6 +363,7 @@ void UserConnection::BeginClose(int deadline_ms) {
 
 void UserConnection::Finish() {
   finishing_ = true;
+  if (delivery_) delivery_->End();
   if (lockspace_->state() == Lockspace::State::kFailed && !tearing_down_) {
     const libdlm::OpenResult& result = lockspace_->open_result();
     ReportState("failed", static_cast<int>(result.failure), result.error, result.detail);

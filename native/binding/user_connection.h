@@ -21,19 +21,18 @@
 #include <napi.h>
 #include <uv.h>
 
-#include <array>
 #include <memory>
-#include <vector>
 
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
 #include "binding/external_memory.h"
 #include "binding/slabs.h"
 #include "libdlm/lockspace.h"
+#include "order/delivery.h"
 
 namespace stackglue::binding {
 
-class UserConnection final : public Napi::ObjectWrap<UserConnection> {
+class UserConnection final : public Napi::ObjectWrap<UserConnection>, private order::EventListener {
  public:
   static Napi::Function Define(Napi::Env env);
 
@@ -47,11 +46,14 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
   napi_value Request(napi_env env);
   napi_value More(napi_env env);
+  template <typename Result>
+  Result AfterRequest(Result result);
   Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
   Napi::Value Purge(const Napi::CallbackInfo& info);
   Napi::Value Members(const Napi::CallbackInfo& info);
   Napi::Value Versions(const Napi::CallbackInfo& info);
   Napi::Value OwnerPid(const Napi::CallbackInfo& info);
+  void Begin(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
   void Ref(const Napi::CallbackInfo& info);
   void Unref(const Napi::CallbackInfo& info);
@@ -66,9 +68,9 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   void OnSignal();
   void OnTime();
   void OnState();
-  void Drain();
-  void DeliverNotices();
-  bool HoldBack();
+  void HoldBack();
+  void TellNotice(const Notice& notice) override;
+  void TellResults(size_t count) override { events_->Deliver(count); }
   void BeginClose(int deadline_ms);
   void Finish();
   void OnHandleClosed();
@@ -87,7 +89,10 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   void ForEachPoll(Visit visit);
 
   ExternalMemory memory_;
+  order::EventOrder order_{order::Clock::Steady()};
   std::unique_ptr<libdlm::Lockspace> lockspace_;
+  // As long as JavaScript may be told.
+  std::unique_ptr<order::Delivery> delivery_;
   std::unique_ptr<EventChannel> events_;
   Napi::FunctionReference on_state_;
   std::unique_ptr<Napi::AsyncContext> state_context_;
@@ -110,14 +115,7 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection> {
   bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all
   bool referenced_ = true;
 
-  // Of the turn of the loop that Drain() is in.
-  bool is_delivering_ = false;
-  size_t delivered_ = 0;
-  int rounds_ = 0;
-  size_t collected_ = 0;
-  bool is_held_ = false;
-  std::array<EventRecord, kBatchMax> batch_;
-  std::vector<libdlm::Notice> notices_;
+  bool is_held_ = false;  // results: the device is not polled
 };
 
 }  // namespace stackglue::binding

@@ -7,8 +7,6 @@ namespace stackglue::emulation {
 
 using libdlm::Cookie;
 using libdlm::LockBook;
-using libdlm::Notice;
-using libdlm::NoticeKind;
 using libdlm::Operation;
 using libdlm::Order;
 using libdlm::Result;
@@ -41,10 +39,11 @@ Result ToResult(const fsdlm::Event& event) {
 }  // namespace
 
 int Lockspace::Open(std::string_view cluster, std::string_view name, int node,
-                    fsdlm::Company company, EventSink* sink, std::unique_ptr<Lockspace>* opened) {
+                    fsdlm::Company company, EventSink* sink, order::EventOrder* order,
+                    std::unique_ptr<Lockspace>* opened) {
   const std::shared_ptr<fsdlm::Cluster> joined = fsdlm::Cluster::Named(cluster);
   if (joined == nullptr) return -ENOMEM;
-  std::unique_ptr<Lockspace> lockspace(new (std::nothrow) Lockspace(sink));
+  std::unique_ptr<Lockspace> lockspace(new (std::nothrow) Lockspace(sink, order));
   if (lockspace == nullptr) return -ENOMEM;
   const int error = joined->Join(name, node, sink, &lockspace->member_, company);
   if (error != 0) return error;
@@ -160,17 +159,16 @@ size_t Lockspace::TakeAnswers(EventRecord* events) {
   return count;
 }
 
-bool Lockspace::HandleEvent(const fsdlm::Event& event, EventRecord* events, size_t* count,
-                            std::vector<Notice>* notices) {
+bool Lockspace::HandleEvent(const fsdlm::Event& event, EventRecord* events, size_t* count) {
   switch (event.kind) {
     case fsdlm::Event::Kind::kNodeDown:
-      events[(*count)++] = {EventKind::kNodeDown, 0, event.value, 0};
+      order_->SeeDeparture(event.value, order::Cause::kFailed);
       return true;
     case fsdlm::Event::Kind::kNodeLeft:
-      notices->push_back({NoticeKind::kNodeLeft, event.value});
+      order_->SeeDeparture(event.value, order::Cause::kLeft);
       return true;
     case fsdlm::Event::Kind::kNodeJoined:
-      notices->push_back({NoticeKind::kNodeJoined, event.value});
+      order_->SeeJoin(event.value);
       return true;
     case fsdlm::Event::Kind::kCast:
     case fsdlm::Event::Kind::kBast:
@@ -182,20 +180,35 @@ bool Lockspace::HandleEvent(const fsdlm::Event& event, EventRecord* events, size
   return true;
 }
 
-size_t Lockspace::Collect(EventRecord* events, std::vector<Notice>* notices) {
-  if (is_dead()) return 0;
-  book_.BeginBatch();
-  size_t count = TakeAnswers(events);
+// The engine gives what it says of nodes before the results that came of it.
+size_t Lockspace::Collect(EventRecord* events) {
+  size_t count = 0;
+  if (!is_dead()) {
+    book_.BeginBatch();
+    count = TakeAnswers(events);
+  }
   while (count < kBatchMax) {
     if (next_ == taken_count_) {
       next_ = 0;
       taken_count_ = member_->TakeEvents(taken_.data(), kTakeMax);
       if (taken_count_ == 0) break;
     }
-    if (!HandleEvent(taken_[next_], events, &count, notices)) break;
+    if (!HandleEvent(taken_[next_], events, &count)) break;
     ++next_;
   }
+  Look();
   return count;
+}
+
+void Lockspace::Look() {
+  // What has happened to nodes comes with results, when it has been recovered from.
+  order_->SeeRecovery();
+  if (is_dead()) order_->SeeLoss(NoticeKind::kKilled);
+}
+
+size_t Lockspace::CollectLost(EventRecord* events) {
+  book_.BeginBatch();
+  return book_.EndLost(events, kBatchMax);
 }
 
 }  // namespace stackglue::emulation

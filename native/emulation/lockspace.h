@@ -14,19 +14,19 @@
 
 #include "fsdlm/fsdlm.h"
 #include "libdlm/lock_book.h"
-#include "libdlm/lockspace_watch.h"
+#include "order/delivery.h"
 #include "util/event_record.h"
 #include "util/status_block.h"
 
 namespace stackglue::emulation {
 
-class Lockspace final : private libdlm::LockBook::Carrier {
+class Lockspace final : public order::EventSource, private libdlm::LockBook::Carrier {
  public:
   // A process of `node` opens `name` in the process's cluster of that name. `sink` is told when
-  // Collect() is worth a call. Returns 0, or what Cluster::Join() refuses with, and then `*opened`
-  // is left alone.
+  // Collect() is worth a call, and `order` what happens to nodes. Returns 0, or what
+  // Cluster::Join() refuses with, and then `*opened` is left alone.
   [[nodiscard]] static int Open(std::string_view cluster, std::string_view name, int node,
-                                fsdlm::Company company, EventSink* sink,
+                                fsdlm::Company company, EventSink* sink, order::EventOrder* order,
                                 std::unique_ptr<Lockspace>* opened);
   Lockspace(const Lockspace&) = delete;
   Lockspace& operator=(const Lockspace&) = delete;
@@ -48,8 +48,11 @@ class Lockspace final : private libdlm::LockBook::Carrier {
 
   // As fsdlm::Member's.
   void SetTold(bool told) { member_->SetTold(told); }
-  size_t Collect(EventRecord* events, std::vector<libdlm::Notice>* notices);
-  void ReleaseEnded() { book_.ReleaseEnded(); }
+  // As EventSource's.
+  size_t Collect(EventRecord* events) override;
+  void Look() override;
+  size_t CollectLost(EventRecord* events) override;
+  void Release() override { book_.ReleaseEnded(); }
 
  private:
   // The engine's lock behind a place in the book.
@@ -60,17 +63,17 @@ class Lockspace final : private libdlm::LockBook::Carrier {
   // The most events that are taken from the engine at once.
   static constexpr size_t kTakeMax = 16;
 
-  explicit Lockspace(EventSink* sink) : sink_(sink) {}
+  Lockspace(EventSink* sink, order::EventOrder* order) : sink_(sink), order_(order) {}
 
   void Put(const libdlm::Order& order) override;
   int Make(const libdlm::Order& order, fsdlm::LockId* id);
   void Answer(const libdlm::SubmitAnswer& answer);
   size_t TakeAnswers(EventRecord* events);
   // False: no more in this batch.
-  bool HandleEvent(const fsdlm::Event& event, EventRecord* events, size_t* count,
-                   std::vector<libdlm::Notice>* notices);
+  bool HandleEvent(const fsdlm::Event& event, EventRecord* events, size_t* count);
 
   EventSink* const sink_;
+  order::EventOrder* const order_;
   std::unique_ptr<fsdlm::Member> member_;
   libdlm::LockBook book_{this};
   std::vector<Made> made_;

@@ -105,7 +105,7 @@ void Lockspace::MakeOrphan(Lock* lock, int pid) {
 }
 
 void Lockspace::RemoveMember(MemberImpl* member) {
-  member->Mute();
+  member->DropEvents();
   members_.erase(std::remove(members_.begin(), members_.end(), member), members_.end());
   while (OwnLink* link = member->locks()->front()) {
     Lock* lock = static_cast<Lock*>(link);
@@ -136,7 +136,7 @@ void Lockspace::RemoveMember(MemberImpl* member) {
 
 void Lockspace::RemoveNode(int node, std::vector<Resource*>* touched) {
   for (MemberImpl* member : members_) {
-    if (member->node() == node) member->Mute();
+    if (member->node() == node) member->DropEvents();
   }
   Recover(node, touched);
   for (MemberImpl* member : members_) {

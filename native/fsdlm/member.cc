@@ -162,8 +162,6 @@ void MemberImpl::PostNotice(Notice* notice) {
 
 void MemberImpl::Mute() {
   muted_ = true;
-  ListNode::Unlink();
-  while (Notice* notice = notices_.front()) delete notice;
   while (fsdlm::Lock* lock = first_with_events_) {
     first_with_events_ = lock->next_with_events;
     lock->next_with_events = nullptr;
@@ -171,6 +169,12 @@ void MemberImpl::Mute() {
     lock->DropCallbacks();
   }
   last_with_events_ = nullptr;
+}
+
+void MemberImpl::DropEvents() {
+  Mute();
+  ListNode::Unlink();
+  while (Notice* notice = notices_.front()) delete notice;
 }
 
 void MemberImpl::Die() {

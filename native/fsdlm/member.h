@@ -59,8 +59,10 @@ class MemberImpl final : public Member, public ListNode, public Owner {
   // Takes over the notice.
   void PostNotice(Notice* notice);
   bool watches_nodes() const { return watches_nodes_; }
-  // Forgets all events, and does not take any from now on.
+  // Forgets all callbacks of locks, and does not take any from now on. What is told of nodes stays.
   void Mute();
+  // Forgets all events, and takes no callbacks from now on.
+  void DropEvents();
   void Unmute() { muted_ = false; }
   // The node was killed. Locks and events are gone already. Has the owner woken.
   void Die();

@@ -3,8 +3,10 @@
 #include <linux/dlm.h>
 #include <linux/dlmconstants.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace stackglue::libdlm {
 namespace {
@@ -61,6 +63,7 @@ int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view 
   if (!adopts) AddDue(record);
   record->probes_before = probes_put_;
   record->status_block = status_block;
+  record->asked = ++last_asked_;
   record->operation = Pending::kLock;
   record->memory.Take(order.flags);
   record->requested_mode = static_cast<int8_t>(order.mode);
@@ -83,6 +86,7 @@ int LockBook::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid) {
   }
 
   SubmitConvert(index, record, mode, flags, xid);
+  record->asked = ++last_asked_;
   return 0;
 }
 
@@ -130,6 +134,7 @@ int LockBook::Unlock(uint32_t index, uint32_t flags) {
     SubmitAfterProbe(index, record, flags);
   }
   record->unlocking = true;
+  record->asked = ++last_asked_;
   return 0;
 }
 
@@ -306,6 +311,37 @@ void LockBook::End(uint32_t index, LockRecord* record, EventRecord* event) {
 void LockBook::ReleaseEnded() {
   for (const uint32_t index : ended_) locks_.Release(index);
   ended_.clear();
+}
+
+size_t LockBook::EndLost(EventRecord* events, size_t max) {
+  std::vector<std::pair<uint64_t, uint32_t>> due;
+  locks_.ForEach([&due](uint32_t index, const LockRecord& record) {
+    const bool is_due = record.operation != Pending::kNone || record.unlocking;
+    if (is_due && !record.is_probe && !record.ended) due.emplace_back(record.asked, index);
+  });
+  std::sort(due.begin(), due.end());
+  if (due.size() > max) due.resize(max);
+  results_due_ = 0;
+  size_t count = 0;
+  for (const auto& [asked, index] : due) {
+    LockRecord* record = locks_.Find(index);
+    EventRecord* event = &events[count++];
+    *event = {};
+    event->index = static_cast<int32_t>(index);
+    const bool is_new = record->operation == Pending::kLock;
+    if (record->unlocking) {
+      event->kind = EventKind::kUnlock;
+      event->value = -ENOTCONN;
+    } else {
+      event->kind = EventKind::kCompletion;
+      record->status_block.set_status(-ENOTCONN);
+      record->completed_in_batch = batch_;
+    }
+    record->operation = Pending::kNone;
+    record->unlocking = record->unlock_follows = record->cancelling = record->awaits_probe = false;
+    if (is_new) End(index, record, event);
+  }
+  return count;
 }
 
 }  // namespace stackglue::libdlm

@@ -100,6 +100,10 @@ class LockBook {
   bool HandleResult(const Result& result, EventRecord* event);
   // The batch has been delivered.
   void ReleaseEnded();
+  // The lockspace is gone, and nothing comes back any more: ends up to `max` of what is under way
+  // with -ENOTCONN, in the order in which it was asked for; each in a completion, an unlock in its
+  // own event. Between BeginBatch() and ReleaseEnded(); 0: nothing is left.
+  size_t EndLost(EventRecord* events, size_t max);
   // To be called now and then while the lockspace runs. Puts the cancels whose probes are not
   // granted within kLooksAtProbe calls: then the request that went first was another process's, and
   // cancelled (by its end, or by libdlm), and ours is among those that fs/dlm has forgotten.
@@ -151,6 +155,7 @@ class LockBook {
     uint64_t xid = 0;            // of steps
     uint64_t probes_before = 0;  // how many probes the book had put when the lock was asked for
     ValueBlockMemory memory;
+    uint64_t asked = 0;  // which request of all it was that is under way
     // Before the request that is under way, for one that the kernel refuses.
     ValueBlockMemory memory_before;
     // The resource's value block as this lock last read or wrote it. It is sent with conversions
@@ -189,6 +194,7 @@ class LockBook {
   Carrier* const carrier_;
   SlotTable<LockRecord> locks_;
   size_t results_due_ = 0;
+  uint64_t last_asked_ = 0;
   std::vector<uint32_t> ended_;
   ProbeTable probes_;
   uint64_t probes_put_ = 0;

@@ -23,8 +23,8 @@ constexpr int kBusyMs = 1;
 
 }  // namespace
 
-Lockspace::Lockspace(const Options& options)
-    : submission_(options.submission), name_(options.name) {
+Lockspace::Lockspace(const Options& options, order::EventOrder* order)
+    : order_(order), submission_(options.submission), name_(options.name) {
   KeeperRequest request;
   std::memset(&request, 0, sizeof request);
   request.kind = KeeperRequestKind::kOpen;
@@ -60,7 +60,7 @@ void Lockspace::Fail(OpenFailure failure, int error, const std::string& detail) 
 
 // ---- The keeper and the submitter ----
 
-void Lockspace::HandleKeeper(std::vector<Notice>* notices) {
+void Lockspace::HandleKeeper() {
   KeeperReport report;
   int device_fd = -1;
   while (!keeper_.has_ended()) {
@@ -68,7 +68,7 @@ void Lockspace::HandleKeeper(std::vector<Notice>* notices) {
       case KeeperClient::Received::kNothing:
         return;
       case KeeperClient::Received::kEnd:
-        HandleKeeperEnd(notices);
+        HandleKeeperEnd();
         return;
       case KeeperClient::Received::kReport:
         break;
@@ -92,13 +92,14 @@ void Lockspace::HandleKeeper(std::vector<Notice>* notices) {
         // What is so from the start, and should be, is no news.
         if (quorate_ == (report.code != 0)) break;
         quorate_ = report.code != 0;
-        notices->push_back({quorate_ ? NoticeKind::kQuorumRegained : NoticeKind::kQuorumLost});
+        order_->See(quorate_ ? NoticeKind::kQuorumRegained : NoticeKind::kQuorumLost);
         break;
       case KeeperReportKind::kDaemonGone:
-        notices->push_back({NoticeKind::kDaemonGone});
+        Look();  // what it has done before
+        order_->See(NoticeKind::kDaemonGone);
         break;
       case KeeperReportKind::kGone:
-        Settle(report.code, report.error != 0, notices);
+        HandleCause(report.code, report.error != 0);
         break;
     }
   }
@@ -126,10 +127,10 @@ void Lockspace::AttachDevice(int device_fd, const KeeperVersions& versions) {
   }
   if (state_ == State::kFailed) return;
   state_ = State::kOpen;
-  SetPaused(watch_.is_stopped());
+  SetPaused(is_stopped());
 }
 
-void Lockspace::HandleKeeperEnd(std::vector<Notice>* notices) {
+void Lockspace::HandleKeeperEnd() {
   keeper_gone_ = true;
   if (port_ != nullptr) port_->set_close_waits();
   switch (state_) {
@@ -142,10 +143,17 @@ void Lockspace::HandleKeeperEnd(std::vector<Notice>* notices) {
       break;
     case State::kOpen:
       if (is_lost_) break;
-      watch_.SettleByComms(notices);
-      notices->push_back({NoticeKind::kKeeperGone});
-      // Nobody makes the calls any more.
-      if (submission_ == Submission::kKeeper) Lose();
+      Look();
+      if (is_lost_) break;
+      for (const auto& [node, departures] : std::exchange(asked_, {})) {
+        for (const uint64_t departure : departures) order_->SeeCause(departure, false);
+      }
+      if (submission_ == Submission::kKeeper) {  // nobody makes the calls any more
+        order_->SeeLoss(NoticeKind::kKeeperGone);
+        HandleSeen();
+      } else {
+        order_->See(NoticeKind::kKeeperGone);
+      }
       break;
     case State::kFailed:
     case State::kClosed:
@@ -178,57 +186,68 @@ int Lockspace::HandleTimeInMs() const {
   return watch_.is_tense() ? LockspaceWatch::kTenseMs : LockspaceWatch::kCalmMs;
 }
 
-void Lockspace::HandleTime(std::vector<Notice>* notices) {
+void Lockspace::HandleTime() {
   if (submitter_is_busy_) Kick();
-  if (state_ != State::kOpen && state_ != State::kClosing) return;
-  const size_t first = notices->size();
-  watch_.Look(notices);
-  HandleNotices(notices, first);
-  if (Serves() && !is_stopped() && !watch_.is_tense()) book_.LookAfterProbes();
+  if (!IsWatching()) return;
+  // This process may have stood still, with the answers in its socket.
+  if (!order_->OverdueCauses().empty()) HandleKeeper();
+  if (!IsWatching()) return;
+  watch_.LookAtState();
+  HandleSeen();
+  if (!Serves() || is_stopped() || watch_.is_tense()) return;
+  const int64_t now_ms = order_->clock().NowMs();
+  if (now_ms - probes_ms_ < LockspaceWatch::kCalmMs) return;
+  probes_ms_ = now_ms;
+  book_.LookAfterProbes();
 }
 
-void Lockspace::CollectNotices(std::vector<Notice>* notices) {
-  if (is_lost_ || (state_ != State::kOpen && state_ != State::kClosing)) return;
-  const size_t first = notices->size();
-  watch_.Take(notices);
-  for (const auto& [node, since_s] : watch_.TakeUnclear()) {
+bool Lockspace::IsWatching() const {
+  return !is_lost_ && (state_ == State::kOpen || state_ == State::kClosing);
+}
+
+void Lockspace::Look() {
+  if (!IsWatching()) return;
+  watch_.Look();
+  HandleSeen();
+}
+
+void Lockspace::HandleCause(int node, bool has_failed) {
+  const auto asked = asked_.find(node);
+  if (asked == asked_.end()) return;
+  const uint64_t departure = asked->second.front();
+  asked->second.pop_front();
+  if (asked->second.empty()) asked_.erase(asked);
+  if (!IsWatching()) return;
+  order_->SeeCause(departure, has_failed);
+  watch_.LookAtState();
+  HandleSeen();
+}
+
+// Does what follows from what the watch has seen.
+void Lockspace::HandleSeen() {
+  for (const auto& [departure, node, since_s] : watch_.TakeUnknown()) {
     // Who leaves loses all members so, and does not care.
-    const bool is_asked = state_ == State::kOpen && keeper_.AskWhyGone(node, since_s);
-    if (!is_asked) watch_.SettleByComms(notices);
-  }
-  HandleNotices(notices, first);
-}
-
-void Lockspace::Settle(int node, bool has_failed, std::vector<Notice>* notices) {
-  if (is_lost_ || (state_ != State::kOpen && state_ != State::kClosing)) return;
-  const size_t first = notices->size();
-  watch_.Settle(node, has_failed, notices);
-  watch_.Look(notices);
-  HandleNotices(notices, first);
-}
-
-void Lockspace::HandleNotices(std::vector<Notice>* notices, size_t first) {
-  for (size_t i = first; i < notices->size(); ++i) {
-    switch ((*notices)[i].kind) {
-      case NoticeKind::kStopped:
-        SetPaused(true);
-        break;
-      case NoticeKind::kResumed:
-        SetPaused(false);
-        break;
-      case NoticeKind::kNodeJoined:
-        keeper_.Send(KeeperRequestKind::kNames);
-        break;
-      case NoticeKind::kReleased:
-        Lose();
-        return;
-      default:
-        break;
+    if (state_ == State::kOpen && keeper_.AskWhyGone(node, since_s)) {
+      asked_[node].push_back(departure);
+    } else {
+      order_->SeeCause(departure, false);
     }
   }
+  if (watch_.TakeHasJoined()) keeper_.Send(KeeperRequestKind::kNames);
+  if (order_->is_lost()) {
+    if (!is_lost_) Lose();
+  } else if (is_stopped() != is_paused_) {
+    SetPaused(is_stopped());
+  }
+}
+
+const std::map<int, int64_t>& Lockspace::members() const {
+  static const std::map<int, int64_t> none;
+  return is_lost_ ? none : watch_.members();
 }
 
 void Lockspace::SetPaused(bool paused) {
+  is_paused_ = paused;
   port_->area()->paused.store(paused ? 1 : 0, std::memory_order_release);
   if (!paused) Kick();
 }
@@ -359,7 +378,7 @@ void Lockspace::Kick() {
   }
 }
 
-void Lockspace::EndBatch() {
+void Lockspace::EndTelling() {
   in_batch_ = false;
   if (unkicked_ > 0) Kick();
 }
@@ -420,8 +439,8 @@ int Lockspace::Purge(int32_t node, int32_t pid, uint32_t ticket) {
 
 // ---- Results ----
 
-size_t Lockspace::Collect(EventRecord* events, std::vector<Notice>* notices) {
-  if (is_lost_ || (state_ != State::kOpen && state_ != State::kClosing)) return 0;
+size_t Lockspace::Collect(EventRecord* events) {
+  if (!IsWatching()) return 0;
   size_t count = 0;
   if (state_ == State::kOpen) {
     book_.BeginBatch();
@@ -432,11 +451,17 @@ size_t Lockspace::Collect(EventRecord* events, std::vector<Notice>* notices) {
     was_awaited_ = false;
   }
   // After the results, never before: see lockspace_watch.h.
-  CollectNotices(notices);
+  Look();
   return count;
 }
 
-bool Lockspace::AwaitResults() {
+size_t Lockspace::CollectLost(EventRecord* events) {
+  if (!is_lost_) return 0;
+  book_.BeginBatch();
+  return book_.EndLost(events, kBatchMax);
+}
+
+bool Lockspace::IsWorthMore() {
   if (!Serves() || book_.results_due() == 0) return false;
   // Whose results come from other nodes is not found here; look again only once in a while.
   if (luck_ < 0) {

@@ -35,12 +35,13 @@
 #include "libdlm/open_failure.h"
 #include "libdlm/submit_port.h"
 #include "libdlm/submitter.h"
+#include "order/delivery.h"
 #include "util/event_record.h"
 #include "util/status_block.h"
 
 namespace stackglue::libdlm {
 
-class Lockspace final : private LockBook::Carrier {
+class Lockspace final : public order::EventSource, private LockBook::Carrier {
  public:
   // Who makes the calls into the kernel. lib/native.ts repeats the numbers.
   enum class Submission { kThread = 0, kLoop = 1, kKeeper = 2 };
@@ -56,11 +57,12 @@ class Lockspace final : private LockBook::Carrier {
 
   enum class State { kOpening, kOpen, kFailed, kClosing, kClosed };
 
-  // Starts to open the lockspace. Where not even that can be done, the state is kFailed.
-  explicit Lockspace(const Options& options);
+  // Starts to open the lockspace. Where not even that can be done, the state is kFailed. What
+  // happens to it is told to `order`.
+  Lockspace(const Options& options, order::EventOrder* order);
   Lockspace(const Lockspace&) = delete;
   Lockspace& operator=(const Lockspace&) = delete;
-  ~Lockspace();
+  ~Lockspace() override;
 
   State state() const { return state_; }
   // Why it is kFailed.
@@ -72,7 +74,7 @@ class Lockspace final : private LockBook::Carrier {
   bool is_lost() const { return is_lost_; }
 
   // No request is served for the time being, as far as is known.
-  bool is_stopped() const { return watch_.is_stopped(); }
+  bool is_stopped() const { return order_->is_stopped(); }
 
   // To be polled for input, with what is to be called then; -1 where there is nothing to poll.
   int keeper_fd() const { return keeper_.fd(); }                     // HandleKeeper()
@@ -83,15 +85,20 @@ class Lockspace final : private LockBook::Carrier {
 
   // Hear the keeper, and the submitter. Either may change the state. Once the lockspace is lost or
   // closing, the device must not be polled when HandleSignal() is called, which may close it.
-  void HandleKeeper(std::vector<Notice>* notices);
+  void HandleKeeper();
   void HandleSignal();
+  // Has HandleSignal() called soon.
+  void Signal() const;
 
   // Looks after what nobody signals. To be called in HandleTimeInMs(); -1: not at all.
-  void HandleTime(std::vector<Notice>* notices);
+  void HandleTime();
   int HandleTimeInMs() const;
+  // The kernel was too busy for a request: HandleTime() has become due, soon.
+  bool is_submitter_busy() const { return submitter_is_busy_; }
 
   int this_node() const { return watch_.this_node(); }
-  const std::map<int, int64_t>& members() const { return watch_.members(); }
+  // None when it is lost; from this node's own end on, those who were there when it began.
+  const std::map<int, int64_t>& members() const;
   // The node's name; empty when it has none.
   const std::string& NameOf(int node) const;
   const KeeperVersions& versions() const { return versions_; }
@@ -109,25 +116,17 @@ class Lockspace final : private LockBook::Carrier {
   // The completion is an event of kind kCall with `ticket` as its index.
   int Purge(int32_t node, int32_t pid, uint32_t ticket);
 
-  // Gathers up to kBatchMax events that are ready, status blocks already written; what `notices`
-  // are given has happened before the events. After delivery call ReleaseEnded(). Returns how many,
-  // 0 when nothing is ready.
-  size_t Collect(EventRecord* events, std::vector<Notice>* notices);
-
-  // It is not known yet whether a node that has gone has failed, so no notice, and nothing that
-  // Collect() has gathered, may be delivered yet; nor is it to be called. Only CollectNotices() is.
-  bool is_unclear() const { return state_ == State::kOpen && watch_.is_unclear(); }
-  void CollectNotices(std::vector<Notice>* notices);
-  void ReleaseEnded() { book_.ReleaseEnded(); }
-
-  // Whether results are due that may well be there already, or will be in a moment, so that
-  // Collect() is worth a call. Looks for a few microseconds where another processor makes the
-  // calls.
-  bool AwaitResults();
-
-  // Around the delivery of events: requests that are made meanwhile are handed over together.
-  void BeginBatch() { in_batch_ = true; }
-  void EndBatch();
+  // As EventSource has them.
+  size_t Collect(EventRecord* events) override;
+  void Look() override;
+  size_t CollectLost(EventRecord* events) override;
+  void Release() override { book_.ReleaseEnded(); }
+  // Requests that are made meanwhile are handed over together.
+  void BeginTelling() override { in_batch_ = true; }
+  void EndTelling() override;
+  // Whether results are due that may well be there already, or will be in a moment. Looks for a few
+  // microseconds where another processor makes the calls.
+  bool IsWorthMore() override;
 
   // Begins the end: the requests before it are still made, locks that are left are dropped by the
   // kernel, and the state becomes kClosed. Idempotent.
@@ -139,12 +138,13 @@ class Lockspace final : private LockBook::Carrier {
   bool Serves() const { return state_ == State::kOpen && !is_lost_; }
   void Fail(OpenFailure failure, int error, const std::string& detail);
   void AttachDevice(int device_fd, const KeeperVersions& versions);
-  void HandleNotices(std::vector<Notice>* notices, size_t first);
+  void HandleSeen();
   void Lose();
   void SetPaused(bool paused);
   void EndSubmission();
-  void Settle(int node, bool has_failed, std::vector<Notice>* notices);
-  void HandleKeeperEnd(std::vector<Notice>* notices);
+  bool IsWatching() const;
+  void HandleCause(int node, bool has_failed);
+  void HandleKeeperEnd();
 
   void Put(const Order& order) override;
   SubmitRequest* Reserve(Operation operation, Cookie cookie);
@@ -156,8 +156,8 @@ class Lockspace final : private LockBook::Carrier {
   size_t TakeAnswers(EventRecord* events);
   bool HandleAnswer(const SubmitAnswer& answer, EventRecord* event);
   bool ReadResult(EventRecord* events, size_t* count);
-  void Signal() const;
 
+  order::EventOrder* const order_;
   const Submission submission_;
   State state_ = State::kOpening;
   OpenResult open_result_;
@@ -170,7 +170,12 @@ class Lockspace final : private LockBook::Carrier {
   KeeperVersions versions_{};
 
   KeeperClient keeper_;
-  LockspaceWatch watch_;
+  LockspaceWatch watch_{order_};
+  // By node: the departures that the keeper was asked about, in order. It answers in that order.
+  std::map<int, std::deque<uint64_t>> asked_;
+  bool is_paused_ = false;
+  // When probes were looked after, by the clock.
+  int64_t probes_ms_ = 0;
   std::shared_ptr<SubmitPort> port_;
   // With Submission::kLoop.
   std::unique_ptr<Submitter> submitter_;
@@ -186,7 +191,7 @@ class Lockspace final : private LockBook::Carrier {
 
   LockBook book_{this};
   bool was_blocking_ = false;  // the last result that was read
-  // How often AwaitResults() was right lately; below 0 it does not look.
+  // How often IsWorthMore() was right lately; below 0 it does not look.
   int luck_ = 0;
   bool was_awaited_ = false;
   // A result that would have been its lock's second in a batch waits here for the next one.

@@ -11,7 +11,6 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <sstream>
 #include <string_view>
 
@@ -28,16 +27,8 @@ std::string SysfsPath() { return HostPath("/sys/kernel/dlm/"); }
 // runs as soon as all have done theirs. dlm_ls_stop() clears it.
 constexpr unsigned long kRecoveryDone = 0x40;
 
-// Five seconds: recovery is a matter of milliseconds, once it may begin.
-constexpr int kTenseLooks = 500;
-// Five seconds, for an answer that takes dlm_controld a few milliseconds.
-constexpr int kUnclearLooks = 500;
-
-int64_t NowInSeconds() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec;
-}
+// Recovery is a matter of milliseconds, once it may begin.
+constexpr int64_t kTenseForMs = 5000;
 
 // A node number, or 0 when the name is none.
 int ParseNode(std::string_view name) {
@@ -93,7 +84,7 @@ int LockspaceWatch::Open(const std::string& lockspace) {
   const std::string nodes = SpacesPath() + lockspace + "/nodes";
   const std::string sysfs = SysfsPath() + lockspace;
   nodes_path_ = nodes;
-  comms_watch_ = inotify_.Add(CommsPath().c_str(), IN_DELETE | IN_ONLYDIR);
+  comms_watch_ = inotify_.Add(CommsPath().c_str(), IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR);
   if (comms_watch_ < 0) return errno;
   control_watch_ = inotify_.Add(sysfs.c_str(), IN_MODIFY | IN_ONLYDIR);
   if (control_watch_ < 0) return errno;
@@ -103,11 +94,14 @@ int LockspaceWatch::Open(const std::string& lockspace) {
   if (status_fd_ < 0) return errno;
   // Watched first, listed second: a change in between is seen twice rather than missed, and the
   // second sight of it changes nothing.
-  const int error =
-      ForEachNode(nodes, [this](int node) { members_.try_emplace(node, NowInSeconds()); });
+  const int64_t now_s = order_->clock().NowMs() / 1000;
+  const int error = ForEachNode(nodes, [&](int node) { members_.try_emplace(node, now_s); });
   this_node_ = FindThisNode();
-  std::vector<Notice> stopped;
-  Look(&stopped);  // nobody has to be told of what was so from the start
+  for (const auto& [node, since_s] : members_) {
+    if (!HasComms(node)) disconnected_.insert(node);
+  }
+  // Nobody has to be told of what was so from the start.
+  if (const auto state = ReadState()) order_->SetState(*state);
   return error;
 }
 
@@ -121,142 +115,129 @@ std::vector<std::string> LockspaceWatch::AddressesOf(int node) {
   return addresses;
 }
 
-void LockspaceWatch::Take(std::vector<Notice>* notices) {
+// Reads all that inotify has.
+bool LockspaceWatch::Drain() {
   alignas(inotify_event) char buffer[4096];
-  bool was_told = false;
+  bool was_any = false;
   for (;;) {
     const ssize_t size = inotify_.Read(buffer, sizeof buffer);
-    if (size <= 0) break;
+    if (size <= 0) return was_any;
+    was_any = true;
     for (ssize_t offset = 0; offset < size;) {
       inotify_event event;
       std::memcpy(&event, buffer + offset, sizeof event);
       const char* name = event.len > 0 ? buffer + offset + sizeof event : "";
       offset += static_cast<ssize_t>(sizeof event + event.len);
-      if (is_released_) continue;
+      if (order_->is_lost()) continue;
       if ((event.mask & IN_Q_OVERFLOW) != 0) {
-        ListMembers(notices);
-        was_told = true;
+        List();
       } else if (event.wd == control_watch_) {
         if (std::strcmp(name, "control") != 0) continue;
-        HandleControl(notices);
-        was_told = true;
+        order_->SeeControl();
+        tense_until_ms_ = order_->clock().NowMs() + kTenseForMs;
       } else if (event.wd == nodes_watch_) {
-        HandleMember(ParseNode(name), event.mask, notices);
+        HandleMember(ParseNode(name), event.mask);
       } else if (event.wd == comms_watch_) {
-        const int node = ParseNode(name);
-        Settle(node, true, notices);
-        if (members_.count(node) != 0) disconnected_.insert(node);
+        HandleComms(ParseNode(name), event.mask);
       }
     }
   }
-  if (!was_told) return;
-  tense_looks_ = kTenseLooks;
-  Look(notices);
+}
+
+void LockspaceWatch::HandleComms(int node, uint32_t mask) {
+  if ((mask & (IN_DELETE_SELF | IN_IGNORED)) != 0 || node == this_node_) {
+    order_->SeeOwnEnd();
+    return;
+  }
+  if (members_.count(node) != 0) {
+    disconnected_.insert(node);
+  } else {
+    late_failures_.insert(node);
+  }
+}
+
+void LockspaceWatch::HandleMember(int node, uint32_t mask) {
+  if ((mask & (IN_DELETE_SELF | IN_IGNORED)) != 0 ||
+      ((mask & IN_DELETE) != 0 && node == this_node_)) {
+    order_->SeeLoss(NoticeKind::kReleased);
+    return;
+  }
+  // Nobody's going and coming is the lockspace's any more.
+  if (node == 0 || order_->has_own_end()) return;
+  const int64_t now_s = order_->clock().NowMs() / 1000;
+  if ((mask & IN_CREATE) != 0) {
+    if (!members_.try_emplace(node, now_s).second) return;
+    // It was the end of the life before.
+    if (late_failures_.erase(node) != 0) order_->SeeFailure(node);
+    disconnected_.erase(node);
+    has_joined_ = true;
+    order_->SeeJoin(node);
+  } else if (const auto gone = members_.extract(node)) {
+    const bool has_failed = disconnected_.erase(node) != 0;
+    const uint64_t number =
+        order_->SeeDeparture(node, has_failed ? order::Cause::kFailed : order::Cause::kUnknown);
+    if (!has_failed) to_ask_.push_back({number, node, gone.mapped()});
+  }
 }
 
 // Finds by comparison what events that were dropped would have told.
-void LockspaceWatch::ListMembers(std::vector<Notice>* notices) {
+void LockspaceWatch::List() {
   std::set<int> listed;
-  if (ForEachNode(nodes_path_, [&listed](int node) { listed.insert(node); }) != 0) {
-    HandleMember(0, IN_DELETE_SELF, notices);
+  const bool is_there = ForEachNode(nodes_path_, [&listed](int node) { listed.insert(node); }) == 0;
+  if (!is_there || listed.count(this_node_) == 0) {
+    order_->SeeLoss(NoticeKind::kReleased);
     return;
   }
+  if (!HasComms(this_node_)) order_->SeeOwnEnd();
   const std::map<int, int64_t> known = members_;
   for (const auto& [node, since_s] : known) {
-    if (listed.count(node) == 0) HandleMember(node, IN_DELETE, notices);
+    if (!HasComms(node)) HandleComms(node, IN_DELETE);
+    if (listed.count(node) == 0) HandleMember(node, IN_DELETE);
   }
-  for (const int node : listed) HandleMember(node, IN_CREATE, notices);
+  for (const int node : order_->UnknownNodes()) {
+    if (!HasComms(node)) order_->SeeFailure(node);
+  }
+  for (const int node : listed) HandleMember(node, IN_CREATE);
+  order_->SeeControl();
+  tense_until_ms_ = order_->clock().NowMs() + kTenseForMs;
 }
 
-void LockspaceWatch::HandleMember(int node, uint32_t mask, std::vector<Notice>* notices) {
-  if ((mask & (IN_DELETE_SELF | IN_IGNORED)) != 0 ||
-      ((mask & IN_DELETE) != 0 && node == this_node_)) {
-    is_released_ = true;
-    held_.clear();
-    unclear_.clear();
-    to_ask_.clear();
-    notices->push_back({NoticeKind::kReleased});
-    return;
-  }
-  if (node == 0) return;
-  if ((mask & IN_CREATE) != 0) {
-    if (!members_.try_emplace(node, NowInSeconds()).second) return;
-    disconnected_.erase(node);
-    held_.push_back({NoticeKind::kNodeJoined, node});
-  } else if (const auto gone = members_.extract(node)) {
-    unclear_.insert(node);
-    if (disconnected_.erase(node) != 0 || !HasComms(node)) {
-      Settle(node, true, notices);
-    } else {
-      to_ask_.push_back({node, gone.mapped()});
-      unclear_looks_ = kUnclearLooks;
-    }
-  }
-}
-
-void LockspaceWatch::Settle(int node, bool has_failed, std::vector<Notice>* notices) {
-  if (unclear_.erase(node) == 0) return;
-  if (!has_failed) {
-    held_.push_back({NoticeKind::kNodeLeft, node});
-    return;
-  }
-  // It is not news any more that it had joined, unless it has come back already.
-  if (members_.count(node) == 0) {
-    std::erase_if(held_, [node](const Notice& held) { return held.node == node; });
-  }
-  notices->push_back({NoticeKind::kNodeFailed, node});
-}
-
-void LockspaceWatch::SettleByComms(std::vector<Notice>* notices) {
-  for (const int node : std::set<int>(unclear_)) Settle(node, !HasComms(node), notices);
-}
-
-// A stop, a start, or something that looks like one: inotify makes one event of two writes that
-// nothing came between, and two of a write by a shell, which truncates first. So what this goes by
-// is the state. Where it runs each time that we look, every second event ends a stop that was over
-// before we heard.
-void LockspaceWatch::HandleControl(std::vector<Notice>* notices) {
-  if (!IsRunning().value_or(true)) {
-    if (!is_stopped_) Stop(notices);
-    heard_half_ = false;
-  } else if (!is_stopped_) {
-    if (heard_half_) {
-      notices->push_back({NoticeKind::kStopped});
-      notices->push_back({NoticeKind::kResumed});
-    }
-    heard_half_ = !heard_half_;
-  }
-}
-
-void LockspaceWatch::Stop(std::vector<Notice>* notices) {
-  is_stopped_ = true;
-  notices->push_back({NoticeKind::kStopped});
-}
-
-// Whether it has been started since the last stop that we may have heard of: a stop has cleared the
-// status before it is over (fs/dlm/member.c:dlm_ls_stop). Nothing when the lockspace has gone.
-std::optional<bool> LockspaceWatch::IsRunning() const {
+// How far it has come since the last stop that we may have heard of: a stop has cleared the status
+// before it is over (fs/dlm/member.c:dlm_ls_stop). Nothing when the lockspace has gone.
+std::optional<order::RunState> LockspaceWatch::ReadState() const {
   char text[16] = "";
   if (pread(status_fd_, text, sizeof text - 1, 0) <= 0) return std::nullopt;
-  return (std::strtoul(text, nullptr, 16) & kRecoveryDone) != 0;
+  const unsigned long status = std::strtoul(text, nullptr, 16);
+  if (status == 0) return order::RunState::kStopped;
+  return (status & kRecoveryDone) != 0 ? order::RunState::kRunning : order::RunState::kRecovering;
 }
 
-void LockspaceWatch::Look(std::vector<Notice>* notices) {
-  if (tense_looks_ > 0) --tense_looks_;
-  if (is_released_) return;
-  if (is_unclear() && --unclear_looks_ <= 0) SettleByComms(notices);
-  const auto is_running = IsRunning();
-  if (!is_running) return;  // the watch on its members tells
-  if (!*is_running) {
-    if (!is_stopped_) Stop(notices);
-    return;
+bool LockspaceWatch::is_tense() const {
+  return order_->HasUnknownCause() || order_->clock().NowMs() < tense_until_ms_;
+}
+
+void LockspaceWatch::Look() {
+  if (Drain() || order_->HoldsResults()) LookAtState();
+}
+
+void LockspaceWatch::LookAtState() {
+  Drain();
+  std::optional<order::RunState> state;
+  // Until nothing has happened since it was read. dlm_controld removes a node before it starts the
+  // lockspace, so all that a state has come from is known then.
+  do {
+    state = ReadState();
+  } while (Drain());
+  if (order_->is_lost()) return;
+  // Not what goes with this node's own end.
+  for (const int node : std::exchange(late_failures_, {})) {
+    if (HasComms(this_node_)) order_->SeeFailure(node);
   }
-  if (is_unclear()) return;
-  tense_looks_ = 0;
-  notices->insert(notices->end(), held_.begin(), held_.end());
-  held_.clear();
-  if (is_stopped_) notices->push_back({NoticeKind::kResumed});
-  is_stopped_ = false;
+  // A failure of which neither its comms directory nor dlm_controld has told is taken for a leave.
+  for (const uint64_t departure : order_->OverdueCauses()) order_->SeeCause(departure, false);
+  if (!state) return;  // the watch on its members tells
+  order_->SeeState(*state);
+  if (*state == order::RunState::kRunning) tense_until_ms_ = 0;
 }
 
 }  // namespace stackglue::libdlm

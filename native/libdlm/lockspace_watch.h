@@ -8,10 +8,11 @@
 // A departure is a failure when the node's comms directory has gone as well, which is the test that
 // the kernel applies before it calls recover_slot (fs/dlm/member.c:dlm_lsop_recover_slot). It does
 // not always go first: when a node's dlm_controld alone has died, two daemons race for it. So where
-// it is still there the departure is *unclear*, and somebody has to ask dlm_controld; until then
-// nothing that may come of the recovery can be told. Orderly leaves are told once the lockspace is
-// started again, because a lockspace that this node itself leaves loses its members in the same
-// way.
+// it is still there the cause is unknown, and somebody has to ask dlm_controld. What that holds
+// back, and when changes are told, is EventOrder's.
+//
+// dlm_controld clears configfs when it ends, or is about to begin anew: first all of comms, this
+// node's own directory with it, and then who is in the lockspaces. That is this node's own end.
 //
 // The lockspace is stopped and started by a write to its `control` in sysfs, which inotify tells of
 // when it has been done; `recover_status` tells how far the recovery has come. The kernel stops it
@@ -31,31 +32,14 @@
 #include <vector>
 
 #include "libdlm/loop_inotify.h"
+#include "order/event_order.h"
 
 namespace stackglue::libdlm {
 
-// What happens to a lockspace. lib/native.ts repeats the numbers.
-enum class NoticeKind : int32_t {
-  kNodeFailed = 1,
-  kNodeLeft = 2,
-  kNodeJoined = 3,
-  kStopped = 4,
-  kResumed = 5,
-  kReleased = 6,  // this node has left it: its locks are gone
-  kQuorumLost = 7,
-  kQuorumRegained = 8,
-  kDaemonGone = 9,
-  kKeeperGone = 10,
-};
-
-struct Notice {
-  NoticeKind kind;
-  int node = 0;  // of the first three
-};
-
 class LockspaceWatch {
  public:
-  LockspaceWatch() = default;
+  // What is seen is told to `order`.
+  explicit LockspaceWatch(order::EventOrder* order) : order_(order) {}
   LockspaceWatch(const LockspaceWatch&) = delete;
   LockspaceWatch& operator=(const LockspaceWatch&) = delete;
   ~LockspaceWatch();
@@ -63,50 +47,49 @@ class LockspaceWatch {
   // Watches `lockspace`, which must have been joined. Returns 0 or an errno.
   int Open(const std::string& lockspace);
 
-  // Readable when Take() has something to look at; -1 before Open().
+  // Readable when Look() has something to look at; -1 before Open().
   int fd() const { return inotify_.fd(); }
 
-  // Appends what has happened since the last call, in the order in which it did.
-  void Take(std::vector<Notice>* notices);
-
-  // Looks whether the lockspace runs, and appends the change. To be called every kCalmMs, and every
-  // kTenseMs while is_tense().
-  void Look(std::vector<Notice>* notices);
+  // Looks at what has happened since the last call.
+  void Look();
+  // Looks at the lockspace's state too, and at causes that are overdue. To be called every kCalmMs,
+  // and every kTenseMs while is_tense().
+  void LookAtState();
   static constexpr int kCalmMs = 500;
   static constexpr int kTenseMs = 10;
 
-  // The lockspace was told to stop or to start and does not run yet; or a departure is unclear.
-  bool is_tense() const { return tense_looks_ > 0 || is_unclear(); }
-  bool is_stopped() const { return is_stopped_; }
+  // The lockspace was told to stop or to start not long ago and does not run yet; or a cause is
+  // unknown.
+  bool is_tense() const;
 
   // This node's number in the cluster: the comms entry whose `local` is 1. 0 when there is none.
   int this_node() const { return this_node_; }
 
-  // By node, since when: CLOCK_MONOTONIC, seconds.
+  // By node, since when: CLOCK_MONOTONIC, seconds. As they were when this node's own end began.
   const std::map<int, int64_t>& members() const { return members_; }
 
   struct Departure {
+    uint64_t number;  // the EventOrder's
     int node;
     int64_t since_s;  // a member at this time, by CLOCK_MONOTONIC
   };
-  // Departures since the last call that are unclear: what they were is to be found out and told to
-  // Settle(). After five seconds of Look() they are taken for orderly leaves.
-  std::vector<Departure> TakeUnclear() { return std::exchange(to_ask_, {}); }
-  bool is_unclear() const { return !unclear_.empty(); }
-  void Settle(int node, bool has_failed, std::vector<Notice>* notices);
-  // For when nobody can be asked.
-  void SettleByComms(std::vector<Notice>* notices);
+  // Departures since the last call whose cause is unknown: it is to be found out.
+  std::vector<Departure> TakeUnknown() { return std::exchange(to_ask_, {}); }
+  // Whether a node has joined since the last call.
+  bool TakeHasJoined() { return std::exchange(has_joined_, false); }
 
   // A node's addresses as configfs has them, such as "10.0.0.1"; empty when there are none.
   static std::vector<std::string> AddressesOf(int node);
 
  private:
-  void HandleMember(int node, uint32_t mask, std::vector<Notice>* notices);
-  void HandleControl(std::vector<Notice>* notices);
-  void Stop(std::vector<Notice>* notices);
-  void ListMembers(std::vector<Notice>* notices);
-  std::optional<bool> IsRunning() const;
+  // Whether there was anything.
+  bool Drain();
+  void HandleMember(int node, uint32_t mask);
+  void HandleComms(int node, uint32_t mask);
+  void List();
+  std::optional<order::RunState> ReadState() const;
 
+  order::EventOrder* const order_;
   LoopInotify inotify_;
   int status_fd_ = -1;
   int nodes_watch_ = -1;
@@ -117,16 +100,12 @@ class LockspaceWatch {
   std::map<int, int64_t> members_;
   // Members whose comms directory has gone since they joined.
   std::set<int> disconnected_;
-  std::set<int> unclear_;
+  // Nodes whose comms directory has gone after they had departed, since the state was looked at.
+  std::set<int> late_failures_;
   std::vector<Departure> to_ask_;
-  int unclear_looks_ = 0;
-  // Told when the lockspace is started again.
-  std::vector<Notice> held_;
-  bool is_stopped_ = false;
-  // One event of `control` was heard while the lockspace ran.
-  bool heard_half_ = false;
-  bool is_released_ = false;
-  int tense_looks_ = 0;
+  bool has_joined_ = false;
+  // By the EventOrder's clock.
+  int64_t tense_until_ms_ = 0;
 };
 
 }  // namespace stackglue::libdlm

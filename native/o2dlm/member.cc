@@ -165,6 +165,7 @@ void MemberImpl::DropEvents() {
 void MemberImpl::Die() {
   domain_ = nullptr;
   dead_.store(true, std::memory_order_release);
+  if (has_sink_) cluster_->Wake(this);
 }
 
 }  // namespace stackglue::o2dlm

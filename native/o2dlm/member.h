@@ -48,7 +48,7 @@ class MemberImpl final : public Member, public ListNode {
   // Appends an event; has the owner woken if there was none before.
   void PostEvent(EventNode* event);
   void DropEvents();
-  // The node was killed. Locks and events are gone already.
+  // The node was killed. Locks and events are gone already. Has the owner woken.
   void Die();
 
  private:

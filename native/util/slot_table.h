@@ -50,6 +50,14 @@ class SlotTable {
     return record != nullptr && At(index).generation == generation ? record : nullptr;
   }
 
+  // Calls `visit(index, record)` for every record in use, by index.
+  template <typename Visit>
+  void ForEach(Visit visit) {
+    for (uint32_t index = 0; index < chunks_.size() * kChunkSize; ++index) {
+      if (Record* record = Find(index)) visit(index, *record);
+    }
+  }
+
   uint32_t generation(uint32_t index) const {
     return (*chunks_[index / kChunkSize])[index % kChunkSize].generation;
   }

@@ -17,13 +17,14 @@ const outDir = join(root, '.cache/engine-tests');
 const MAIN = join(root, 'test/engines/main.cc');
 
 /** What each suite is made of: folders of native/, and its own folder of test/. */
-export const suites = ['o2dlm', 'fsdlm', 'libdlm', 'simulator'].filter((name) =>
+export const suites = ['o2dlm', 'fsdlm', 'order', 'libdlm', 'simulator'].filter((name) =>
   existsSync(join(root, 'test', name)),
 );
 const engines = {
   o2dlm: ['o2dlm'],
   fsdlm: ['fsdlm'],
-  libdlm: ['libdlm'],
+  order: ['order'],
+  libdlm: ['libdlm', 'order'],
   simulator: ['simulator', 'o2dlm', 'fsdlm'],
 };
 /** Suites of which the tests of threads run under the thread sanitizer too. */

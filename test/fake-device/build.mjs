@@ -98,7 +98,7 @@ async function programsOf(sanitizer) {
       files: [
         { file: join(nativeDir, 'addon.cc'), flags: onNode },
         ...(await filesOf(['binding'], onNode)),
-        ...(await filesOf(['emulation'], common)),
+        ...(await filesOf(['emulation', 'order'], common)),
         ...libdlm,
         ...(await filesOf(['o2dlm', 'fsdlm', 'simulator'], engineFlags(sanitizer))),
       ],

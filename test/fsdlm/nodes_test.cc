@@ -65,6 +65,18 @@ TEST_CASE("nodes: a death is no leave, and who died comes back as one that joins
   CHECK(a.Take() == "joined 2");
 }
 
+TEST_CASE("nodes: a purge of the own locks takes nothing from what is told of nodes") {
+  auto cluster = Cluster::Create();
+  Peer a(cluster, 1);
+  a.member->WatchNodes();
+  Peer b(cluster, 2);
+  a.Hold(kEx, "r");
+  cluster->KillNode(2);
+  CHECK(a.member->Purge(1, a.member->pid()) == 0);
+  Peer again(cluster, 2);
+  CHECK(a.Take() == "died 2, joined 2");
+}
+
 TEST_CASE("nodes: the sink of a member that dies is told") {
   auto cluster = Cluster::Create();
   Peer a(cluster, 1);

@@ -6,7 +6,12 @@ import { getSystemErrorName } from 'node:util';
 
 import { DLM_LKF } from '../../constants.js';
 import { DlmError, type DlmErrorCode } from '../../errors.js';
-import type { NativeO2dlmConnection, NativeO2dlmOptions } from '../../native.js';
+import {
+  NoticeKind,
+  type NativeO2dlmConnection,
+  type NativeO2dlmListener,
+  type NativeO2dlmOptions,
+} from '../../native.js';
 import type { ClusterConnection } from '../../stackglue/connection.js';
 import {
   lksbState,
@@ -83,7 +88,7 @@ export type JoinDomain = (
   options: Omit<NativeO2dlmOptions, 'cluster'>,
   batch: Int32Array,
   onEvents: (count: number) => void,
-  onClosed: () => void,
+  onState: NativeO2dlmListener,
 ) => NativeO2dlmConnection;
 
 /** The operations of simulated node `node`, which joins domains by `join`. */
@@ -98,13 +103,17 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
         { domain: connection.name, node, ...connection.version },
         locks.batch,
         locks.dispatch,
-        resolve,
+        (state, notice, about) => {
+          if (state === 'closed') resolve();
+          else if (notice === NoticeKind.nodeFailed) connection.nodeDown(about);
+        },
       );
       locks.native = native;
       if (native.joinStatus !== 0) throw joinError(connection, native.joinStatus);
       const [major, minor] = native.version;
       connection.version = { major, minor };
       connection.private = { native, locks, closed } satisfies Private;
+      native.begin();
     },
 
     async disconnect(connection) {

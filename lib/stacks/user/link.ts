@@ -44,13 +44,14 @@ export class Link {
   readonly opened: Promise<void>;
   /** This node's number, once it is open. */
   thisNode = 0;
-  /** Rejects when the locks are lost; then no request completes any more. */
+  /** Rejects when the locks are lost, and every request has completed. */
   readonly lost: Promise<never>;
   /** Resolves when nothing of the link is left in this process. */
   readonly closed: Promise<LinkEnd>;
   readonly #calls = new Map<number, (status: number) => void>();
   readonly #lose: () => void;
   #lastTicket = 0;
+  #hasBegun = false;
 
   constructor(connection: ClusterConnection, wrappers: AstWrappers, source: LockspaceSource) {
     const { name } = connection;
@@ -87,9 +88,14 @@ export class Link {
           fail(openError(name, code, error, detail));
           break;
         case 'notice': {
+          if (code === NoticeKind.nodeFailed) {
+            connection.nodeDown(error);
+            break;
+          }
           const notice = toNotice(code, error, source.needsKeeper);
           if (notice.locks === 'lost') this.#lose();
-          connection.notice(notice);
+          // Who has no connection yet hears of the loss by that.
+          if (this.#hasBegun) connection.notice(notice);
           break;
         }
         case 'dead':
@@ -103,6 +109,12 @@ export class Link {
     };
     this.native = source.open(name, this.locks.batch, this.locks.dispatch, listener);
     this.locks.native = this.native;
+  }
+
+  /** The program has its connection, and is told what happens. */
+  begin(): void {
+    this.#hasBegun = true;
+    this.native.begin();
   }
 
   #endCalls(): void {

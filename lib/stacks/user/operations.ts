@@ -74,6 +74,7 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
           link.lost,
           closed.then(() => Promise.reject(timeoutError('connect', name, connectTimeoutMs))),
         ]);
+        link.begin();
       } catch (error) {
         native.close(disconnectTimeoutMs);
         await closed;

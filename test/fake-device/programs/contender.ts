@@ -29,7 +29,7 @@ export interface Ending {
 export interface Arena {
   readonly glue: StackGlue;
   readonly connection: ClusterConnection;
-  /** The locks are gone, and so is every completion that was due. */
+  /** The locks are gone: every request that was under way has ended. */
   readonly isLost: boolean;
 }
 
@@ -122,6 +122,10 @@ export class Contender {
     const { glue } = this.#arena;
     const status = glue.dlmLockStatus(this.#lksb);
     if (this.#due === undefined) throw this.#wrong('a lock AST for no request');
+    if (status === -ENOTCONN) {
+      this.#complete();
+      return;
+    }
     const expected = [0];
     if ((this.#flags & NOQUEUE) !== 0) expected.push(-EAGAIN);
     if ((this.#flags & ORPHAN) !== 0) expected.push(-EAGAIN, -ENOENT);
@@ -137,6 +141,11 @@ export class Contender {
   }
 
   onUnlockAst(of: Ending['of'], error: number): void {
+    if (error === -ENOTCONN && of === 'unlock' && this.#isUnlocking) {
+      this.#isUnlocking = false;
+      this.#complete();
+      return;
+    }
     if (error !== 0) throw this.#wrong(`an unlock's error, ${error}`);
     const status = this.#arena.glue.dlmLockStatus(this.#lksb);
     if (of === 'unlock') {
@@ -151,11 +160,10 @@ export class Contender {
     this.#complete();
   }
 
-  /** For what is no longer there: nobody will complete it. */
-  forget(): void {
+  /** The lock is no longer there, and nothing may be under way. */
+  lose(): void {
+    if (this.isBusy) throw this.#wrong('a request that has not ended before the loss was told');
     this.#isHeld = false;
-    this.#isUnlocking = false;
-    this.#complete();
   }
 
   #complete(): void {

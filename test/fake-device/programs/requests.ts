@@ -3,9 +3,8 @@
  * connection, each of which ends otherwise: `submit seed lives`. Prints what has happened; throws when a
  * completion is missing, or is one too many.
  *
- * Left out, because the product is known to fall short there:
- * - the order of a node's death and the grants that come of it is not looked at;
- * - results that were read before a lockspace was lost may be told after the notice of it: they are ignored.
+ * What is told when the locks are lost is the last, and every request has ended before. The order of a node's
+ * death and the grants that come of it is looked at elsewhere (test/order).
  */
 import { kill } from 'node:process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -79,7 +78,7 @@ class Life implements Arena {
     this.glue.clusterStack = 'pcmk';
     const handle = (work: () => void): void => {
       if (this.#isOver) throw new Error('a handler was called after the disconnect');
-      if (this.isLost) return;
+      if (this.isLost) throw new Error('a handler was called after the loss was told');
       this.#events += 1;
       work();
       while (!this.#isCalm && random.chance(0.5)) random.pick(this.#contenders).act();
@@ -104,7 +103,7 @@ class Life implements Arena {
       noticeHandler: ({ locks }) => {
         if (locks !== 'lost') return;
         this.isLost = true;
-        for (const contender of this.#contenders) contender.forget();
+        for (const contender of this.#contenders) contender.lose();
       },
     });
   }

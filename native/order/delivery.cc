@@ -1,0 +1,69 @@
+#include "order/delivery.h"
+
+#include <utility>
+
+namespace stackglue::order {
+
+bool Delivery::Turn() {
+  delivered_ = 0;
+  rounds_ = 0;
+  Gather();
+  Tell();
+  return delivered_ >= limits_.events;
+}
+
+void Delivery::Gather() {
+  if (has_ended_) return;
+  if (collected_ > 0 || order_->HoldsResults() || order_->is_lost()) {
+    source_->Look();
+  } else {
+    collected_ = source_->Collect(batch_);
+  }
+}
+
+void Delivery::Tell() {
+  Notice notice;
+  while (!has_ended_) {
+    while (!has_ended_ && order_->TakeNotice(&notice)) listener_->TellNotice(notice);
+    if (has_ended_ || order_->HoldsResults()) return;
+    if (collected_ == 0 && order_->is_lost()) collected_ = source_->CollectLost(batch_);
+    if (collected_ == 0) {
+      if (order_->TakeLoss(&notice)) listener_->TellNotice(notice);
+      return;
+    }
+    TellBatch();
+    if (!has_ended_ && collected_ == 0 && limits_.looks_again && !IsTurnOver()) Gather();
+  }
+}
+
+void Delivery::TellBatch() {
+  const size_t count = std::exchange(collected_, 0);
+  delivered_ += count;
+  source_->BeginTelling();
+  is_telling_ = true;
+  listener_->TellResults(count);
+  is_telling_ = false;
+  if (has_ended_) return;
+  // What More() has gathered is still to be told, and its locks keep their indexes until then.
+  if (collected_ == 0) source_->Release();
+  source_->EndTelling();
+}
+
+size_t Delivery::More() {
+  if (!is_telling_ || has_ended_ || collected_ > 0) return 0;
+  size_t count = 0;
+  ++rounds_;
+  if (!IsTurnOver() && !order_->ComesFirst()) {
+    source_->Release();
+    source_->EndTelling();
+    if (source_->IsWorthMore()) count = source_->Collect(batch_);
+    source_->BeginTelling();
+    if (order_->ComesFirst()) collected_ = std::exchange(count, 0);
+  }
+  delivered_ += count;
+  // What is asked for from now on is asked for by nobody whom a batch was told to.
+  is_telling_ = count > 0;
+  return count;
+}
+
+}  // namespace stackglue::order
