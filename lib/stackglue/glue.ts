@@ -272,7 +272,7 @@ export class StackGlue {
     return connection.plugin.operations.thisNode(connection);
   }
 
-  /** The group's members, by number; empty where the stack cannot tell. */
+  /** The group's members, by number; empty where the stack cannot tell, and when the locks are lost. */
   clusterMembers(connection: ClusterConnection): readonly ClusterMember[] {
     this.#checkConnection(connection, 'members');
     return connection.plugin.operations.members?.(connection) ?? [];
@@ -281,7 +281,8 @@ export class StackGlue {
   /**
    * `ocfs2_dlm_lock`: asks for a lock, or with `DLM_LKF.CONVERT` for another mode of the one that
    * `lksb` has. Returns 0, and then exactly one `lockAst` (or, if it is cancelled, `unlockAst`)
-   * follows; or a negative errno.
+   * follows; or a negative errno. If the locks are lost meanwhile its status is -ENOTCONN. Only a
+   * disconnect ends it in silence.
    *
    * @param name UTF-8 or raw bytes: 1 to 32 on `o2cb`, to 64 on `user`. Not used by a conversion. -EINVAL
    *   for one that the stack needs itself (`$RECOVERY` on `o2cb`, `version_lock` on `user`), and for a

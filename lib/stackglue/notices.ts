@@ -33,13 +33,18 @@ export type ClusterNotice =
   | { readonly kind: 'quorumRegained'; readonly locks: 'unsure' }
   /** The daemon that runs the lock manager (dlm_controld) has ended: the node must be restarted. */
   | { readonly kind: 'daemonGone'; readonly locks: 'unsure' }
-  /** Somebody else on this node took the group away. Every request is refused with ENOTCONN. */
+  /**
+   * Somebody else on this node took the group away. What was under way has ended with -ENOTCONN before,
+   * every request is refused with it from now on, and no notice follows.
+   */
   | { readonly kind: 'released'; readonly locks: 'lost' }
   /**
-   * The keeper has died. Where it made the calls into the kernel the locks are `lost` and requests
-   * are refused with ENOTCONN; else all goes on, but the end of this process may wait for the cluster.
+   * The keeper has died. Where it made the calls into the kernel the locks are `lost`, and requests end
+   * as with `released`; else all goes on, but the end of this process may wait for the cluster.
    */
   | { readonly kind: 'keeperGone'; readonly locks: 'valid' | 'lost' };
 
-/** Called for every notice, with the connection's `recoveryData`. */
+/**
+ * Called for every notice, with the connection's `recoveryData`; not before `clusterConnect` has resolved.
+ */
 export type NoticeHandler = (notice: ClusterNotice, recoveryData: unknown) => void;

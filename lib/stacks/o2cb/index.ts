@@ -41,8 +41,9 @@ export function createO2cbPlugin(options: O2cbOptions = {}): StackPlugin {
 
 /**
  * The simulated node dies, as if its power were cut: its locks go, the recovery handler of every
- * node that shared a domain with it is called, and what waited for it is granted. Its own connections
- * get no event any more; every call on them but disconnect fails.
+ * node that shared a domain with it is called, and what waited for it is granted. On its own
+ * connections what is under way ends with -ENOTCONN, and no other event comes; every call on them but
+ * disconnect fails.
  */
 export function killO2cbNode(node: number, cluster: string = DEFAULT_CLUSTER): void {
   checkInteger('node', node, 0, MAX_NODES - 1);

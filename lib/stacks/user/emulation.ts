@@ -55,8 +55,9 @@ export function createEmulatedUserPlugin(options: EmulatedUserOptions = {}): Sta
 
 /**
  * The simulated node dies, as if its power were cut: its locks and orphans go, the recovery handler of
- * every node that shared a lockspace with it is called, and what waited for it is granted. Its own
- * connections get no event any more; every call on them but disconnect is refused with -ENOTCONN.
+ * every node that shared a lockspace with it is called, and what waited for it is granted. On its own
+ * connections what is under way ends with -ENOTCONN, and no other event comes; every call on them but
+ * disconnect is refused with it.
  */
 export function killEmulatedUserNode(node: number, cluster: string = DEFAULT_CLUSTER): void {
   checkInteger('node', node, 1, NODE_MAX);

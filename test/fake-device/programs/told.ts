@@ -2,6 +2,8 @@
  * What the machine is told to do, step by step: `submit`. Each of these has one thing that must come, and is
  * over when it has.
  */
+import { constants } from 'node:os';
+
 import { createUserPlugin, DLM_LKF, DLM_LOCK, DlmLksb, StackGlue } from '../../../lib/index.js';
 import type { UserStackOptions } from '../../../lib/index.js';
 import { MachineControl } from '../machine.js';
@@ -101,8 +103,15 @@ await machine.tell(`join ${GROUP} 3`);
 await expectMember('memberJoined 3');
 await machine.tell(`leave ${GROUP} 3`);
 await expectMember('memberLeft 3');
+// What is under way ends before the loss is told, and then nobody is a member.
+await machine.tell(`rule ${GROUP} r wait`);
+lock();
+await waits();
 await machine.tell(`remove ${GROUP}`);
-await expectMember('released');
+await expectMember(`lock ${-constants.errno.ENOTCONN}`);
+await expectNext('released');
+if (glue.clusterMembers(connection).length > 0) throw new Error('members of what is lost');
+if (glue.dlmUnlock(connection, lksb, CANCEL) === 0) throw new Error('a cancel of what has ended');
 await glue.clusterDisconnect(connection);
 machine.close();
 
