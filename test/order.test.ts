@@ -1,0 +1,130 @@
+/**
+ * That the random test of the order of events (test/order/random_test.cc) finds what it is there for: each
+ * fault is put back into a copy of the sources, and the test must fail by the words that name it.
+ */
+import { expect } from 'chai';
+import { execFile } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
+
+import { skipBecause } from './support/skip.js';
+
+const run = promisify(execFile);
+
+/** This file runs from test/ or from dist/test/. */
+const root = [join(import.meta.dirname, '..'), join(import.meta.dirname, '../..')].find((folder) =>
+  existsSync(join(folder, 'native')),
+)!;
+const builder = (await import(pathToFileURL(join(root, 'test/engines/build.mjs')).href)) as {
+  missingTool(): Promise<string | undefined>;
+};
+
+/** A fault: where it is put, in place of what, and by which words the test names it. */
+interface Fault {
+  readonly edits: readonly {
+    readonly file: string;
+    readonly right: string;
+    readonly wrong: string;
+  }[];
+  readonly words: RegExp;
+}
+
+const FAULTS: Readonly<Record<string, Fault>> = {
+  'a grant before the death that led to it': {
+    edits: [
+      {
+        file: 'order/delivery.cc',
+        right: 'if (order_->ComesFirst()) collected_ = std::exchange(count, 0);',
+        wrong: '',
+      },
+    ],
+    words: /a grant before a change/,
+  },
+  'resumed before the death that led to it': {
+    edits: [
+      {
+        file: 'libdlm/lockspace_watch.cc',
+        right: '  Drain();\n  std::optional<order::RunState> state;',
+        wrong:
+          '  if (const auto early = ReadState(); early) order_->SeeState(*early);\n' +
+          '  std::optional<order::RunState> state;',
+      },
+    ],
+    words: /resumed before a change/,
+  },
+  "a node's next life before the death of its last": {
+    edits: [
+      {
+        file: 'order/event_order.cc',
+        right: 'if (item.notice.kind == NoticeKind::kNodeFailed) death = i;',
+        wrong: 'if (item.notice.kind == NoticeKind::kNodeJoined) return i;',
+      },
+    ],
+    words: /join before a death/,
+  },
+  'the death of a node that lives': {
+    edits: [
+      {
+        file: 'libdlm/lockspace_watch.cc',
+        right: 'node == this_node_) {\n    order_->SeeOwnEnd();',
+        wrong: 'node == this_node_) {',
+      },
+      // It takes two: without a recovery it would not be told either.
+      {
+        file: 'order/event_order.cc',
+        right: 'item.is_recovered |= item.has_control;\n  }\n  if (is_stopped_',
+        wrong: 'item.is_recovered = true;\n  }\n  if (is_stopped_',
+      },
+    ],
+    words: /the death of a living node/,
+  },
+};
+
+/** Long enough for each to be met by any seed, many times over. */
+const STEPS = '50000';
+
+describe('the random test of the order of events', function () {
+  this.timeout(0); // a compiler ends by itself
+  this.slow(60_000);
+  let folder: string;
+
+  before(async function () {
+    const missing = await builder.missingTool();
+    if (missing !== undefined) skipBecause(this, `cannot build the engine tests: no ${missing}`);
+  });
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'stackglue-planted-'));
+    cpSync(join(root, 'native'), join(folder, 'native'), { recursive: true });
+  });
+  afterEach(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  for (const [title, { edits, words }] of Object.entries(FAULTS)) {
+    it(`finds ${title}`, async () => {
+      for (const { file, right, wrong } of edits) {
+        const path = join(folder, 'native', file);
+        const source = readFileSync(path, 'utf8');
+        expect(source.split(right), 'places for the fault').to.have.lengthOf(2);
+        writeFileSync(path, source.replace(right, wrong));
+      }
+      const program = join(folder, 'tests');
+      const parts = ['order/delivery.cc', 'order/event_order.cc'];
+      await run('g++', [
+        ...['-std=c++20', '-O1', `-I${join(folder, 'native')}`, `-I${join(root, 'test')}`],
+        ...parts.map((name) => join(folder, 'native', name)),
+        ...['order/random_test.cc', 'engines/main.cc'].map((name) => join(root, 'test', name)),
+        ...['-o', program, '-pthread'],
+      ]);
+      const outcome = await run(program, ['--no-colors'], {
+        env: { ...process.env, STACKGLUE_STEPS: STEPS, TMPDIR: folder },
+      }).catch((error: unknown) => error as { code: unknown; stdout: string });
+      console.log(`      ${/^seed .*/m.exec(outcome.stdout)?.[0] ?? 'no seed'}`);
+      expect(outcome, outcome.stdout).to.have.property('code', 1);
+      expect(outcome.stdout).to.match(words);
+    });
+  }
+});
