@@ -28,7 +28,10 @@ class Node {
     this.glue.clusterStack = 'pcmk';
     this.glue.setLockingProtocol({
       maxVersion: { major: 1, minor: 0 },
-      lockAst: () => this.#hear('granted'),
+      lockAst: (lksb) => {
+        const status = this.glue.dlmLockStatus(lksb as DlmLksb);
+        this.#hear(status === 0 ? 'granted' : `refused ${status}`);
+      },
       blockingAst: () => this.#hear('blocking'),
       unlockAst: () => this.#hear('unlocked'),
     });
@@ -128,7 +131,7 @@ describe('nodes of the emulated stack user', () => {
     expect(b.members()).to.deep.equal([2]);
   });
 
-  it('are refused everything when they are dead, and hear nothing', async () => {
+  it('are refused everything when they are dead, what they wait for too, and hear nothing else', async () => {
     const [held, other] = [new DlmLksb(), new DlmLksb()];
     expect(a.ask(held)).to.equal(0);
     expect(await a.told(1)).to.deep.equal(['granted']);
@@ -142,7 +145,8 @@ describe('nodes of the emulated stack user', () => {
       code: 'ERR_DLM_DISCONNECTED',
     });
     expect(await b.told(1)).to.deep.equal(['died 1']);
-    // The turn of the event loop that has brought this would have brought what was on its way to a.
+    expect(await a.told(1)).to.deep.equal([`refused ${-ENOTCONN}`]);
+    // The turn of the event loop that has brought this would have brought what else was on its way to a.
     await nextTurn();
     expect(a.log).to.deep.equal([]);
   });
