@@ -164,6 +164,32 @@ describe('where udev makes the devices', () => {
     await client.disconnect();
   });
 
+  it('lockspaces are opened side by side, however long udev takes', async () => {
+    const groups = ['side1', 'side2', 'side3'];
+    await udevadm('control', '--stop-exec-queue');
+    const opening = groups.map((group) => connect(group));
+    try {
+      await nobodyLeft(() => groups.filter((group) => !dlmDevices().has(`dlm_${group}`)));
+    } finally {
+      await udevadm('control', '--start-exec-queue');
+    }
+    for (const client of await Promise.all(opening)) await client.disconnect();
+  });
+
+  it('a lockspace is given up again whose device gets no name', async () => {
+    await udevadm('control', '--stop-exec-queue');
+    try {
+      const error: unknown = await connect('nameless').then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      expect(error).to.include({ code: 'ERR_DLM_NO_DEVICE', errno: constants.errno.ENOENT });
+      expect([...dlmDevices().keys()]).not.to.include('dlm_nameless');
+    } finally {
+      await udevadm('control', '--start-exec-queue');
+    }
+  });
+
   it('those who may not create a lockspace get in after its creator', async () => {
     const creator = await connect('created');
     const guest = await connect('created', new UserClient({ create: false }));
