@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { constants } from 'node:os';
+import { join, relative } from 'node:path';
 
 import {
   createUserPlugin,
@@ -139,6 +140,13 @@ async function keepsNoSecrets(): Promise<void> {
   await glue.clusterDisconnect(connection);
 }
 
+/** A relative path is from where this process is, though its keeper is elsewhere. */
+async function findsARelativeLibrary(): Promise<void> {
+  const path = join(process.env.LD_LIBRARY_PATH ?? '', 'libdlm_lt.so.3');
+  const glue = glueWith({ library: relative(process.cwd(), path) });
+  await glue.clusterDisconnect(await connect(glue, 'relative'));
+}
+
 /** This process is the first of a PID namespace, whose orphans are all its children: it reaps its keepers. */
 async function isFirstProcess(): Promise<void> {
   expectEqual('the number of the first process', process.pid, 1);
@@ -184,6 +192,7 @@ const parts = {
   tellsAnEndAmongNews,
   sharesALockspace,
   keepsNoSecrets,
+  findsARelativeLibrary,
   needsOneInotify,
   isFirstProcess,
   reapsInANamespace,
