@@ -28,6 +28,7 @@ const std::string& Root() {
 // The watch of this program looks into that folder.
 #define STACKGLUE_HOST_ROOT (::stackglue::order::test::Root())
 #include "libdlm/lockspace_watch.cc"
+#include "libdlm/loop_inotify.cc"
 
 namespace stackglue::order::test {
 namespace {
