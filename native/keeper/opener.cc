@@ -31,6 +31,9 @@ constexpr std::chrono::milliseconds kDevicePatience{10000};
 constexpr std::chrono::milliseconds kUnlockPatience{5000};
 constexpr std::chrono::milliseconds kTick{20};
 
+// In the place of an errno: the kernel of this node has made the lockspace for itself.
+constexpr int kIsForeign = -1;
+
 // What a lockspace is not opened under that is about to be released by force: a lock on its folder
 // in sysfs, shared by those who open it.
 class FolderLock {
@@ -159,6 +162,8 @@ OpenResult Opener::CreationFailure(int error) const {
     case EUNATCH:
     case ENOTCONN:
       return {OpenFailure::kNoDaemon, error, {}};
+    case kIsForeign:
+      return {OpenFailure::kForeignLockspace, EPERM, {}};
     case EPROTO:
       return {OpenFailure::kForeignLockspace, error, {}};
     case EEXIST:
@@ -188,8 +193,8 @@ OpenResult Opener::OpeningFailure(int error) const {
 // ---- Creating it ----
 
 // Creates the lockspace, or takes a share in one that user space has made. 0, or the errno of the
-// kernel or libdlm; EPROTO: the kernel has made it for itself, EEXIST: it was to be created
-// exclusively.
+// kernel or libdlm; EPROTO: another node's kernel has made it for itself, kIsForeign: this node's
+// has, EEXIST: it was to be created exclusively.
 //
 // First exclusively, so that what is there stays as it is; and the kernel waits for whoever is
 // creating a lockspace or giving one up then, however long that takes (fs/dlm/lockspace.c:
@@ -220,7 +225,7 @@ int Opener::Create() {
         named_by -= kTick;
       }
     }
-    if (!AwaitDevice()) return EPROTO;
+    if (!AwaitDevice()) return kIsForeign;
     std::this_thread::sleep_for(kTick);
   }
 }
