@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 
 import {
   keepers,
+  keepersAwaitTurn,
   keepersGone,
   keepersInKernel,
   kernelComplaints,
@@ -79,7 +80,7 @@ describe('connections to one lockspace that are made at the same moment', () => 
       expect(readFileSync('/proc/misc', 'utf8')).not.to.include('dlm_given-up');
       connected = after.connect('given-up');
       // Where no patience of ours ends.
-      await keepersInKernel(2);
+      await keepersAwaitTurn(1);
     } finally {
       tell('SIGCONT');
     }

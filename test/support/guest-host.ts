@@ -68,6 +68,18 @@ export function keepersInKernel(count: number): Promise<void> {
   });
 }
 
+/** Resolves once that many keepers wait for their turn to create a lockspace or to give one up. */
+export function keepersAwaitTurn(count: number): Promise<void> {
+  return nobodyLeft(() => {
+    const all = ofProgram(KEEPER, (path) => [basename(path)]);
+    const waiting = readFileSync('/proc/locks', 'latin1')
+      .split('\n')
+      .map((line) => / -> FLOCK +\S+ +\S+ +(\d+) /.exec(line)?.[1] ?? '')
+      .filter((pid) => all.includes(pid));
+    return waiting.length >= count ? [] : [`keepers that wait for no turn: ${all.join(' and ')}`];
+  });
+}
+
 /** Resolves once the only keepers left are these. */
 export function keepersGone(but: readonly string[]): Promise<void> {
   return nobodyLeft(() => keepers().filter((keeper) => !but.includes(keeper)));
