@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -333,4 +334,13 @@ int inotify_add_watch(int fd, const char* path, uint32_t mask) {
   NEXT(inotify_add_watch);
   char buffer[MAX_PATH];
   return next(fd, led(path, buffer), mask);
+}
+
+/* The keeper is given next to nothing of the environment, but it is to have the double, too. */
+int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
+                const posix_spawnattr_t* attributes, char* const arguments[],
+                char* const environment[]) {
+  NEXT(posix_spawn);
+  (void)environment;
+  return next(pid, path, actions, attributes, arguments, environ);
 }
