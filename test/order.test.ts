@@ -4,9 +4,8 @@
  */
 import { expect } from 'chai';
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -20,6 +19,11 @@ const root = [join(import.meta.dirname, '..'), join(import.meta.dirname, '../..'
 )!;
 const builder = (await import(pathToFileURL(join(root, 'test/engines/build.mjs')).href)) as {
   missingTool(): Promise<string | undefined>;
+  buildWith(
+    suite: string,
+    path: string,
+    replacements: Readonly<Record<string, string>>,
+  ): Promise<string>;
 };
 
 /** A fault: where it is put, in place of what, and by which words the test names it. */
@@ -89,38 +93,27 @@ const STEPS = '50000';
 describe('the random test of the order of events', function () {
   this.timeout(0); // a compiler ends by itself
   this.slow(60_000);
-  let folder: string;
 
   before(async function () {
     const missing = await builder.missingTool();
     if (missing !== undefined) skipBecause(this, `cannot build the engine tests: no ${missing}`);
   });
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'stackglue-planted-'));
-    cpSync(join(root, 'native'), join(folder, 'native'), { recursive: true });
-  });
-  afterEach(() => {
-    rmSync(folder, { recursive: true });
-  });
 
-  for (const [title, { edits, words }] of Object.entries(FAULTS)) {
+  for (const [number, [title, { edits, words }]] of Object.entries(FAULTS).entries()) {
     it(`finds ${title}`, async () => {
+      const folder = join(root, '.cache/planted', `${number}`);
+      const replacements: Record<string, string> = {};
       for (const { file, right, wrong } of edits) {
-        const path = join(folder, 'native', file);
-        const source = readFileSync(path, 'utf8');
+        const source = readFileSync(join(root, 'native', file), 'utf8');
         expect(source.split(right), 'places for the fault').to.have.lengthOf(2);
+        const path = join(folder, file);
+        mkdirSync(dirname(path), { recursive: true });
         writeFileSync(path, source.replace(right, wrong));
+        replacements[file] = path;
       }
-      const program = join(folder, 'tests');
-      const parts = ['order/delivery.cc', 'order/event_order.cc'];
-      await run('g++', [
-        ...['-std=c++20', '-O1', `-I${join(folder, 'native')}`, `-I${join(root, 'test')}`],
-        ...parts.map((name) => join(folder, 'native', name)),
-        ...['order/random_test.cc', 'engines/main.cc'].map((name) => join(root, 'test', name)),
-        ...['-o', program, '-pthread'],
-      ]);
-      const outcome = await run(program, ['--no-colors'], {
-        env: { ...process.env, STACKGLUE_STEPS: STEPS, TMPDIR: folder },
+      const program = await builder.buildWith('order', join(folder, 'tests'), replacements);
+      const outcome = await run(program, ['--no-colors', '--test-case=order: random events*'], {
+        env: { ...process.env, STACKGLUE_STEPS: STEPS },
       }).catch((error: unknown) => error as { code: unknown; stdout: string });
       console.log(`      ${/^seed .*/m.exec(outcome.stdout)?.[0] ?? 'no seed'}`);
       expect(outcome, outcome.stdout).to.have.property('code', 1);

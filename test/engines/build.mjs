@@ -5,7 +5,7 @@
 //
 // Builds what is out of date and prints the programs' paths.
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import { debuggable, engineFlags, gcc, make, nativeDir, probe } from '../support/compile.mjs';
@@ -26,6 +26,13 @@ const engines = {
   order: ['order'],
   libdlm: ['libdlm', 'order'],
   simulator: ['simulator', 'o2dlm', 'fsdlm'],
+};
+/** What a suite takes of another folder, led into a folder of the test's own by the header in front. */
+const ledAside = {
+  order: {
+    header: join(root, 'test/order/host_root.h'),
+    files: ['lockspace_watch.cc', 'loop_inotify.cc'].map((name) => join(nativeDir, 'libdlm', name)),
+  },
 };
 /** Suites of which the tests of threads run under the thread sanitizer too. */
 const threaded = ['o2dlm', 'fsdlm'];
@@ -86,31 +93,48 @@ const includesOf = (suite, file) => {
 const filesOf = (suite, files, compile) =>
   files.map((file) => ({ file, flags: [...strict, ...compile, ...includesOf(suite, file)] }));
 
+/** A suite's test program for a sanitizer. */
+async function testProgram(suite, { sanitizer, wanted }) {
+  const flags = engineFlags(sanitizer);
+  const engine = (await engineSources(engines[suite])).map((file) => ({ file, flags }));
+  const tests = await sources(join(root, 'test', suite), '_test.cc');
+  const own = tests.filter((file) => wanted(file.slice(file.lastIndexOf('/') + 1)));
+  const { header, files: led } = ledAside[suite] ?? { files: [] };
+  return {
+    path: programPath(suite, sanitizer),
+    compiler: gcc,
+    link: [...sanitizers[sanitizer], '-pthread'],
+    files: [
+      ...engine,
+      ...led.map((file) => ({ file, flags: [...flags, '-include', header] })),
+      ...filesOf(suite, own, [...debuggable, ...sanitizers[sanitizer]]),
+      // One for all: doctest itself is not what is tested.
+      ...filesOf(suite, [MAIN], debuggable),
+    ],
+  };
+}
+
 /** Builds every suite's test programs, or those of one; resolves to their paths. */
 export async function build(only = suites) {
-  const programs = [];
-  for (const suite of only) {
-    const tests = await sources(join(root, 'test', suite), '_test.cc');
-    for (const { sanitizer, wanted } of programsOf(suite)) {
-      const engine = (await engineSources(engines[suite])).map((file) => ({
-        file,
-        flags: engineFlags(sanitizer),
-      }));
-      const own = tests.filter((file) => wanted(file.slice(file.lastIndexOf('/') + 1)));
-      programs.push({
-        path: programPath(suite, sanitizer),
-        compiler: gcc,
-        link: [...sanitizers[sanitizer], '-pthread'],
-        files: [
-          ...engine,
-          ...filesOf(suite, own, [...debuggable, ...sanitizers[sanitizer]]),
-          // One for all: doctest itself is not what is tested.
-          ...filesOf(suite, [MAIN], debuggable),
-        ],
-      });
-    }
-  }
-  return make(programs);
+  const programs = only.flatMap((suite) =>
+    programsOf(suite).map((program) => testProgram(suite, program)),
+  );
+  return make(await Promise.all(programs));
+}
+
+/**
+ * Builds a suite's program with other files in place of some of native/, by their paths there; what else it
+ * is made of is that of the suite. Resolves to its path.
+ */
+export async function buildWith(suite, path, replacements) {
+  const [program] = programsOf(suite);
+  const { files, ...rest } = await testProgram(suite, program);
+  const replaced = files.map(({ file, flags }) => ({
+    file: replacements[relative(nativeDir, file)] ?? file,
+    flags,
+  }));
+  const [built] = await make([{ ...rest, path, files: replaced }]);
+  return built;
 }
 
 /** Builds one program of an engine for each `<engine>_<kind>.cc`. */

@@ -12,23 +12,10 @@
 #include <memory>
 #include <optional>
 
+#include "host_root.h"
+#include "libdlm/lockspace_watch.h"
 #include "order/delivery.h"
 #include "world.h"
-
-namespace stackglue::order::test {
-const std::string& Root() {
-  static const std::string root = [] {
-    std::string name = (std::filesystem::temp_directory_path() / "stackglue-order-XXXXXX").string();
-    return std::string(mkdtemp(name.data()));
-  }();
-  return root;
-}
-}  // namespace stackglue::order::test
-
-// The watch of this program looks into that folder.
-#define STACKGLUE_HOST_ROOT (::stackglue::order::test::Root())
-#include "libdlm/lockspace_watch.cc"
-#include "libdlm/loop_inotify.cc"
 
 namespace stackglue::order::test {
 namespace {

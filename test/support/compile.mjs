@@ -1,14 +1,15 @@
 // Compiles and links C and C++ programs of the tests, those of them that are out of date.
 //
 // An object is compiled again when its source, a header that it includes (but for the system's), or the
-// command has changed; it is one for all programs that ask for it with the same command.
+// command has changed; it is one for all programs that ask for it with the same command. One process makes
+// something at a time: what another is at need not be made twice, and is whole when it is used.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -62,6 +63,12 @@ const hashOf = (text) => createHash('sha256').update(text).digest('hex');
  * arguments with which their objects are linked. Rejects with the compiler's output.
  */
 export async function make(programs) {
+  await mkdir(objectsDir, { recursive: true });
+  const { withLock } = await import(pathToFileURL(join(root, 'dist/scripts/vm/lock.js')).href);
+  return withLock(join(objectsDir, 'lock'), () => makeAlone(programs));
+}
+
+async function makeAlone(programs) {
   const compiling = new Map();
   const links = [];
   for (const { path, compiler, link, files } of programs) {
