@@ -1,5 +1,5 @@
-// Leads what native/util/host_path.h names into a folder of this program's own. The files of libdlm that
-// the random test runs are compiled with this in front (test/engines/build.mjs).
+// Leads what native/util/host_path.h names into a folder of this program's own. The files of libdlm
+// that the random test runs are compiled with this in front (test/engines/build.mjs).
 #ifndef STACKGLUE_TEST_ORDER_HOST_ROOT_H_
 #define STACKGLUE_TEST_ORDER_HOST_ROOT_H_
 
