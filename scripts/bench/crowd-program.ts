@@ -8,20 +8,9 @@
  * Arguments: the lockspace's name, and the options of `createUserPlugin` as JSON.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { createInterface } from 'node:readline';
 
-import {
-  createUserPlugin,
-  DLM_LKF,
-  DLM_LOCK,
-  DlmLksb,
-  StackGlue,
-  type LockMode,
-  type UserStackOptions,
-} from '../../lib/index.js';
-
-/** Any label but "o2cb" is a stack of user space; this is Pacemaker's. */
-const STACK = 'pcmk';
+import { DLM_LKF, DLM_LOCK, DlmLksb, type LockMode } from '../../lib/index.js';
+import { connection, expectAccepted, expectGranted, glue, serve, type Asker } from './service.js';
 
 /** How often the loop is looked at, in milliseconds; the least that can be told. */
 const RESOLUTION_MS = 1;
@@ -30,18 +19,25 @@ const { NL, EX } = DLM_LOCK;
 const { CANCEL, EXPEDITE, FORCEUNLOCK } = DLM_LKF;
 
 /** A lock whose next event is awaited. */
-class Slot {
+class Slot implements Asker {
   readonly lksb = new DlmLksb();
   /** Called by the next event. */
   told: () => void = () => undefined;
+
+  granted(): void {
+    this.told();
+  }
+
+  unlocked(): void {
+    this.told();
+  }
 
   /** Resolves to its status once it has completed. */
   async request(name: string, mode: LockMode, flags = 0): Promise<void> {
     const completed = this.next();
     this.ask(name, mode, flags);
     await completed;
-    const status = glue.dlmLockStatus(this.lksb);
-    if (status !== 0) throw new Error(`a lock ended with status ${status}`);
+    expectGranted(this.lksb);
   }
 
   ask(name: string, mode: LockMode, flags = 0): void {
@@ -58,29 +54,6 @@ class Slot {
   next(): Promise<void> {
     return new Promise((resolve) => (this.told = resolve));
   }
-}
-
-const [lockspace = '', options = '{}'] = process.argv.slice(2);
-const glue = new StackGlue();
-glue.register(createUserPlugin(JSON.parse(options) as UserStackOptions));
-glue.clusterStack = STACK;
-glue.setLockingProtocol({
-  maxVersion: { major: 1, minor: 0 },
-  lockAst: (slot) => (slot as Slot).told(),
-  blockingAst: () => undefined,
-  unlockAst: (slot, error) => {
-    if (error !== 0) throw new Error(`an unlock failed: ${error}`);
-    (slot as Slot).told();
-  },
-});
-const connection = await glue.clusterConnect({
-  stackName: STACK,
-  group: lockspace,
-  recoveryHandler: () => undefined,
-});
-
-function expectAccepted(result: number): void {
-  if (result !== 0) throw new Error(`a request was refused: ${result}`);
 }
 
 let crowd: Slot[] = [];
@@ -156,10 +129,4 @@ async function execute([command, name = '', count = '']: string[]): Promise<obje
   }
 }
 
-const say = (answer: object): void => void process.stdout.write(`${JSON.stringify(answer)}\n`);
-
-say({ ready: true });
-for await (const line of createInterface({ input: process.stdin })) {
-  say(await execute(line.split(' ')));
-}
-await glue.clusterDisconnect(connection);
+await serve(execute);

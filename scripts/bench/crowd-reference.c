@@ -14,14 +14,9 @@
  * Threads: one.
  */
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
-#include <time.h>
 
-/* Needs <sys/types.h> before it, and does not include it. */
-#include <libdlm.h>
+#include "program.h"
 
 /* A lock. Its address goes to the kernel and comes back with each completion. */
 struct slot {
@@ -29,7 +24,6 @@ struct slot {
   int expected; /* the status that its completion has to have */
 };
 
-static dlm_lshandle_t lockspace;
 static int in_flight; /* completions that are still to come */
 
 /* The crowd. */
@@ -39,17 +33,6 @@ static int crowd_size;
 /* When the program has looked for events last, and the longest time from there to the next look. */
 static double looked;
 static double longest;
-
-static void fail(const char* what) {
-  perror(what);
-  exit(1);
-}
-
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 static void on_completion(void* arg) {
   struct slot* slot = arg;
@@ -121,7 +104,7 @@ static void gather(const char* name, int count) {
   printf("{\"waiting\":%d}\n", count);
 }
 
-static void leave(int by_force) {
+static void give_up(int by_force) {
   const double start = now();
   looked = start;
   longest = 0;
@@ -139,10 +122,7 @@ int main(int argc, char** argv) {
     fprintf(stderr, "usage: crowd-reference LOCKSPACE\n");
     return 2;
   }
-  setvbuf(stdout, NULL, _IOLBF, 0);
-  lockspace = dlm_create_lockspace(argv[1], 0600);
-  if (lockspace == NULL) fail("dlm_create_lockspace");
-  printf("{\"ready\":true}\n");
+  join(argv[1]);
 
   char line[256];
   while (fgets(line, sizeof line, stdin) != NULL) {
@@ -157,12 +137,12 @@ int main(int argc, char** argv) {
     } else if (sscanf(line, "gather %31s %d", name, &count) == 2) {
       gather(name, count);
     } else if (strcmp(line, "cancel\n") == 0 || strcmp(line, "force\n") == 0) {
-      leave(line[0] == 'f');
+      give_up(line[0] == 'f');
     } else {
       fprintf(stderr, "not a command: %s", line);
       return 2;
     }
   }
-  if (dlm_release_lockspace(argv[1], lockspace, 1) != 0) fail("dlm_release_lockspace");
+  leave(argv[1]);
   return 0;
 }

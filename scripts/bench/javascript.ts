@@ -7,17 +7,8 @@
  *
  * Arguments: the lockspace's name, and the options of `createUserPlugin` as JSON.
  */
-import { createInterface } from 'node:readline';
-
-import {
-  createUserPlugin,
-  DLM_LKF,
-  DLM_LOCK,
-  DlmLksb,
-  StackGlue,
-  type LockMode,
-  type UserStackOptions,
-} from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DlmLksb, type LockMode } from '../../lib/index.js';
+import { connection, expectAccepted, expectGranted, glue, serve, type Asker } from './service.js';
 
 /** Operations between two looks at the clock; reference.c has the same. */
 const OPERATIONS_PER_LOOK = 16;
@@ -25,45 +16,8 @@ const OPERATIONS_PER_LOOK = 16;
 /** Locks that are asked for at once while many are taken to be held; reference.c has the same. */
 const HOLD_DEPTH = 64;
 
-/** Any label but "o2cb" is a stack of user space; this is Pacemaker's. */
-const STACK = 'pcmk';
-
 const { NL, EX } = DLM_LOCK;
 const { CONVERT } = DLM_LKF;
-
-/** Whoever has asked for something: what the handlers are given. */
-interface Asker {
-  granted(): void;
-  unlocked(): void;
-}
-
-const [lockspace = '', options = '{}'] = process.argv.slice(2);
-const glue = new StackGlue();
-glue.register(createUserPlugin(JSON.parse(options) as UserStackOptions));
-glue.clusterStack = STACK;
-glue.setLockingProtocol({
-  maxVersion: { major: 1, minor: 0 },
-  lockAst: (asker) => (asker as Asker).granted(),
-  blockingAst: () => undefined,
-  unlockAst: (asker, error) => {
-    if (error !== 0) throw new Error(`an unlock failed: ${error}`);
-    (asker as Asker).unlocked();
-  },
-});
-const connection = await glue.clusterConnect({
-  stackName: STACK,
-  group: lockspace,
-  recoveryHandler: () => undefined,
-});
-
-function expectAccepted(result: number): void {
-  if (result !== 0) throw new Error(`a request was refused: ${result}`);
-}
-
-function expectGranted(lksb: DlmLksb): void {
-  const status = glue.dlmLockStatus(lksb);
-  if (status !== 0) throw new Error(`a lock ended with status ${status}`);
-}
 
 /** One measurement: its clock, its count, and the slots that have not come to rest. */
 class Measurement {
@@ -264,10 +218,4 @@ function execute([command, ...words]: string[]): Promise<object> | object {
   }
 }
 
-const say = (answer: object): void => void process.stdout.write(`${JSON.stringify(answer)}\n`);
-
-say({ ready: true });
-for await (const line of createInterface({ input: process.stdin })) {
-  say(await execute(line.split(' ')));
-}
-await glue.clusterDisconnect(connection);
+await serve(execute);

@@ -17,14 +17,9 @@
 #include <limits.h>
 #include <math.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
-#include <time.h>
 
-/* Needs <sys/types.h> before it, and does not include it. */
-#include <libdlm.h>
+#include "program.h"
 
 /* Operations between two looks at the clock; javascript.ts has the same. */
 enum { OPERATIONS_PER_LOOK = 16 };
@@ -43,7 +38,6 @@ struct slot {
   void (*completed)(struct slot*);
 };
 
-static dlm_lshandle_t lockspace;
 static int in_flight; /* slots that have not come to rest */
 
 /* Whether the next request is made from inside the completion of the last one. dlm_dispatch() does
@@ -62,17 +56,6 @@ static double deadline;
 static int held;
 static struct slot* next_to_hold;
 static struct slot* end_to_hold;
-
-static void fail(const char* what) {
-  perror(what);
-  exit(1);
-}
-
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 static void on_completion(void* arg) {
   struct slot* slot = arg;
@@ -222,10 +205,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   asks_in_callback = argc == 3 && strcmp(argv[2], "callback") == 0;
-  setvbuf(stdout, NULL, _IOLBF, 0);
-  lockspace = dlm_create_lockspace(argv[1], 0600);
-  if (lockspace == NULL) fail("dlm_create_lockspace");
-  printf("{\"ready\":true}\n");
+  join(argv[1]);
 
   char line[256];
   while (fgets(line, sizeof line, stdin) != NULL) {
@@ -245,6 +225,6 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  if (dlm_release_lockspace(argv[1], lockspace, 1) != 0) fail("dlm_release_lockspace");
+  leave(argv[1]);
   return 0;
 }

@@ -114,7 +114,7 @@ describe('worker threads', () => {
     const client = new UserClient();
     await client.connect(GROUP);
     const before = { descriptors: countDescriptors(), lockspaces: countThreads('dlm-lockspace') };
-    for (let round = 0; round < 4; round += 1) {
+    for (let round = 0; round < 2; round += 1) {
       const resources = [0, 1, 2].map((i) => `worker ${round} ${i}`);
       const workers = resources.map(
         (own) =>

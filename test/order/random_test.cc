@@ -279,7 +279,7 @@ class Life final : public EventSource, public EventListener {
 
 TEST_CASE("order: random events are told in the order of the model") {
   const uint64_t seed = SeedFromEnvironment();
-  const int64_t steps = StepsFromEnvironment(100'000);
+  const int64_t steps = StepsFromEnvironment(50'000);
   std::cout << "seed " << seed << "\n";
   World world(Root(), seed);
   const auto done = [&world] {

@@ -13,8 +13,8 @@ import { progress, requireVms, TEST_TIMEOUT_MS, type Kernel } from '../../suppor
 
 /** In a profile's second batch a node dies. For o2dlm each batch boots machines of its own. */
 const SAMPLES = {
-  fsdlm: { run: runFsdlm, first: FSDLM_BATCH - 50, sequences: 100 },
-  o2dlm: { run: runO2dlm, first: O2DLM_BATCH, sequences: 60 },
+  fsdlm: { run: runFsdlm, first: FSDLM_BATCH - 25, sequences: 50 },
+  o2dlm: { run: runO2dlm, first: O2DLM_BATCH, sequences: 30 },
 };
 const COMMANDS = 50;
 

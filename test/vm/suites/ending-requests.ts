@@ -12,7 +12,7 @@ import {
   type Kernel,
 } from '../../support/vm-world.js';
 
-const COUNT = Number(process.env.STACKGLUE_TEST_REQUESTS ?? 2000);
+const COUNT = Number(process.env.STACKGLUE_TEST_REQUESTS ?? 500);
 
 const GROUP = 'ending';
 

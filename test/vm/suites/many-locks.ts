@@ -10,7 +10,7 @@ import {
 } from '../../support/vm-world.js';
 
 /** Locks of one process. */
-const MANY = 10_000;
+const MANY = 4_000;
 
 export function killedWithManyLocks(): void {
   describe(`a process with ${MANY} locks that is killed`, function () {
