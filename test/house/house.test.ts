@@ -1,9 +1,9 @@
 /** The house rules: lint, format, the direction of imports. Each check is a program of its own. */
 import { expect } from 'chai';
 import { spawn } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { findTool } from '../../scripts/vm/tools.js';
 
 const packageRoot = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -28,17 +28,6 @@ async function expectSuccess(...args: string[]): Promise<void> {
   expect(code, output).to.equal(0);
 }
 
-function isOnPath(command: string): boolean {
-  return (process.env.PATH ?? '').split(':').some((directory) => {
-    try {
-      accessSync(join(directory, command), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
 describe('house rules', function () {
   // Linting with types compiles everything once more, which takes its time, and ends by itself.
   this.timeout(0);
@@ -49,7 +38,7 @@ describe('house rules', function () {
     expectSuccess('node_modules/prettier/bin/prettier.cjs', '--check', '.'));
 
   it('clang-format would change nothing', async function () {
-    if (process.env.CI !== 'true' && !isOnPath('clang-format')) {
+    if (process.env.CI !== 'true' && findTool('clang-format') === undefined) {
       console.log('      skipped: clang-format is not installed');
       this.skip();
     }
