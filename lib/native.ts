@@ -245,20 +245,24 @@ export interface NativeSimulationOptions {
   replay: string;
 }
 
+/** An event of a simulation: `Event` of native/simulator/engine.h. */
+export type NativeSimulatedEvent = readonly [
+  what: 0,
+  connection: number,
+  kind: number,
+  lock: number,
+  value: number,
+  flags: number,
+  final: boolean,
+  block: Uint8Array | undefined,
+];
+
 /** What one step of a simulation brought; the first word is one of {@link SimulationOccurrence}. */
 export type NativeOccurrence =
-  | readonly [
-      what: 0,
-      connection: number,
-      kind: number,
-      lock: number,
-      value: number,
-      flags: number,
-      final: boolean,
-      block: Uint8Array | undefined,
-    ]
+  | NativeSimulatedEvent
   | readonly [what: 1, node: number, timer: number]
-  | readonly [what: 2, node: number];
+  /** The last that the node's programs hear: events, in order. */
+  | readonly [what: 2, node: number, ends: readonly NativeSimulatedEvent[]];
 
 /** `SimulationHandle::Occurrence` of native/binding/simulation.h. */
 export const SimulationOccurrence = Object.freeze({ event: 0, timer: 1, fenced: 2 });

@@ -120,6 +120,10 @@ export function attachSimulation(port: SimulationPort, program: NodeProgram): vo
       case 'goOff':
         current?.life.goOff(message.timer);
         break;
+      case 'fence':
+        current?.fence(message.ends);
+        current = undefined;
+        break;
       case 'call':
         void answerCall(message.id, message.name, message.args);
     }

@@ -12,13 +12,10 @@ import {
   RequestKind,
   STATUS_BLOCK,
   type NativeO2dlmConnection,
-  type NativeOccurrence,
+  type NativeSimulatedEvent,
 } from '../native.js';
 import { blockBytes } from '../stackglue/lksb.js';
 import type { World } from './world.js';
-
-/** An event that a connection hears of. */
-export type ConnectionEvent = Extract<NativeOccurrence, readonly [0, ...unknown[]]>;
 
 /** A lock of a connection. */
 interface SimulatedLock {
@@ -31,6 +28,8 @@ export interface ConnectionEnds {
   readonly batch: Int32Array;
   readonly onEvents: (count: number) => void;
   readonly onClosed: () => void;
+  /** All locks are lost, and what was under way has ended. */
+  readonly onLost?: () => void;
 }
 
 /** One connection; invariant: an index names one lock at a time, from `lock` to its final event. */
@@ -133,7 +132,7 @@ export class SimulatedConnection implements NativeO2dlmConnection {
   }
 
   /** An event of the simulation arrives. */
-  deliver(event: ConnectionEvent): void {
+  deliver(event: NativeSimulatedEvent): void {
     if (this.#isClosed) return;
     const [, , simulatedKind, number, value, flags, final, lvb] = event;
     // `Event::Kind` of native/simulator/engine.h, in the order of EventKind.
@@ -169,6 +168,11 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     onEvents(1);
     // Only now, as native code does: JavaScript has been told of its end.
     if (final) this.#free.push(index);
+  }
+
+  /** The node is down, and no event comes any more. */
+  lose(): void {
+    if (!this.#isClosed) this.#ends.onLost?.();
   }
 
   /** Whether the connection is open still. */

@@ -3,17 +3,22 @@
  * to do by timers of that node, so that it has its place in the one order, and is lost with the node.
  */
 import { simulationRefusal } from './errors.js';
-import type { ConnectionEvent } from './connection.js';
+import type { NativeSimulatedEvent } from '../native.js';
 import type { NodeHost, NodeProgram } from './node.js';
 import type { NodeContext } from './node-life.js';
 import { ProgramLife } from './program.js';
-import type { World } from './world.js';
+import { drained, type World } from './world.js';
 
 /** A host as the simulation drives it. */
 export interface DrivenHost extends NodeHost {
   /** Each resolves when the node's thread, if it is another, has run as far as it can. */
-  deliver(event: ConnectionEvent): Promise<void> | undefined;
+  deliver(event: NativeSimulatedEvent): Promise<void> | undefined;
   goOff(timer: number): Promise<void> | undefined;
+  /**
+   * The node is down, and its lockspaces are lost: its programs hear this last, and what they still do is
+   * nobody's concern.
+   */
+  fence(ends: readonly NativeSimulatedEvent[]): Promise<void>;
   /** The simulation is closed. */
   close(): void;
 }
@@ -30,7 +35,7 @@ export abstract class BaseHost {
   protected readonly number: number;
   /** What is to be done when a timer of the host's own goes off. */
   readonly #tasks = new Map<number, () => Promise<void> | undefined>();
-  readonly #open = new Map<OpenCall, Promise<unknown>>();
+  readonly #open = new Map<OpenCall, { answer: Promise<unknown>; reject: OpenCall['reject'] }>();
 
   constructor(world: World, number: number) {
     this.world = world;
@@ -67,7 +72,7 @@ export abstract class BaseHost {
         if (this.#open.delete(call)) settle.reject(error);
       },
     };
-    this.#open.set(call, answer);
+    this.#open.set(call, { answer, reject: settle.reject });
     this.soon(() => {
       this.world.note(this.number, `call ${name}`);
       return make(call);
@@ -76,17 +81,26 @@ export abstract class BaseHost {
   }
 
   protected endCalls(): void {
+    this.cutCalls()();
+  }
+
+  /** No program answers what is asked now. Returns what lets those who wait know. */
+  protected cutCalls(): () => void {
     this.#tasks.clear();
-    for (const [call, answer] of [...this.#open]) {
-      // Whoever waits for it hears of the node's death; who does not wait need not.
-      answer.catch(() => undefined);
-      call.reject(
-        simulationRefusal(
-          'ERR_DLM_SIMULATION_NODE',
-          `Node ${this.number} went down before it had answered`,
-        ),
-      );
-    }
+    const cut = [...this.#open.values()];
+    this.#open.clear();
+    return () => {
+      for (const { answer, reject } of cut) {
+        // Whoever waits for it hears of the node's death; who does not wait need not.
+        answer.catch(() => undefined);
+        reject(
+          simulationRefusal(
+            'ERR_DLM_SIMULATION_NODE',
+            `Node ${this.number} went down before it had answered`,
+          ),
+        );
+      }
+    };
   }
 }
 
@@ -120,6 +134,16 @@ export class LocalHost extends BaseHost implements DrivenHost {
     this.endCalls();
   }
 
+  async fence(ends: readonly NativeSimulatedEvent[]): Promise<void> {
+    const endCalls = this.cutCalls();
+    const life = this.#current;
+    this.#current = undefined;
+    life?.fence(ends);
+    // A worker would have its turn first, too.
+    await drained();
+    endCalls();
+  }
+
   call(name: string, args: unknown[]): Promise<unknown> {
     const life = this.#current;
     return this.openCall(name, (call) => {
@@ -128,7 +152,7 @@ export class LocalHost extends BaseHost implements DrivenHost {
     });
   }
 
-  deliver(event: ConnectionEvent): undefined {
+  deliver(event: NativeSimulatedEvent): undefined {
     this.#current?.life.deliver(event);
     return undefined;
   }

@@ -4,7 +4,8 @@
  */
 import { checkFunction, checkInteger, checkString, invalidType, outOfRange } from '../errors.js';
 import type { StackPlugin } from '../stackglue/plugin.js';
-import type { ConnectionEvent, SimulatedConnection } from './connection.js';
+import type { NativeSimulatedEvent } from '../native.js';
+import type { SimulatedConnection } from './connection.js';
 import { createSimulatedPlugin } from './plugin.js';
 import type { World } from './world.js';
 
@@ -137,7 +138,7 @@ export class NodeLife extends Clock implements NodeContext {
   }
 
   /** An event for one of its connections. */
-  deliver(event: ConnectionEvent): void {
+  deliver(event: NativeSimulatedEvent): void {
     this.#connections.get(event[1])?.deliver(event);
   }
 
@@ -145,6 +146,15 @@ export class NodeLife extends Clock implements NodeContext {
   override end(): void {
     super.end();
     this.#hasEnded = true;
+    this.#connections.clear();
+  }
+
+  /** The same, but they hear what becomes of their requests, and then that their lockspaces are lost. */
+  fence(ends: readonly NativeSimulatedEvent[]): void {
+    super.end();
+    this.#hasEnded = true;
+    for (const event of ends) this.deliver(event);
+    for (const connection of this.#connections.values()) connection.lose();
     this.#connections.clear();
   }
 }

@@ -69,7 +69,7 @@ export class SimulatedNode {
   }
 
   /**
-   * A power cut: nothing of the node goes on. The others find it dead after `detectMs`. Calls that its
+   * A power cut: nothing of the node goes on, and its programs are told nothing. The others find it dead after `detectMs`. Calls that its
    * program has not answered reject with `ERR_DLM_SIMULATION_NODE`.
    */
   kill(): void {
@@ -79,7 +79,8 @@ export class SimulatedNode {
 
   /**
    * Cuts the node off from all others. What is sent waits. After `detectMs` the node is fenced: it is
-   * down then, and dead for the others.
+   * down then, and dead for the others. All requests of its programs end with -ENOTCONN first, as with
+   * any lockspace that is lost; what the programs do of it is nobody's concern any more.
    */
   partition(): void {
     this.#native().control('partition', this.number);

@@ -1,5 +1,6 @@
 /** A life with its program, in the thread that it runs in: booted, called, ended. */
 import { simulationRefusal } from './errors.js';
+import type { NativeSimulatedEvent } from '../native.js';
 import type { NodeProgram, ProgramMethods } from './node.js';
 import { NodeLife } from './node-life.js';
 import type { World } from './world.js';
@@ -40,6 +41,12 @@ export class ProgramLife {
       );
     }
     return (method as (...given: unknown[]) => unknown)(...args);
+  }
+
+  /** The end, with events of which the program hears last. */
+  fence(ends: readonly NativeSimulatedEvent[]): void {
+    this.#hasEnded = true;
+    this.life.fence(ends);
   }
 
   end(): void {

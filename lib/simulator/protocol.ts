@@ -7,14 +7,16 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 
-import type { ConnectionEvent } from './connection.js';
+import type { NativeSimulatedEvent } from '../native.js';
 import type { Profile } from './history.js';
 
 /** To the worker: its turn, and the time. */
 export type TurnMessage = { readonly nowUs: number } & (
   | { readonly turn: 'boot' }
-  | { readonly turn: 'deliver'; readonly event: ConnectionEvent }
+  | { readonly turn: 'deliver'; readonly event: NativeSimulatedEvent }
   | { readonly turn: 'goOff'; readonly timer: number }
+  /** Its node is down, and its programs hear this last. */
+  | { readonly turn: 'fence'; readonly ends: readonly NativeSimulatedEvent[] }
   | { readonly turn: 'call'; readonly id: number; readonly name: string; readonly args: unknown[] }
 );
 

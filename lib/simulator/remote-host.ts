@@ -2,7 +2,7 @@
 import { MessagePort } from 'node:worker_threads';
 
 import { invalidType } from '../errors.js';
-import type { ConnectionEvent } from './connection.js';
+import type { NativeSimulatedEvent } from '../native.js';
 import { simulationRefusal } from './errors.js';
 import { BaseHost, type DrivenHost, type OpenCall } from './hosts.js';
 import {
@@ -58,6 +58,16 @@ export class RemoteHost extends BaseHost implements DrivenHost {
     this.endCalls();
   }
 
+  async fence(ends: readonly NativeSimulatedEvent[]): Promise<void> {
+    this.#calls.clear();
+    const endCalls = this.cutCalls();
+    try {
+      await this.#turn({ turn: 'fence', ends });
+    } finally {
+      endCalls();
+    }
+  }
+
   call(name: string, args: unknown[]): Promise<unknown> {
     return this.openCall(name, (call) => {
       this.#lastCall += 1;
@@ -66,7 +76,7 @@ export class RemoteHost extends BaseHost implements DrivenHost {
     });
   }
 
-  deliver(event: ConnectionEvent): Promise<void> {
+  deliver(event: NativeSimulatedEvent): Promise<void> {
     return this.#turn({ turn: 'deliver', event });
   }
 

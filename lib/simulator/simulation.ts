@@ -363,8 +363,7 @@ export class Simulation {
         return undefined;
       }
       case SimulationOccurrence.fenced:
-        this.#hosts.get(occurrence[1])?.end();
-        return undefined;
+        return this.#hosts.get(occurrence[1])?.fence(occurrence[2]);
     }
   }
 

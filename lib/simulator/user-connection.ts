@@ -29,6 +29,7 @@ export class SimulatedUserConnection extends SimulatedConnection implements Nati
       {
         batch,
         onEvents,
+        onLost: () => onState('dead', 0, 0, ''),
         onClosed: () => {
           if (this.joinStatus !== 0) onState('failed', OPEN_FAILURE_OTHER, -this.joinStatus, '');
           onState('closed', 0, 0, '');

@@ -32,6 +32,13 @@ Napi::Value Number(Napi::Env env, uint64_t number) {
   return Napi::Number::New(env, static_cast<double>(number));
 }
 
+Napi::Array ArrayOf(Napi::Env env, std::initializer_list<napi_value> values) {
+  Napi::Array array = Napi::Array::New(env, values.size());
+  uint32_t at = 0;
+  for (const napi_value value : values) array.Set(at++, value);
+  return array;
+}
+
 }  // namespace
 
 Napi::Function SimulationHandle::Define(Napi::Env env) {
@@ -91,35 +98,37 @@ SimulationHandle::SimulationHandle(const Napi::CallbackInfo& info) : ObjectWrap(
     Napi::Error::New(env, "stackglue addon: no memory").ThrowAsJavaScriptException();
     return;
   }
-  simulation_->set_handler([this](const simulator::Event& event) {
-    const Napi::Env here = Env();
-    Napi::Value block = here.Undefined();
-    if (event.has_block) {
-      auto copy = Napi::Uint8Array::New(here, event.block.size());
-      std::memcpy(copy.Data(), event.block.data(), event.block.size());
-      block = copy;
-    }
-    Append({Napi::Number::New(here, static_cast<int>(Occurrence::kEvent)),
-            Number(here, event.connection), Napi::Number::New(here, static_cast<int>(event.kind)),
-            Number(here, event.lock), ResultNumber(here, event.value),
-            Napi::Number::New(here, event.flags), Napi::Boolean::New(here, event.final), block});
-  });
+  simulation_->set_handler([this](const simulator::Event& event) { Append(ToArray(event)); });
   simulation_->set_timer_handler([this](int node, uint64_t timer) {
-    Append({Napi::Number::New(Env(), static_cast<int>(Occurrence::kTimer)),
-            Napi::Number::New(Env(), node), Number(Env(), timer)});
+    Append(ArrayOf(Env(), {Napi::Number::New(Env(), static_cast<int>(Occurrence::kTimer)),
+                           Napi::Number::New(Env(), node), Number(Env(), timer)}));
   });
-  simulation_->set_fence_handler([this](int node) {
-    Append({Napi::Number::New(Env(), static_cast<int>(Occurrence::kFenced)),
-            Napi::Number::New(Env(), node)});
+  simulation_->set_fence_handler([this](int node, const std::vector<simulator::Event>& ends) {
+    Napi::Array events = Napi::Array::New(Env(), ends.size());
+    uint32_t at = 0;
+    for (const simulator::Event& event : ends) events.Set(at++, ToArray(event));
+    Append(ArrayOf(Env(), {Napi::Number::New(Env(), static_cast<int>(Occurrence::kFenced)),
+                           Napi::Number::New(Env(), node), events}));
   });
 }
 
-void SimulationHandle::Append(std::initializer_list<napi_value> occurrence) {
-  if (occurrences_ == nullptr) return;
-  Napi::Array array = Napi::Array::New(Env(), occurrence.size());
-  uint32_t at = 0;
-  for (const napi_value value : occurrence) array.Set(at++, value);
-  occurrences_->Set(occurrences_->Length(), array);
+Napi::Array SimulationHandle::ToArray(const simulator::Event& event) const {
+  const Napi::Env env = Env();
+  Napi::Value block = env.Undefined();
+  if (event.has_block) {
+    auto copy = Napi::Uint8Array::New(env, event.block.size());
+    std::memcpy(copy.Data(), event.block.data(), event.block.size());
+    block = copy;
+  }
+  return ArrayOf(
+      env, {Napi::Number::New(env, static_cast<int>(Occurrence::kEvent)),
+            Number(env, event.connection), Napi::Number::New(env, static_cast<int>(event.kind)),
+            Number(env, event.lock), ResultNumber(env, event.value),
+            Napi::Number::New(env, event.flags), Napi::Boolean::New(env, event.final), block});
+}
+
+void SimulationHandle::Append(Napi::Array occurrence) {
+  if (occurrences_ != nullptr) occurrences_->Set(occurrences_->Length(), occurrence);
 }
 
 Napi::Value SimulationHandle::Step(const Napi::CallbackInfo& info) {

@@ -47,7 +47,8 @@ class SimulationHandle final : public Napi::ObjectWrap<SimulationHandle> {
   Napi::Value LinesLeft(const Napi::CallbackInfo& info);
 
   Napi::Value Submit(Napi::Env env, simulator::Request* request, bool answers_number);
-  void Append(std::initializer_list<napi_value> occurrence);
+  Napi::Array ToArray(const simulator::Event& event) const;
+  void Append(Napi::Array occurrence);
 
   std::unique_ptr<simulator::Simulation> simulation_;
   // What the step that is being made has brought.

@@ -129,8 +129,18 @@ class FsdlmCaller final : public Caller {
     return true;
   }
 
+  // As LockBook::EndLost(): an unlock by force ends what it was to end, too.
+  std::vector<Event> EndsOf(const CallerLock& lock) const override {
+    if (lock.operation == Operation::kNone && !lock.unlocking) return {};
+    Event event;
+    event.kind = lock.unlocking ? Event::Kind::kUnlock : Event::Kind::kCompletion;
+    event.value = -ENOTCONN;
+    event.final = lock.operation == Operation::kLock;
+    return {event};
+  }
+
   int64_t UnreachableStatus(const Request&) const override { return 0; }
-  int64_t DeadStatus() const override { return -EPERM; }
+  int64_t DeadStatus() const override { return -ENOTCONN; }
 
  protected:
   bool IsNotQueued(int64_t status) const override { return status == -EAGAIN; }
@@ -251,6 +261,22 @@ class O2dlmCaller final : public Caller {
       }
     }
     return true;
+  }
+
+  // As O2dlmConnection::CollectLost(): a cancel came too late for what ends otherwise.
+  std::vector<Event> EndsOf(const CallerLock& lock) const override {
+    const auto lost = static_cast<int64_t>(o2dlm::Status::kRecovering);
+    const auto too_late = static_cast<int64_t>(o2dlm::Status::kCancelGrant);
+    const bool is_requested = lock.operation != Operation::kNone;
+    std::vector<Event> events(is_requested ? 1 : 0);
+    if (is_requested) events[0].value = lost;
+    Event unlock;
+    unlock.kind = Event::Kind::kUnlock;
+    unlock.value = is_requested ? too_late : lost;
+    events.resize(events.size() + static_cast<size_t>(lock.cancelling) + (lock.unlocking ? 1 : 0),
+                  unlock);
+    if (lock.operation == Operation::kLock) events.back().final = true;
+    return events;
   }
 
   int64_t UnreachableStatus(const Request& request) const override {

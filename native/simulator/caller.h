@@ -31,6 +31,7 @@ struct CallerLock {
   uint32_t flags = 0;      // of that request
   bool in_flight = false;  // that request has not arrived
   int master = 0;          // whose the last event was
+  uint64_t asked = 0;      // which of all requests it was that is under way
   bool unlocking = false;
   int cancelling = 0;              // cancels that have not ended
   bool breaking_deadlock = false;  // fsdlm: that cancel is to break a deadlock
@@ -80,10 +81,13 @@ class Caller {
   virtual Event Refused(const Request& request, int64_t status, CallerLock* lock) const = 0;
   // An event is delivered. False: the program does not hear of it. `next` is to be sent then.
   virtual bool Hear(Event* event, CallerLock* lock, std::optional<Request>* next) const = 0;
+  // The lockspace is lost: the events, in order, in which what is under way for the lock ends, one
+  // for each request; a cancel of fs/dlm has none, and ends with what it was to cancel.
+  virtual std::vector<Event> EndsOf(const CallerLock& lock) const = 0;
   // What a request whose answer is waited for is answered with when it cannot leave its node; 0:
   // the master would only refuse it, for what is wrong with it.
   virtual int64_t UnreachableStatus(const Request& request) const = 0;
-  // What the calls of a dead node are answered with, and those about no lock.
+  // What the calls of a node that is down are answered with.
   virtual int64_t DeadStatus() const = 0;
 
  protected:

@@ -206,6 +206,8 @@ class FsdlmEngine final : public Engine {
         return "ENOBUFS";
       case -ENOENT:
         return "ENOENT";
+      case -ENOTCONN:
+        return "ENOTCONN";
       case -EPERM:
         return "EPERM";
       default:

@@ -1,5 +1,6 @@
 // What happens to nodes of a simulation, and what the others make of it. See simulation.h.
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -25,8 +26,29 @@ void Simulation::Declare(int node) {
   state.member = false;
   state.held_in.clear();
   state.held_out.clear();
+  std::vector<Event> ends;
+  if (fenced) ends = EndRequests(node);
   Recover(node);
-  if (fenced && on_fence_) on_fence_(node);
+  if (fenced && on_fence_) on_fence_(node, ends);
+}
+
+// The ends of what the node's programs have asked for. Results that a paused process had yet to
+// take are lost with the rest.
+std::vector<Event> Simulation::EndRequests(int node) {
+  std::map<uint64_t, std::pair<uint64_t, const CallerLock*>> asked;
+  for (const auto& [number, lock] : locks_) {
+    if (connections_.at(lock.connection).node == node) asked[lock.asked] = {number, &lock};
+  }
+  std::vector<Event> ends;
+  for (const auto& [order, item] : asked) {
+    for (Event& event : caller_->EndsOf(*item.second)) {
+      event.connection = item.second->connection;
+      event.lock = item.first;
+      LineOf(node, event);
+      ends.push_back(std::move(event));
+    }
+  }
+  return ends;
 }
 
 // The survivors go by what they know themselves: what the dead node decided as a master and could

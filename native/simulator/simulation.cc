@@ -241,6 +241,8 @@ int64_t Simulation::Submit(Request* request) {
     lock = &locks_.emplace(request->lock, std::move(made)).first->second;
   }
   if (accepted && lock != nullptr && verdict.way != Verdict::Way::kNothing) {
+    const bool is_busy = lock->operation != CallerLock::Operation::kNone || lock->unlocking;
+    if (!is_busy) lock->asked = ++last_asked_;
     caller_->Begin(*request, lock);
   }
   if (verdict.way == Verdict::Way::kAsk) {
@@ -431,6 +433,12 @@ void Simulation::Hear(Event event) {
     Send(*next, node);
   }
   if (!is_heard) return;
+  LineOf(node, event);
+  if (event.final) locks_.erase(lock);
+  if (on_event_) on_event_(event);
+}
+
+void Simulation::LineOf(int node, const Event& event) {
   const std::string number = std::to_string(event.lock);
   if (event.kind == Event::Kind::kBlocking) {
     Line(node, "blocks " + number + " " + ModeName(event.value));
@@ -439,8 +447,6 @@ void Simulation::Hear(Event event) {
                    (event.has_block ? " block " + Hex(event.block) : "") +
                    (event.final ? " end" : ""));
   }
-  if (event.final) locks_.erase(lock);
-  if (on_event_) on_event_(event);
 }
 
 // ---- Time ----

@@ -14,6 +14,8 @@
 //  2. An event is pending for the engine until it arrives.
 //  3. A node that was killed or cut off is dead for the others after `detect_us`, or when it boots
 //     again, not before; one that is healed in time has lost nothing.
+//  4. Every request that was accepted ends, as caller.h says, once: in an event, or with its node's
+//     fence. Only a kill and Leave() end requests in silence.
 #ifndef STACKGLUE_NATIVE_SIMULATOR_SIMULATION_H_
 #define STACKGLUE_NATIVE_SIMULATOR_SIMULATION_H_
 
@@ -49,7 +51,7 @@ class Simulation final : private fsdlm::Clock {
   using Handler = std::function<void(const Event&)>;
   // A node's timer went off, or the world's if `node` is 0.
   using TimerHandler = std::function<void(int node, uint64_t timer)>;
-  using FenceHandler = std::function<void(int node)>;
+  using FenceHandler = std::function<void(int node, const std::vector<Event>& ends)>;
 
   // Null: no memory.
   static std::unique_ptr<Simulation> Create(const Options& options);
@@ -57,7 +59,8 @@ class Simulation final : private fsdlm::Clock {
 
   void set_handler(Handler handler) { on_event_ = std::move(handler); }
   void set_timer_handler(TimerHandler handler) { on_timer_ = std::move(handler); }
-  // A node that runs was taken for dead, and has been made so.
+  // A node that runs was taken for dead, and has been made so. `ends` is the last that its programs
+  // hear: all that they had asked for, in that order. Calls about no lock have no event any more.
   void set_fence_handler(FenceHandler handler) { on_fence_ = std::move(handler); }
 
   // The node boots; 0, or -EEXIST: it runs. If the others have not found its last life dead yet,
@@ -163,8 +166,10 @@ class Simulation final : private fsdlm::Clock {
   void SendEvents();
   void SendEvent(Event event);
   void Hear(Event event);
+  void LineOf(int node, const Event& event);
   void StartSilence(int node);
   void Declare(int node);
+  std::vector<Event> EndRequests(int node);
   void Recover(int node);
   void Undo(const std::vector<Event>& events, std::vector<Request>* again,
             std::vector<Event>* told);
@@ -187,6 +192,7 @@ class Simulation final : private fsdlm::Clock {
   uint64_t last_lock_ = 0;
   uint64_t last_timer_ = 0;
   uint64_t last_request_ = 0;
+  uint64_t last_asked_ = 0;
   Handler on_event_;
   TimerHandler on_timer_;
   FenceHandler on_fence_;

@@ -22,13 +22,14 @@ export async function connectNode(
 ): Promise<{ glue: StackGlue; connection: ClusterConnection }> {
   const glue = new StackGlue();
   glue.register(node.plugin);
-  const call = (astarg: unknown): void => {
-    (astarg as () => void)();
-  };
   glue.setLockingProtocol({
     maxVersion,
-    lockAst: call,
-    unlockAst: call,
+    lockAst: (astarg) => {
+      (astarg as () => void)();
+    },
+    unlockAst: (astarg, error) => {
+      (astarg as (error: number) => void)(error);
+    },
     blockingAst: () => handlers.blockingAst?.(),
   });
   const stackName = node.plugin.name === 'o2cb' ? 'o2cb' : 'pcmk';
@@ -60,7 +61,10 @@ export async function give(
   flags = 0,
 ): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    const result = glue.dlmUnlock(connection, lksb, flags, resolve);
+    const done = (): void => {
+      resolve();
+    };
+    const result = glue.dlmUnlock(connection, lksb, flags, done);
     if (result !== 0) reject(new Error(`refused: ${result}`));
   });
 }

@@ -30,7 +30,10 @@ class Services {
   Services(Profile profile, uint64_t seed)
       : profile_(profile), simulation_(Make(profile, seed, 0)) {
     simulation_->set_handler([this](const Event& event) { Hear(event); });
-    simulation_->set_fence_handler([this](int node) { Forget(node); });
+    simulation_->set_fence_handler([this](int node, const std::vector<Event>& ends) {
+      HearEnds(node, ends);
+      Forget(node);
+    });
     for (int resource = 0; resource < kResources; ++resource) written_[resource] = {};
     for (int node = 1; node <= kNodes; ++node) Begin(node);
     for (int i = 0; i < 10; ++i) After(Choose(kWorkUs), [this] { Fail(); });
@@ -51,6 +54,7 @@ class Services {
   std::string history() const { return simulation_->history().Text(); }
   int grants() const { return grants_; }
   int blocks() const { return blocks_; }
+  int ends() const { return ends_; }
 
  private:
   struct Held {
@@ -150,6 +154,31 @@ class Services {
     if (is_up && held.mode >= kPr) Read(event, held);
     if (!held.is_keeper) {
       After(Choose(8'000), [this, number = event.lock] { Go(number); });
+    }
+  }
+
+  // A fenced node hears of each lock that it waits for, and of no other.
+  void HearEnds(int node, const std::vector<Event>& ends) {
+    std::map<uint64_t, int> completions;
+    for (const Event& event : ends) {
+      const auto at = locks_.find(event.lock);
+      if (at == locks_.end() || at->second.node != node) return Wrong("an end of no lock");
+      if (event.kind == Event::Kind::kCompletion && event.value == 0) {
+        return Wrong("a grant with the fence");
+      }
+      // In o2dlm a cancel has an event of its own.
+      if (event.kind == Event::Kind::kCompletion || at->second.is_unlocking) {
+        ++completions[event.lock];
+      }
+    }
+    for (const auto& [number, held] : locks_) {
+      if (held.node != node) continue;
+      const int wanted = held.is_asked || held.is_unlocking ? 1 : 0;
+      const auto at = completions.find(number);
+      if ((at == completions.end() ? 0 : at->second) != wanted) {
+        Wrong("lock " + std::to_string(number) + " of a fenced node does not end once");
+      }
+      ends_ += wanted;
     }
   }
 
@@ -260,6 +289,7 @@ class Services {
   std::string wrong_;
   int grants_ = 0;
   int blocks_ = 0;
+  int ends_ = 0;
 };
 
 TEST_CASE("services: random ones exclude each other, are all answered and read what was written") {
@@ -269,12 +299,14 @@ TEST_CASE("services: random ones exclude each other, are all answered and read w
   INFO("STACKGLUE_SEED=", first);
   int grants = 0;
   int blocks = 0;
+  int ends = 0;
   for (uint64_t seed = first; seed < first + 6; ++seed) {
     for (const Profile profile : {Profile::kO2dlm, Profile::kFsdlm}) {
       Services services(profile, seed);
       const std::string wrong = services.Run();
       grants += services.grants();
       blocks += services.blocks();
+      ends += services.ends();
       if (wrong.empty()) continue;
       const std::string history = services.history();
       const size_t tail = history.size() > 4'000 ? history.size() - 4'000 : 0;
@@ -285,6 +317,7 @@ TEST_CASE("services: random ones exclude each other, are all answered and read w
   }
   CHECK(grants > 5'000);
   CHECK(blocks > 1'000);
+  CHECK(ends > 0);
 }
 
 }  // namespace

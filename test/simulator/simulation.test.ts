@@ -8,7 +8,7 @@ import { Simulation, SimulationError, type NodeContext } from '../../lib/simulat
 import { connectNode, give, lockProgram, take } from './lock-program.js';
 import { failureOf, PROFILES } from './support.js';
 
-const { EAGAIN } = constants.errno;
+const { EAGAIN, ENOTCONN, EPERM } = constants.errno;
 
 for (const profile of PROFILES) {
   describe(`simulation, profile ${profile}`, () => {
@@ -111,7 +111,7 @@ for (const profile of PROFILES) {
         const lksb = new DlmLksb();
         expect(
           dying.glue.dlmLock(dying.connection, DLM_LOCK.EX, new DlmLksb(), 0, 'lock'),
-        ).to.equal(-constants.errno.EPERM);
+        ).to.equal(profile === 'o2dlm' ? -EPERM : -ENOTCONN);
         await dying.glue.clusterDisconnect(dying.connection);
         await take(glue, connection, lksb, 'lock');
         expect(deaths).to.deep.equal([1]);

@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "o2dlm/o2dlm.h"
 #include "support.h"
 
 namespace stackglue::simulator::test {
@@ -318,7 +319,7 @@ TEST_CASE("simulator: a node that boots again shows that its last life is over")
   const ConnectionId connection = Boot(simulation.get(), 1);
   CHECK(simulation->now_us() == killed_us);
   Request old = Lock(1, kEx);
-  CHECK(simulation->Submit(&old) == -EPERM);
+  CHECK(simulation->Submit(&old) == -ENOTCONN);
   Submit(simulation.get(), Lock(connection, kEx));
   REQUIRE(simulation->Run());
   CHECK(Has(*simulation, "n2 hears that n1 died"));
@@ -341,7 +342,10 @@ TEST_CASE("simulator: a node that is healed in time has lost nothing") {
 TEST_CASE("simulator: a node that stays cut off is fenced, and hears no more") {
   auto simulation = Make(Profile::kFsdlm, 1, 2);
   int fenced = 0;
-  simulation->set_fence_handler([&fenced](int node) { fenced = node; });
+  simulation->set_fence_handler([&fenced](int node, const std::vector<Event>& ends) {
+    fenced = node;
+    CHECK(ends.empty());
+  });
   Submit(simulation.get(), Lock(1, kEx));
   Submit(simulation.get(), Lock(2, kNl));
   REQUIRE(simulation->Run());
@@ -353,6 +357,61 @@ TEST_CASE("simulator: a node that stays cut off is fenced, and hears no more") {
   CHECK(Has(*simulation, "n1 is fenced"));
   CHECK(Has(*simulation, "n2 ast 3 granted"));
   CHECK(!Has(*simulation, "n1 blocks"));
+}
+
+TEST_CASE("simulator: what a fenced node has asked for ends once, in the order of asking") {
+  for (const Profile profile : {Profile::kO2dlm, Profile::kFsdlm}) {
+    for (const bool paused : {false, true}) {
+      auto simulation = Make(profile, 1, 2);
+      const bool is_o2dlm = profile == Profile::kO2dlm;
+      const int64_t lost = is_o2dlm ? static_cast<int64_t>(o2dlm::Status::kRecovering) : -ENOTCONN;
+      std::vector<Event> ends;
+      simulation->set_fence_handler(
+          [&ends](int, const std::vector<Event>& given) { ends = given; });
+      Submit(simulation.get(), Lock(2, kEx));
+      const uint64_t converted = Submit(simulation.get(), Lock(1, kNl));
+      const uint64_t unlocked = Submit(simulation.get(), Lock(1, kNl));
+      const uint64_t kept = Submit(simulation.get(), Lock(1, kNl));
+      REQUIRE(simulation->Run());
+      const uint64_t cancelled = Submit(simulation.get(), Lock(1, kEx));
+      simulation->Partition(1);
+      if (paused) simulation->Pause(1);
+      Submit(simulation.get(), Unlock(1, unlocked));
+      Request convert = Lock(1, kEx);
+      convert.kind = Request::Kind::kConvert;
+      convert.lock = converted;
+      Submit(simulation.get(), convert);
+      const uint64_t waiting = Submit(simulation.get(), Lock(1, kPr));
+      const uint32_t cancel = is_o2dlm ? 0x2000 : static_cast<uint32_t>(fsdlm::kLkfCancel);
+      Submit(simulation.get(), Unlock(1, cancelled, cancel));
+      REQUIRE(simulation->Run());
+
+      std::vector<uint64_t> locks;
+      for (const Event& event : ends) {
+        CHECK(event.connection == 1);
+        locks.push_back(event.lock);
+      }
+      // A cancel is told of in o2dlm only, as one that came too late.
+      std::vector<uint64_t> wanted = {cancelled, unlocked, converted, waiting};
+      if (is_o2dlm) wanted.insert(wanted.begin(), cancelled);
+      REQUIRE(locks == wanted);
+      if (is_o2dlm) {
+        CHECK(ends[1].kind == Event::Kind::kUnlock);
+        CHECK(ends[1].value == static_cast<int64_t>(o2dlm::Status::kCancelGrant));
+        CHECK(ends[1].final);
+        CHECK(!ends[0].final);
+        ends.erase(ends.begin() + 1);
+        ends[0].final = true;
+      }
+      for (const Event& event : ends) {
+        CHECK(event.value == lost);
+        CHECK(event.final == (event.lock == cancelled || event.lock == waiting));
+        CHECK((event.kind == Event::Kind::kUnlock) == (event.lock == unlocked));
+      }
+      CHECK(!Has(*simulation, "n1 ast " + std::to_string(kept) + (is_o2dlm ? " DLM_R" : " ENOT")));
+      CHECK(simulation->Waiting().empty());
+    }
+  }
 }
 
 TEST_CASE("simulator: a paused process hears later, and submits later") {
