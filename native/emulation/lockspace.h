@@ -75,7 +75,7 @@ class Lockspace final : public order::EventSource, private libdlm::LockBook::Car
   EventSink* const sink_;
   order::EventOrder* const order_;
   std::unique_ptr<fsdlm::Member> member_;
-  libdlm::LockBook book_{this};
+  libdlm::LockBook book_{this, &order_->clock()};
   std::vector<Made> made_;
   std::deque<libdlm::SubmitAnswer> answers_;
   // From taken_[next_] on: events that are on their way to a batch.

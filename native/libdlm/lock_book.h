@@ -36,6 +36,7 @@
 #include "libdlm/device_protocol.h"
 #include "libdlm/probe_table.h"
 #include "libdlm/submit_area.h"
+#include "order/clock.h"
 #include "util/event_record.h"
 #include "util/slot_table.h"
 #include "util/status_block.h"
@@ -70,7 +71,10 @@ class LockBook {
     ~Carrier() = default;
   };
 
-  explicit LockBook(Carrier* carrier) : carrier_(carrier) { ended_.reserve(kBatchMax); }
+  // `clock` outlives it.
+  LockBook(Carrier* carrier, const order::Clock* clock) : carrier_(carrier), clock_(clock) {
+    ended_.reserve(kBatchMax);
+  }
   LockBook(const LockBook&) = delete;
   LockBook& operator=(const LockBook&) = delete;
 
@@ -104,11 +108,13 @@ class LockBook {
   // with -ENOTCONN, in the order in which it was asked for; each in a completion, an unlock in its
   // own event. Between BeginBatch() and ReleaseEnded(); 0: nothing is left.
   size_t EndLost(EventRecord* events, size_t max);
-  // To be called now and then while the lockspace runs. Puts the cancels whose probes are not
-  // granted within kLooksAtProbe calls: then the request that went first was another process's, and
+  // To be called now and then while the lockspace runs. Puts the cancels whose probes have not been
+  // granted for kProbeMs by the clock: then the request that went first was another process's, and
   // cancelled (by its end, or by libdlm), and ours is among those that fs/dlm has forgotten.
   void LookAfterProbes();
-  static constexpr int kLooksAtProbe = 10;
+  // The lockspace runs again, so the master answers from now on.
+  void RestartProbes();
+  static constexpr int64_t kProbeMs = 5000;
 
  private:
   enum class Pending : uint8_t { kNone, kLock, kConvert };
@@ -192,6 +198,7 @@ class LockBook {
   void End(uint32_t index, LockRecord* record, EventRecord* event);
 
   Carrier* const carrier_;
+  const order::Clock* const clock_;
   SlotTable<LockRecord> locks_;
   size_t results_due_ = 0;
   uint64_t last_asked_ = 0;

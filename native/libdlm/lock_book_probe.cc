@@ -51,7 +51,7 @@ bool LockBook::HasProbe(const LockRecord& record) const {
 
 void LockBook::PutProbe(Probe* probe) {
   probe->index = Probe::kNoRecord;
-  probe->looks = 0;
+  probe->since_ms = clock_->NowMs();
   const uint32_t index = locks_.Acquire();
   LockRecord* record = locks_.Find(index);
   *record = LockRecord{};
@@ -154,8 +154,9 @@ void LockBook::HandleRefusedProbe(uint32_t index, const LockRecord& record) {
 }
 
 void LockBook::LookAfterProbes() {
-  probes_.ForEachSafe([this](Probe* probe) {
-    if (++probe->looks != kLooksAtProbe) return;
+  const int64_t now_ms = clock_->NowMs();
+  probes_.ForEachSafe([this, now_ms](Probe* probe) {
+    if (now_ms - probe->since_ms < kProbeMs) return;
     const uint32_t index = probe->index;
     SubmitRiders(*probe, false);
     SubmitRiders(*probe, true);
@@ -166,6 +167,11 @@ void LockBook::LookAfterProbes() {
     }
     EndProbe(probe);
   });
+}
+
+void LockBook::RestartProbes() {
+  const int64_t now_ms = clock_->NowMs();
+  probes_.ForEachSafe([now_ms](Probe* probe) { probe->since_ms = now_ms; });
 }
 
 }  // namespace stackglue::libdlm

@@ -195,9 +195,6 @@ void Lockspace::HandleTime() {
   watch_.LookAtState();
   HandleSeen();
   if (!Serves() || is_stopped() || watch_.is_tense()) return;
-  const int64_t now_ms = order_->clock().NowMs();
-  if (now_ms - probes_ms_ < LockspaceWatch::kCalmMs) return;
-  probes_ms_ = now_ms;
   book_.LookAfterProbes();
 }
 
@@ -249,7 +246,9 @@ const std::map<int, int64_t>& Lockspace::members() const {
 void Lockspace::SetPaused(bool paused) {
   is_paused_ = paused;
   port_->area()->paused.store(paused ? 1 : 0, std::memory_order_release);
-  if (!paused) Kick();
+  if (paused) return;
+  book_.RestartProbes();
+  Kick();
 }
 
 // A lockspace that this node has left must not be asked for locks: the kernel would grant them

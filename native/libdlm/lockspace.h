@@ -174,8 +174,6 @@ class Lockspace final : public order::EventSource, private LockBook::Carrier {
   // By node: the departures that the keeper was asked about, in order. It answers in that order.
   std::map<int, std::deque<uint64_t>> asked_;
   bool is_paused_ = false;
-  // When probes were looked after, by the clock.
-  int64_t probes_ms_ = 0;
   std::shared_ptr<SubmitPort> port_;
   // With Submission::kLoop.
   std::unique_ptr<Submitter> submitter_;
@@ -189,7 +187,7 @@ class Lockspace final : public order::EventSource, private LockBook::Carrier {
   bool in_batch_ = false;
   uint32_t unkicked_ = 0;
 
-  LockBook book_{this};
+  LockBook book_{this, &order_->clock()};
   bool was_blocking_ = false;  // the last result that was read
   // How often IsWorthMore() was right lately; below 0 it does not look.
   int luck_ = 0;

@@ -30,8 +30,8 @@ struct Probe {
   Probe* hash_next = nullptr;
   // Of the lock that is the probe.
   uint32_t index = kNoRecord;
-  // How often it has been looked at in vain.
-  int looks = 0;
+  // Since when it could have been granted, by the book's clock.
+  int64_t since_ms = 0;
   // Which of the book's probes it is, from 1.
   uint64_t number = 0;
   // The locks that wait for it, and those for the next one, because they were asked for after it.
@@ -76,7 +76,6 @@ class ProbeTable {
       return;
     }
     probe->index = Probe::kNoRecord;
-    probe->looks = 0;
     probe->riders.clear();
     probe->later.clear();
     spare_.push_back(std::move(removed));

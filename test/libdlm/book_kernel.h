@@ -53,6 +53,13 @@ inline std::string FlagNames(uint32_t flags) {
   return text;
 }
 
+// Stands still until it is set.
+class SetClock final : public order::Clock {
+ public:
+  int64_t NowMs() const override { return now_ms; }
+  int64_t now_ms = 1000;
+};
+
 // One connection, and what the kernel would be given by it.
 class Kernel : public LockBook::Carrier {
  public:
@@ -127,7 +134,8 @@ class Kernel : public LockBook::Carrier {
   uint32_t flags() const { return Word<uint32_t>(4); }
   uint8_t first_of_block() const { return block_[StatusBlock::kLvbOffset]; }
 
-  LockBook book{this};
+  SetClock clock;
+  LockBook book{this, &clock};
   EventRecord event;
   int fails_after = -1;
 

@@ -28,6 +28,11 @@ std::vector<uint32_t> Waiters(Kernel* kernel, int count, std::string_view name =
   return indexes;
 }
 
+void LookAfter(Kernel* kernel, int64_t after_ms) {
+  kernel->clock.now_ms += after_ms;
+  kernel->book.LookAfterProbes();
+}
+
 void CancelAll(Kernel* kernel, const std::vector<uint32_t>& indexes) {
   for (const uint32_t index : indexes) CHECK(kernel->book.Unlock(index, DLM_LKF_CANCEL) == 0);
 }
@@ -161,16 +166,16 @@ TEST_CASE("a probe that is not granted for long is given up, and the cancels go 
   const auto later = Waiters(&kernel, 1);  // order 3
   CancelAll(&kernel, later);
   kernel.Looked();
-  for (int i = 1; i < LockBook::kLooksAtProbe; ++i) kernel.book.LookAfterProbes();
+  LookAfter(&kernel, LockBook::kProbeMs - 1);
   CHECK(kernel.Looked() == Texts{});
-  kernel.book.LookAfterProbes();
+  LookAfter(&kernel, 1);
   // The last is the next one's: it would wait for ever for the end of what fs/dlm has forgotten.
   CHECK(kernel.Looked() == Texts{"cancel", "cancel", "cancel", kProbe});
-  for (int i = 1; i < LockBook::kLooksAtProbe; ++i) kernel.book.LookAfterProbes();
+  LookAfter(&kernel, LockBook::kProbeMs - 1);
   CHECK(kernel.Looked() == Texts{});
-  kernel.book.LookAfterProbes();
+  LookAfter(&kernel, 1);
   CHECK(kernel.Looked() == Texts{"cancel", "cancel"});
-  for (int i = 0; i < 2 * LockBook::kLooksAtProbe; ++i) kernel.book.LookAfterProbes();
+  LookAfter(&kernel, 2 * LockBook::kProbeMs);
   CHECK(kernel.Looked() == Texts{});
   for (const size_t order : {0, 1, 3}) CHECK(kernel.Result(order, -DLM_ECANCEL));
   for (const size_t order : {2, 7}) CHECK(!kernel.Result(order, -DLM_ECANCEL));
@@ -180,10 +185,45 @@ TEST_CASE("a probe that is not granted for long is given up, and the cancels go 
   CHECK(kernel.Looked() == Texts{kProbe});
 }
 
+TEST_CASE("how often a probe is looked after does not count, only how long it has waited") {
+  Kernel kernel;
+  CancelAll(&kernel, Waiters(&kernel, 1));
+  kernel.Looked();
+  for (int i = 0; i < 1000; ++i) kernel.book.LookAfterProbes();
+  CHECK(kernel.Looked() == Texts{});
+  LookAfter(&kernel, LockBook::kProbeMs);
+  CHECK(kernel.Looked() == Texts{"cancel", "cancel"});
+}
+
+TEST_CASE("the time in which the lockspace is stopped does not count for a probe") {
+  Kernel kernel;
+  CancelAll(&kernel, Waiters(&kernel, 1));
+  kernel.Looked();
+  kernel.clock.now_ms += 10 * LockBook::kProbeMs;
+  kernel.book.RestartProbes();
+  LookAfter(&kernel, LockBook::kProbeMs - 1);
+  CHECK(kernel.Looked() == Texts{});
+  LookAfter(&kernel, 1);
+  CHECK(kernel.Looked() == Texts{"cancel", "cancel"});
+}
+
+TEST_CASE("what is asked for behind a lost cancel is put at once, whatever the time is") {
+  Kernel kernel;
+  const auto indexes = Waiters(&kernel, 1);
+  CHECK(kernel.Result(0, 0));
+  CHECK(kernel.book.Convert(indexes[0], kEx, 0, 0) == 0);
+  CHECK(kernel.book.Unlock(indexes[0], DLM_LKF_CANCEL) == 0);
+  CHECK(kernel.Looked() == Texts{"convert EX", "cancel"});
+  // The grant was faster, and nothing tells when the kernel is done with the cancel.
+  CHECK(kernel.Result(1, 0));
+  CHECK(kernel.book.Unlock(indexes[0], 0) == 0);
+  CHECK(kernel.Looked() == Texts{"unlock after cancel"});
+}
+
 TEST_CASE("a probe that was given up and is granted all the same is given back") {
   Kernel kernel;
   CancelAll(&kernel, Waiters(&kernel, 1));
-  for (int i = 0; i < LockBook::kLooksAtProbe; ++i) kernel.book.LookAfterProbes();
+  LookAfter(&kernel, LockBook::kProbeMs);
   const auto later = Waiters(&kernel, 1);
   CancelAll(&kernel, later);
   kernel.Looked();
