@@ -3,6 +3,7 @@
 
 #include "binding/fsdlm_connection.h"
 #include "binding/o2dlm_connection.h"
+#include "binding/object_memory.h"
 #include "binding/simulation.h"
 #include "binding/slabs.h"
 #include "binding/user_connection.h"
@@ -11,6 +12,7 @@ namespace stackglue::binding {
 namespace {
 
 Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
+  ObjectMemory::Initialize(env);
   Slabs::Initialize(env, exports);
   exports.Set("NativeUserConnection", UserConnection::Define(env));
   exports.Set("NativeO2dlmConnection", O2dlmConnection::Define(env));

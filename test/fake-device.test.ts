@@ -139,6 +139,15 @@ describe('stack user on a fake machine', function () {
       }
 
       if (sanitizer === 'address') {
+        for (const stack of ['user', 'emulated', 'o2cb']) {
+          it(`connects or says why, whichever allocation fails: ${stack}`, async () => {
+            const options = { failsToAllocate: true };
+            const outcome = await run('fake-device/programs/memory', [stack], options);
+            expectClean(outcome);
+            console.log(`      ${outcome.output.trim()}`);
+          });
+        }
+
         it('leaves no memory behind', async () => {
           const outcome = await run('fake-device/programs/leaks', [], { leaks: true });
           expectClean(outcome);

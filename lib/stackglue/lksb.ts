@@ -64,10 +64,12 @@ function newState(lksb: DlmLksb, transactionId: bigint | undefined): LksbState {
   if (slabOffset === slabBytes.length) {
     // Shared memory cannot be detached: native code writes to it as long as a lock lives.
     const memory = new SharedArrayBuffer(BLOCKS_PER_SLAB * STATUS_BLOCK.size);
-    slabBytes = new Uint8Array(memory);
+    const bytes = new Uint8Array(memory);
+    // First, because it throws where there is no memory.
+    slabNumber = registerSlab(bytes);
+    slabBytes = bytes;
     slabWords = new Int32Array(memory);
     slabOffset = 0;
-    slabNumber = registerSlab(slabBytes);
     unused.register(slabBytes, slabNumber);
     slabs.set(slabNumber, new WeakRef(slabBytes));
   }

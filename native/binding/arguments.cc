@@ -40,4 +40,8 @@ Napi::Value ThrowBadArguments(Napi::Env env, const char* method) {
   return env.Undefined();
 }
 
+void ThrowOutOfMemory(napi_env env) {
+  napi_throw_error(env, "ENOMEM", "stackglue addon: out of memory");
+}
+
 }  // namespace stackglue::binding

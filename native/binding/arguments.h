@@ -66,6 +66,9 @@ inline Napi::Value ResultNumber(Napi::Env env, int64_t result) {
 // Throws a TypeError into JavaScript; for callers that bypass lib/.
 Napi::Value ThrowBadArguments(Napi::Env env, const char* method);
 
+// Throws an Error whose code is ENOMEM into JavaScript.
+void ThrowOutOfMemory(napi_env env);
+
 }  // namespace stackglue::binding
 
 #endif  // STACKGLUE_NATIVE_BINDING_ARGUMENTS_H_

@@ -18,9 +18,6 @@ using emulation::Lockspace;
 
 namespace {
 
-// Looks again, because what the program asks for is mostly granted already.
-constexpr order::Delivery::Limits kLimits{4 * kBatchMax, 0, true};
-
 libdlm::OpenFailure FailureOf(int error) {
   switch (error) {
     case -EEXIST:
@@ -107,37 +104,47 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
     return;
   }
 
+  // All that needs memory comes first: when this throws the object is gone, so nothing may have its
+  // address yet.
+  std::string cluster_name;
+  std::string lockspace_name;
+  try {
+    cluster_name = cluster.As<Napi::String>();
+    lockspace_name = name.As<Napi::String>();
+    events_ = std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(),
+                                             info[2].As<Napi::Function>());
+    state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
+    cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
+      tearing_down_ = true;
+      BeginClose();
+    });
+  } catch (const std::bad_alloc&) {
+    ThrowOutOfMemory(env);
+    return;
+  }
+  on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
   DefineFastCall<FsdlmConnection, &FsdlmConnection::Lock>(info, this, "lock");
   DefineBareCall<FsdlmConnection, &FsdlmConnection::Request>(info, this, "request");
   DefineBareCall<FsdlmConnection, &FsdlmConnection::More>(info, this, "more");
   slabs_ = Slabs::Of(env);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
-  if (!wake_.Open(loop, [this] { OnWake(); })) {
-    Napi::Error::New(env, "stackglue addon: no event loop handle").ThrowAsJavaScriptException();
+  if (!turns_.Open(loop, [this] { OnWake(); })) {
+    ThrowOutOfMemory(env);
     return;
   }
   ObjectWrap::Ref();  // until the handles are closed
-  events_ =
-      std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(), info[2].As<Napi::Function>());
-  on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
-  state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
-  cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
-    tearing_down_ = true;
-    BeginClose();
-  });
   fsdlm::Company company = fsdlm::Company::kAny;
   if (!create.As<Napi::Boolean>()) {
     company = fsdlm::Company::kNeeded;
   } else if (exclusive.As<Napi::Boolean>()) {
     company = fsdlm::Company::kNone;
   }
-  open_error_ =
-      Lockspace::Open(std::string(cluster.As<Napi::String>()), std::string(name.As<Napi::String>()),
-                      *node, company, this, &order_, &lockspace_);
-  delivery_.reset(new order::Delivery(&order_, lockspace_.get(), this, events_->batch(), kLimits));
+  open_error_ = Lockspace::Open(cluster_name, lockspace_name, *node, company, this, turns_.order(),
+                                &lockspace_);
+  if (lockspace_) turns_.Start(lockspace_.get(), this, events_->batch());
   // Not from inside the constructor: the loop's next turn tells.
-  wake_.Wake();
+  turns_.Wake();
 }
 
 FsdlmConnection::~FsdlmConnection() = default;
@@ -191,17 +198,13 @@ Napi::Value FsdlmConnection::OwnerPid(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), lockspace_ ? lockspace_->owner_pid() : 0);
 }
 
-void FsdlmConnection::Begin(const Napi::CallbackInfo&) {
-  order_.Begin();
-  // Not from inside of the call.
-  if (lockspace_) wake_.Wake();
-}
+void FsdlmConnection::Begin(const Napi::CallbackInfo&) { turns_.Begin(); }
 
 void FsdlmConnection::Close(const Napi::CallbackInfo&) { BeginClose(); }
 
-void FsdlmConnection::Ref(const Napi::CallbackInfo&) { wake_.SetReferenced(true); }
+void FsdlmConnection::Ref(const Napi::CallbackInfo&) { turns_.SetReferenced(true); }
 
-void FsdlmConnection::Unref(const Napi::CallbackInfo&) { wake_.SetReferenced(false); }
+void FsdlmConnection::Unref(const Napi::CallbackInfo&) { turns_.SetReferenced(false); }
 
 void FsdlmConnection::OnWake() {
   if (!opened_ && open_error_ != 0) {
@@ -213,25 +216,11 @@ void FsdlmConnection::OnWake() {
     opened_ = true;
     ReportState("open", lockspace_->this_node(), 0);
   }
-  Turn();
+  turns_.Turn(lockspace_);
 }
 
-void FsdlmConnection::Turn() {
-  if (!lockspace_) return;
-  lockspace_->SetTold(false);
-  const bool may_be_more = delivery_->Turn();
-  // A handler may have closed the connection.
-  if (!lockspace_) return;
-  // What may be left takes its place behind the loop's other work.
-  if (may_be_more) wake_.Wake();
-  lockspace_->SetTold(true);
-}
-
-// Asked by JavaScript when it has handled a batch: puts the next batch where the last one was and
-// returns its size; 0: no more for now.
 napi_value FsdlmConnection::More(napi_env env) {
-  const size_t count = delivery_ ? delivery_->More() : 0;
-  return ResultNumber(env, static_cast<int64_t>(count));
+  return ResultNumber(env, static_cast<int64_t>(turns_.More()));
 }
 
 void FsdlmConnection::TellNotice(const Notice& notice) {
@@ -253,9 +242,9 @@ void FsdlmConnection::ReportState(const char* state, int code, int error) {
 void FsdlmConnection::BeginClose() {
   if (closing_) return;
   closing_ = true;
-  if (delivery_) delivery_->End();
+  turns_.End();
   lockspace_.reset();  // after this the engine wakes nobody
-  wake_.Close([this] { OnClosed(); });
+  turns_.Close([this] { OnClosed(); });
 }
 
 void FsdlmConnection::OnClosed() {

@@ -13,15 +13,16 @@
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
 #include "binding/external_memory.h"
-#include "binding/loop_wake.h"
+#include "binding/loop_turns.h"
+#include "binding/object_memory.h"
 #include "binding/slabs.h"
 #include "emulation/lockspace.h"
-#include "order/delivery.h"
 #include "util/event_sink.h"
 
 namespace stackglue::binding {
 
-class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>,
+class FsdlmConnection final : public ObjectMemory,
+                              public Napi::ObjectWrap<FsdlmConnection>,
                               private EventSink,
                               private order::EventListener {
  public:
@@ -50,9 +51,8 @@ class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>,
   void Ref(const Napi::CallbackInfo& info);
   void Unref(const Napi::CallbackInfo& info);
 
-  void OnEventsPending() noexcept override { wake_.Wake(); }
+  void OnEventsPending() noexcept override { turns_.Wake(); }
   void OnWake();
-  void Turn();
   napi_value More(napi_env env);
   void TellNotice(const Notice& notice) override;
   void TellResults(size_t count) override { events_->Deliver(count); }
@@ -61,17 +61,14 @@ class FsdlmConnection final : public Napi::ObjectWrap<FsdlmConnection>,
   void OnClosed();
 
   ExternalMemory memory_;
-  order::EventOrder order_{order::Clock::Steady()};
+  LoopTurns turns_;
   std::unique_ptr<emulation::Lockspace> lockspace_;
-  // While the lockspace is open.
-  std::unique_ptr<order::Delivery> delivery_;
   int open_error_ = 0;
   std::unique_ptr<EventChannel> events_;
   Napi::FunctionReference on_state_;
   std::unique_ptr<Napi::AsyncContext> state_context_;
   std::unique_ptr<CleanupHook> cleanup_hook_;
   const Slabs* slabs_ = nullptr;
-  LoopWake wake_;
   bool opened_ = false;
   bool closing_ = false;
   bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all

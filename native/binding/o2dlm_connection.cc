@@ -16,9 +16,6 @@
 namespace stackglue::binding {
 namespace {
 
-// Looks again, because what the program asks for is mostly granted already.
-constexpr order::Delivery::Limits kLimits{4 * kBatchMax, 0, true};
-
 // What the requests of a dead node end with: to ocfs2 it means that there is no connection.
 constexpr auto kLost = static_cast<int32_t>(o2dlm::Status::kRecovering);
 
@@ -70,30 +67,40 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
   }
   version_ = {*major, *minor};
 
+  // All that needs memory comes first: when this throws the object is gone, so nothing may have its
+  // address yet.
+  std::string cluster_name;
+  std::string domain_name;
+  try {
+    cluster_name = cluster.As<Napi::String>();
+    domain_name = domain.As<Napi::String>();
+    events_ = std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(),
+                                             info[2].As<Napi::Function>());
+    state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
+    cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
+      tearing_down_ = true;
+      BeginClose();
+    });
+  } catch (const std::bad_alloc&) {
+    ThrowOutOfMemory(env);
+    return;
+  }
+  on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
   DefineFastCall<O2dlmConnection, &O2dlmConnection::Lock>(info, this, "lock");
   DefineBareCall<O2dlmConnection, &O2dlmConnection::Request>(info, this, "request");
   DefineBareCall<O2dlmConnection, &O2dlmConnection::More>(info, this, "more");
   slabs_ = Slabs::Of(env);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
-  if (!wake_.Open(loop, [this] { Turn(); })) {
-    Napi::Error::New(env, "stackglue addon: no event loop handle").ThrowAsJavaScriptException();
+  if (!turns_.Open(loop, [this] { turns_.Turn(member_); })) {
+    ThrowOutOfMemory(env);
     return;
   }
   ObjectWrap::Ref();  // until the handles are closed
-  events_ =
-      std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(), info[2].As<Napi::Function>());
-  on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
-  state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
-  delivery_.reset(new order::Delivery(&order_, this, this, events_->batch(), kLimits));
-  cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
-    tearing_down_ = true;
-    BeginClose();
-  });
-  cluster_ = o2dlm::Cluster::Named(std::string(cluster.As<Napi::String>()));
-  join_status_ = cluster_ == nullptr ? -ENOMEM
-                                     : cluster_->Join(std::string(domain.As<Napi::String>()), *node,
-                                                      &version_, this, &member_);
+  turns_.Start(this, this, events_->batch());
+  cluster_ = o2dlm::Cluster::Named(cluster_name);
+  join_status_ =
+      cluster_ == nullptr ? -ENOMEM : cluster_->Join(domain_name, *node, &version_, this, &member_);
   if (join_status_ != 0) BeginClose();
 }
 
@@ -192,22 +199,18 @@ bool O2dlmConnection::IsUntold(uint32_t index, const LockRecord& record) const {
 }
 
 void O2dlmConnection::CollectEarly() {
-  if (!delivery_->is_telling()) return;
+  if (!turns_.is_telling()) return;
   if (events_->state()->told + 1 != static_cast<int32_t>(batch_size_)) return;
-  events_->state()->next = static_cast<int32_t>(delivery_->More());
+  events_->state()->next = static_cast<int32_t>(turns_.More());
 }
 
-void O2dlmConnection::Begin(const Napi::CallbackInfo&) {
-  order_.Begin();
-  // Not from inside of the call.
-  if (member_) wake_.Wake();
-}
+void O2dlmConnection::Begin(const Napi::CallbackInfo&) { turns_.Begin(); }
 
 void O2dlmConnection::Close(const Napi::CallbackInfo&) { BeginClose(); }
 
-void O2dlmConnection::Ref(const Napi::CallbackInfo&) { wake_.SetReferenced(true); }
+void O2dlmConnection::Ref(const Napi::CallbackInfo&) { turns_.SetReferenced(true); }
 
-void O2dlmConnection::Unref(const Napi::CallbackInfo&) { wake_.SetReferenced(false); }
+void O2dlmConnection::Unref(const Napi::CallbackInfo&) { turns_.SetReferenced(false); }
 
 Napi::Value O2dlmConnection::JoinStatus(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), join_status_);
@@ -221,21 +224,8 @@ Napi::Value O2dlmConnection::Version(const Napi::CallbackInfo& info) {
   return version;
 }
 
-void O2dlmConnection::Turn() {
-  if (!member_) return;
-  member_->SetTold(false);
-  const bool may_be_more = delivery_->Turn();
-  // A handler may have closed the connection.
-  if (!member_) return;
-  // What may be left takes its place behind the loop's other work.
-  if (may_be_more) wake_.Wake();
-  member_->SetTold(true);
-}
-
-// Asked by JavaScript when it has handled a batch: puts the next batch where the last one was and
-// returns its size; 0: no more for now.
 napi_value O2dlmConnection::More(napi_env env) {
-  return ResultNumber(env, static_cast<int64_t>(delivery_ ? delivery_->More() : 0));
+  return ResultNumber(env, static_cast<int64_t>(turns_.More()));
 }
 
 void O2dlmConnection::BeginBatch() {
@@ -258,7 +248,7 @@ size_t O2dlmConnection::Collect(EventRecord*) {
     const auto index = static_cast<uint32_t>(event.astarg);
     if (event.kind == o2dlm::Event::Kind::kEviction) {
       ++next_;
-      order_.SeeDeparture(event.value, order::Cause::kFailed);
+      turns_.order()->SeeDeparture(event.value, order::Cause::kFailed);
       continue;
     }
     LockRecord* lock = locks_.Find(index, static_cast<uint32_t>(event.astarg >> 32));
@@ -281,8 +271,8 @@ size_t O2dlmConnection::Collect(EventRecord*) {
 
 void O2dlmConnection::Look() {
   // A death is told of when it has been recovered from, before the grants that this led to.
-  order_.SeeRecovery();
-  if (member_->dead()) order_.SeeLoss(NoticeKind::kKilled);
+  turns_.order()->SeeRecovery();
+  if (member_->dead()) turns_.order()->SeeLoss(NoticeKind::kKilled);
 }
 
 // A lock or conversion ends in its lock AST; then a cancel of it has nothing to be told, and an
@@ -365,10 +355,10 @@ void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock, s
 void O2dlmConnection::BeginClose() {
   if (closing_) return;
   closing_ = true;
-  if (delivery_) delivery_->End();
+  turns_.End();
   member_.reset();  // after this the engine wakes nobody
   cluster_.reset();
-  wake_.Close([this] { OnClosed(); });
+  turns_.Close([this] { OnClosed(); });
 }
 
 void O2dlmConnection::ReportState(const char* state, int code, int node) {

@@ -13,16 +13,17 @@
 #include "binding/event_channel.h"
 #include "binding/external_memory.h"
 #include "binding/lock_calls.h"
-#include "binding/loop_wake.h"
+#include "binding/loop_turns.h"
+#include "binding/object_memory.h"
 #include "binding/slabs.h"
 #include "o2dlm/o2dlm.h"
-#include "order/delivery.h"
 #include "util/slot_table.h"
 #include "util/status_block.h"
 
 namespace stackglue::binding {
 
-class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>,
+class O2dlmConnection final : public ObjectMemory,
+                              public Napi::ObjectWrap<O2dlmConnection>,
                               private o2dlm::EventSink,
                               private order::EventSource,
                               private order::EventListener {
@@ -70,8 +71,7 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>,
   // After a request that JavaScript has made: puts what that has led to where the batch was whose
   // last event is being told, so that JavaScript need not ask.
   void CollectEarly();
-  void OnEventsPending() noexcept override { wake_.Wake(); }
-  void Turn();
+  void OnEventsPending() noexcept override { turns_.Wake(); }
   size_t Collect(EventRecord* events) override;
   void Look() override;
   size_t CollectLost(EventRecord* events) override;
@@ -90,12 +90,10 @@ class O2dlmConnection final : public Napi::ObjectWrap<O2dlmConnection>,
   o2dlm::ProtocolVersion version_;
   int join_status_ = 0;
   std::unique_ptr<EventChannel> events_;
-  order::EventOrder order_{order::Clock::Steady()};
-  std::unique_ptr<order::Delivery> delivery_;
   Napi::FunctionReference on_state_;
   std::unique_ptr<Napi::AsyncContext> state_context_;
   std::unique_ptr<CleanupHook> cleanup_hook_;
-  LoopWake wake_;
+  LoopTurns turns_;
   bool closing_ = false;
   bool tearing_down_ = false;
 

@@ -1,5 +1,8 @@
 #include "binding/slabs.h"
 
+#include <new>
+#include <utility>
+
 #include "binding/arguments.h"
 
 namespace stackglue::binding {
@@ -18,17 +21,26 @@ Napi::Value Slabs::Register(const Napi::CallbackInfo& info) {
       reinterpret_cast<uintptr_t>(memory->data) % alignof(uint32_t) != 0) {
     return ThrowBadArguments(env, "registerSlab");
   }
-  Slabs* slabs = Of(env);
-  if (slabs->free_.empty()) {
-    slabs->free_.push_back(static_cast<uint32_t>(slabs->slabs_.size()));
-    slabs->slabs_.emplace_back();
-    slabs->free_.reserve(slabs->slabs_.capacity());
+  try {
+    return ResultNumber(env, Of(env)->Add(static_cast<uint8_t*>(memory->data)));
+  } catch (const std::bad_alloc&) {
+    ThrowOutOfMemory(env);
+    return env.Undefined();
   }
-  const uint32_t number = slabs->free_.back();
-  slabs->free_.pop_back();
-  slabs->slabs_[number] = {static_cast<uint8_t*>(memory->data),
-                           std::make_unique<std::array<LockName, kBlocks>>()};
-  return ResultNumber(env, number);
+}
+
+uint32_t Slabs::Add(uint8_t* memory) {
+  auto names = std::make_unique<std::array<LockName, kBlocks>>();
+  if (free_.empty()) {
+    // There is room for each slab that is released.
+    free_.reserve(slabs_.size() + 1);
+    slabs_.emplace_back();
+    free_.push_back(static_cast<uint32_t>(slabs_.size()) - 1);
+  }
+  const uint32_t number = free_.back();
+  free_.pop_back();
+  slabs_[number] = {memory, std::move(names)};
+  return number;
 }
 
 void Slabs::Release(const Napi::CallbackInfo& info) {

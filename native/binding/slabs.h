@@ -48,6 +48,8 @@ class Slabs {
   // releaseSlab(number), and longer than any lock that has a block in it.
   static Napi::Value Register(const Napi::CallbackInfo& info);
   static void Release(const Napi::CallbackInfo& info);
+  // Throws std::bad_alloc, and has changed nothing then.
+  uint32_t Add(uint8_t* memory);
 
   struct Slab {
     uint8_t* memory = nullptr;

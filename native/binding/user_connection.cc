@@ -69,8 +69,6 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
     return;
   }
   Lockspace::Options options;
-  options.name = name.As<Napi::String>();
-  options.library = library.As<Napi::String>();
   options.create = create.As<Napi::Boolean>();
   options.mode = static_cast<mode_t>(*mode);
   options.flags = *flags;
@@ -79,22 +77,23 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
   // All that needs memory comes first: when this throws the object is gone, so nothing may have its
   // address yet.
   try {
+    options.name = name.As<Napi::String>();
+    options.library = library.As<Napi::String>();
     events_ = std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(),
                                              info[2].As<Napi::Function>());
     state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
     lockspace_ = std::make_unique<Lockspace>(options, &order_);
-    delivery_.reset(
-        new order::Delivery(&order_, lockspace_.get(), this, events_->batch(), kLimits));
     cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
       tearing_down_ = true;
       BeginClose(kTeardownMs);
     });
   } catch (const std::bad_alloc&) {
-    delivery_.reset();
     lockspace_.reset();
-    Napi::Error::New(env, "stackglue addon: out of memory").ThrowAsJavaScriptException();
+    ThrowOutOfMemory(env);
     return;
   }
+  order::EventListener* const listener = this;
+  delivery_.emplace(&order_, lockspace_.get(), listener, events_->batch(), kLimits);
   on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
   DefineFastCall<UserConnection, &UserConnection::Lock>(info, this, "lock");
   DefineBareCall<UserConnection, &UserConnection::Request>(info, this, "request");

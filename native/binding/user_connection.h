@@ -22,17 +22,21 @@
 #include <uv.h>
 
 #include <memory>
+#include <optional>
 
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
 #include "binding/external_memory.h"
+#include "binding/object_memory.h"
 #include "binding/slabs.h"
 #include "libdlm/lockspace.h"
 #include "order/delivery.h"
 
 namespace stackglue::binding {
 
-class UserConnection final : public Napi::ObjectWrap<UserConnection>, private order::EventListener {
+class UserConnection final : public ObjectMemory,
+                             public Napi::ObjectWrap<UserConnection>,
+                             private order::EventListener {
  public:
   static Napi::Function Define(Napi::Env env);
 
@@ -92,7 +96,7 @@ class UserConnection final : public Napi::ObjectWrap<UserConnection>, private or
   order::EventOrder order_{order::Clock::Steady()};
   std::unique_ptr<libdlm::Lockspace> lockspace_;
   // As long as JavaScript may be told.
-  std::unique_ptr<order::Delivery> delivery_;
+  std::optional<order::Delivery> delivery_;
   std::unique_ptr<EventChannel> events_;
   Napi::FunctionReference on_state_;
   std::unique_ptr<Napi::AsyncContext> state_context_;

@@ -43,8 +43,12 @@ int Lockspace::Open(std::string_view cluster, std::string_view name, int node,
                     std::unique_ptr<Lockspace>* opened) {
   const std::shared_ptr<fsdlm::Cluster> joined = fsdlm::Cluster::Named(cluster);
   if (joined == nullptr) return -ENOMEM;
-  std::unique_ptr<Lockspace> lockspace(new (std::nothrow) Lockspace(sink, order));
-  if (lockspace == nullptr) return -ENOMEM;
+  std::unique_ptr<Lockspace> lockspace;
+  try {
+    lockspace.reset(new Lockspace(sink, order));
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;
+  }
   const int error = joined->Join(name, node, sink, &lockspace->member_, company);
   if (error != 0) return error;
   lockspace->member_->WatchNodes();

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 namespace stackglue::libdlm {
 namespace {
@@ -75,7 +76,11 @@ void Lockspace::HandleKeeper() {
     }
     switch (report.kind) {
       case KeeperReportKind::kOpened:
-        AttachDevice(device_fd, report.versions);
+        try {
+          AttachDevice(device_fd, report.versions);
+        } catch (const std::bad_alloc&) {
+          Fail(OpenFailure::kFailed, ENOMEM, {});
+        }
         break;
       case KeeperReportKind::kFailed:
         if (state_ == State::kOpening) {

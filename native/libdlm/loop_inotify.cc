@@ -41,7 +41,10 @@ class LoopInotify::Instance {
   int Add(LoopInotify* share, const char* path, uint32_t mask) {
     Distribute(share);  // what was before is not the share's
     const int watch = inotify_add_watch(fd_, path, mask | IN_MASK_ADD);
-    if (watch >= 0) shares_[watch].insert(share);
+    if (watch < 0) return watch;
+    // First, so that the share is removed whatever there is no memory for.
+    share->watches_.insert(watch);
+    shares_[watch].insert(share);
     return watch;
   }
 
@@ -56,8 +59,9 @@ class LoopInotify::Instance {
     }
   }
 
-  // Reads all that there is. Whoever has events then is signalled, but for `reader`.
-  void Distribute(LoopInotify* reader) {
+  // Reads all that there is. Whoever has events then is signalled, but for `reader`. Without memory
+  // the process ends: what has been read would be lost to others, a death perhaps.
+  void Distribute(LoopInotify* reader) noexcept {
     alignas(inotify_event) char buffer[4096];
     for (;;) {
       const ssize_t size = read(fd_, buffer, sizeof buffer);
@@ -114,11 +118,7 @@ int LoopInotify::Open() {
   return 0;
 }
 
-int LoopInotify::Add(const char* path, uint32_t mask) {
-  const int watch = instance_->Add(this, path, mask);
-  if (watch >= 0) watches_.insert(watch);
-  return watch;
-}
+int LoopInotify::Add(const char* path, uint32_t mask) { return instance_->Add(this, path, mask); }
 
 ssize_t LoopInotify::Read(void* buffer, size_t size) {
   uint64_t count = 0;

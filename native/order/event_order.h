@@ -20,7 +20,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <set>
 #include <vector>
@@ -128,8 +127,9 @@ class EventOrder {
   uint64_t last_number_ = 0;
   std::optional<NoticeKind> loss_;
   bool is_loss_told_ = false;
-  // In the order in which they were seen.
-  std::deque<Item> items_;
+  // In the order in which they were seen. There are few; and an empty vector needs no memory, which
+  // an object under construction might not get.
+  std::vector<Item> items_;
   // From here on, items have been seen since the last SeeState().
   size_t fresh_ = 0;
 };

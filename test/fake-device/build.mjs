@@ -53,6 +53,15 @@ export const preloadsOf = async (sanitizer) => [
   join(libraryDir, 'device_write.so'),
 ];
 
+/**
+ * The same for a program whose allocations are to fail when it says so: that comes before the runtime, which
+ * has an operator new, too.
+ */
+export const preloadsWithoutMemory = async (sanitizer) => [
+  join(libraryDir, 'failing_new.so'),
+  ...(await preloadsOf(sanitizer)),
+];
+
 /** Says what is missing on this machine for a sanitizer, or undefined. */
 export async function missingTool(sanitizer) {
   const program = 'int main() { return 0; }\n';
@@ -110,6 +119,12 @@ async function programsOf(sanitizer) {
       files: [{ file: join(here, 'planted.cc'), flags: onNode }],
     },
     {
+      path: join(release, 'memory.node'),
+      compiler: gcc,
+      link: ['-shared', '-ldl'],
+      files: [{ file: join(here, 'memory.cc'), flags: onNode }],
+    },
+    {
       path: join(release, 'stackglue-keeper'),
       compiler: gcc,
       link: ['-pthread', ...sanitizers[sanitizer]],
@@ -141,6 +156,7 @@ async function machinePrograms() {
     library('libdlm_lt.so.3', join(here, 'libdlm.cc')),
     library('libdlmcontrol.so.3', join(here, 'libdlmcontrol.cc')),
     library('device_write.so', join(here, 'device_write.cc')),
+    library('failing_new.so', join(here, 'failing_new.cc')),
   ];
 }
 

@@ -7,10 +7,13 @@ export type Sanitizer = 'address' | 'thread';
 /** A frame of ours: of the addon, or of the keeper. */
 const OURS = /stackglue(\.node|-keeper)\b/;
 
-/** How the sanitizers are to behave; their reports go to files in `folder`. */
+/**
+ * How the sanitizers are to behave; their reports go to files in `folder`. Without `isFirst` another library
+ * is preloaded before the address sanitizer's.
+ */
 export function sanitizerOptions(
   folder: string,
-  { leaks = false } = {},
+  { leaks = false, isFirst = true } = {},
 ): Record<'ASAN_OPTIONS' | 'UBSAN_OPTIONS' | 'TSAN_OPTIONS' | 'LSAN_OPTIONS', string> {
   const reports = join(folder, 'reports');
   mkdirSync(reports, { recursive: true });
@@ -18,7 +21,7 @@ export function sanitizerOptions(
   return {
     // A leak is none of the process's own business: its report is looked at, not its exit.
     // With each frame's module, by which a leak is known for ours.
-    ASAN_OPTIONS: `${log}:handle_abort=1:detect_leaks=${leaks ? 1 : 0}:stack_trace_format="    #%n %p in %F %S (%m)"`,
+    ASAN_OPTIONS: `${log}:handle_abort=1:detect_leaks=${leaks ? 1 : 0}:verify_asan_link_order=${isFirst ? 1 : 0}:stack_trace_format="    #%n %p in %F %S (%m)"`,
     LSAN_OPTIONS: 'exitcode=0',
     // Beside the address sanitizer this one sets the other's path, and itself writes to stderr alone, which a
     // keeper does not have: what the file tells of is the abort.

@@ -15,6 +15,7 @@ export interface Builder {
   readonly libraryDir: string;
   packageOf(sanitizer: Sanitizer): string;
   preloadsOf(sanitizer: Sanitizer): Promise<string[]>;
+  preloadsWithoutMemory(sanitizer: Sanitizer): Promise<string[]>;
   missingTool(sanitizer: Sanitizer): Promise<string | undefined>;
   build(wanted: Sanitizer[]): Promise<string[]>;
 }
@@ -48,16 +49,20 @@ export async function runUnder(
   machine: FakeMachine,
   script: string,
   args: string[] = [],
-  { env = {}, leaks = false }: { env?: Record<string, string>; leaks?: boolean } = {},
+  options: { env?: Record<string, string>; leaks?: boolean; failsToAllocate?: boolean } = {},
 ): Promise<Outcome> {
+  const { env = {}, leaks = false, failsToAllocate = false } = options;
   const { folder, control } = machine;
+  const preloads = failsToAllocate
+    ? builder.preloadsWithoutMemory(sanitizer)
+    : builder.preloadsOf(sanitizer);
   const child = runChild(
     pathToFileURL(join(builder.packageOf(sanitizer), 'dist', script)),
     args,
     [],
     {
-      ...sanitizerOptions(folder, { leaks }),
-      LD_PRELOAD: (await builder.preloadsOf(sanitizer)).join(' '),
+      ...sanitizerOptions(folder, { leaks, isFirst: !failsToAllocate }),
+      LD_PRELOAD: (await preloads).join(' '),
       LD_LIBRARY_PATH: builder.libraryDir,
       STACKGLUE_FAKE_MACHINE: folder,
       ...env,

@@ -23,6 +23,7 @@ import {
 } from '../../stackglue/lksb.js';
 import type { StackOperations } from '../../stackglue/plugin.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
+import { openNative } from '../open-native.js';
 import { flagsToO2dlm } from './flags.js';
 import { STATUS_CANCELGRANT, statusName, statusToErrno } from './status.js';
 
@@ -99,14 +100,13 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
       checkDomainName(connection.name);
       const locks = new NativeLocks(connection, wrappers);
       const { promise: closed, resolve } = withResolvers();
-      const native = join(
-        { domain: connection.name, node, ...connection.version },
-        locks.batch,
-        locks.dispatch,
-        (state, notice, about) => {
-          if (state === 'closed') resolve();
-          else if (notice === NoticeKind.nodeFailed) connection.nodeDown(about);
-        },
+      const options = { domain: connection.name, node, ...connection.version };
+      const listener: NativeO2dlmListener = (state, notice, about) => {
+        if (state === 'closed') resolve();
+        else if (notice === NoticeKind.nodeFailed) connection.nodeDown(about);
+      };
+      const native = openNative(connection.name, () =>
+        join(options, locks.batch, locks.dispatch, listener),
       );
       locks.native = native;
       if (native.joinStatus !== 0) throw joinError(connection, native.joinStatus);

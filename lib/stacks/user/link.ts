@@ -13,6 +13,7 @@ import {
 import type { ClusterConnection } from '../../stackglue/connection.js';
 import type { ClusterNotice } from '../../stackglue/notices.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
+import { openNative } from '../open-native.js';
 import { openError } from './open-failure.js';
 
 const { errno } = constants;
@@ -107,7 +108,9 @@ export class Link {
           end({ isPending: code === 1 });
       }
     };
-    this.native = source.open(name, this.locks.batch, this.locks.dispatch, listener);
+    this.native = openNative(name, () =>
+      source.open(name, this.locks.batch, this.locks.dispatch, listener),
+    );
     this.locks.native = this.native;
   }
 

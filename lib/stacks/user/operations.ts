@@ -15,6 +15,7 @@ import {
 } from '../../stackglue/lksb.js';
 import type { StackOperations } from '../../stackglue/plugin.js';
 import type { AstWrappers } from '../native-locks.js';
+import { connectError } from '../open-native.js';
 import { flagsToFsdlm } from './flags.js';
 import { checkLockspaceName } from './lockspace-name.js';
 import { Link, linkOf, type LockspaceSource } from './link.js';
@@ -78,7 +79,9 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
       } catch (error) {
         native.close(disconnectTimeoutMs);
         await closed;
-        throw limit.signal.aborted ? timeoutError('connect', name, connectTimeoutMs) : error;
+        throw limit.signal.aborted
+          ? timeoutError('connect', name, connectTimeoutMs)
+          : connectError(name, error);
       } finally {
         clearTimeout(timer);
       }
