@@ -32,8 +32,10 @@
       'cflags_cc!': ['-fno-exceptions', '-std=gnu++17', '-std=gnu++20'],
       'cflags_cc': ['-std=c++20', '-fexceptions', '-fvisibility=hidden', '-Wall', '-Wextra'],
       'libraries': ['-ldl', '-pthread'],
-      # A thread that waits in the kernel may outlive the environment that loaded the addon.
-      'ldflags': ['-Wl,-z,nodelete'],
+      # A thread that waits in the kernel may outlive the environment that loaded the addon. And
+      # templates of the standard library are its own: node exports those that it was built with,
+      # which would be used in their place.
+      'ldflags': ['-Wl,-z,nodelete', '-Wl,-Bsymbolic-functions'],
     },
     {
       'target_name': 'stackglue-keeper',

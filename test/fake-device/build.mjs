@@ -28,6 +28,9 @@ export const libraryDir = join(outDir, 'lib');
 /** The program that plays kernel and dlm_controld. */
 export const machinePath = join(outDir, 'machine');
 
+/** How the addon is linked. */
+const onlyOwn = ['-Wl,-z,nodelete', '-Wl,-Bsymbolic-functions'];
+
 /** Node's own headers; undefined where node-gyp has not fetched them either. */
 function nodeHeaders() {
   const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
@@ -103,7 +106,8 @@ async function programsOf(sanitizer) {
     {
       path: join(release, 'stackglue.node'),
       compiler: gcc,
-      link: ['-shared', '-pthread', '-Wl,-z,nodelete', ...sanitizers[sanitizer]],
+      // As in binding.gyp: what is node's of the standard library's templates is under no sanitizer.
+      link: ['-shared', '-pthread', ...onlyOwn, ...sanitizers[sanitizer]],
       files: [
         { file: join(nativeDir, 'addon.cc'), flags: onNode },
         ...(await filesOf(['binding'], onNode)),
