@@ -106,6 +106,8 @@ void Request::EncodePurge(int32_t node, int32_t pid) {
   Store(header, {}, this);
 }
 
+void Request::EncodeNothing() { Store(Header(DLM_USER_LOCK), {}, this); }
+
 void Request::set_lock_id(uint32_t lock_id) {
   constexpr size_t kLockIdOffset =
       offsetof(dlm_write_request, i.lock) + offsetof(dlm_lock_params, lkid);

@@ -44,6 +44,9 @@ struct Request {
   void EncodeDeadlockCancel(Cookie cookie);
   // dlm_ls_purge: the orphans of a node and, unless `pid` is 0, of one process of it.
   void EncodePurge(int32_t node, int32_t pid);
+  // What fs/dlm refuses with EINVAL wherever it still has the lockspace: a lock that nobody could
+  // be told of.
+  void EncodeNothing();
 
   void set_lock_id(uint32_t lock_id);
 };

@@ -64,6 +64,25 @@ int MayPurge(int32_t pid) {
   return static_cast<uint32_t>(pid) == own ? -EINVAL : 0;
 }
 
+// 0 or more, or a negative errno.
+int Write(int device_fd, const Request& request) {
+  ssize_t written;
+  do {
+    written = write(device_fd, request.bytes, request.size);
+  } while (written < 0 && errno == EINTR);
+  return written < 0 ? -errno : static_cast<int>(written);
+}
+
+// What a request's status is to those who asked. ENOENT may be the lock's, or the orphan's that was
+// to be adopted; but where the lockspace itself has gone, there is no connection any more.
+int StatusOf(int device_fd, int status) {
+  if (status == -ENODEV) return -ENOTCONN;
+  if (status != -ENOENT) return status;
+  Request nothing;
+  nothing.EncodeNothing();
+  return Write(device_fd, nothing) == -EINVAL ? status : -ENOTCONN;
+}
+
 }  // namespace
 
 Submitter::Submitter(SubmitArea* area, int device_fd, int signal_fd)
@@ -179,11 +198,7 @@ Submitter::Progress Submitter::Submit(uint32_t slot) {
     queued->request.set_lock_id(lock_id);
   }
   if (status == 0) {
-    ssize_t written;
-    do {
-      written = write(device_fd_, queued->request.bytes, queued->request.size);
-    } while (written < 0 && errno == EINTR);
-    status = written < 0 ? -errno : static_cast<int>(written);
+    status = StatusOf(device_fd_, Write(device_fd_, queued->request));
     if (status == -EBUSY && queued->after_lost_cancel &&
         area_->closing.load(std::memory_order_acquire) == 0 &&
         area_->abandoned.load(std::memory_order_acquire) == 0) {

@@ -65,7 +65,7 @@ export function dlmDeadlockCancel(connection: ClusterConnection, lksb: DlmLksb):
       { op: 'deadlockCancel', resource: connection.name, errno: errno.EINVAL },
     );
   }
-  return state.index < 0 ? -errno.EINVAL : native.deadlockCancel(state.index);
+  return native.deadlockCancel(state.index >>> 0);
 }
 
 /** The versions of libdlm and of the kernel's DLM that serve this connection. */

@@ -117,15 +117,15 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
         if (isVersionLock(name)) return -errno.EINVAL;
         return locks.lock(native, lksb, mode, fsdlmFlags, name);
       }
-      const state = lksbState(lksb);
-      return state.index < 0 ? -errno.EINVAL : locks.convert(native, state, mode, fsdlmFlags);
+      return locks.convert(native, lksbState(lksb), mode, fsdlmFlags);
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
       const state = lksbState(lksb);
-      if (state.index < 0) return -errno.ENOENT;
       const { native, locks } = linkOf(connection);
       const result = locks.unlock(native, state, flagsToFsdlm(flags));
+      // There is no such lock; or no lock at all any more.
+      if (state.index < 0) return result === -errno.ENOTCONN ? result : -errno.ENOENT;
       if (result !== 0) return result;
       // An operation ends in one cancel's AST at most, however often its cancel was asked for.
       if ((flags & CANCEL) === 0) state.unlockAstarg = astarg;

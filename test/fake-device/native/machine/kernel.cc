@@ -41,6 +41,7 @@ int32_t Kernel::Request(int device, const char* bytes, size_t size) {
   }
   switch (request.cmd) {
     case DLM_USER_LOCK:
+      if (given.castaddr == nullptr) return -EINVAL;
       if (Has(given.flags, DLM_LKF_CONVERT)) return Convert(device, given);
       return RequestLock(device, given, std::string(bytes + kName, given.namelen));
     case DLM_USER_UNLOCK:

@@ -126,9 +126,7 @@ void Machine::Write(int connection, std::string bytes, int reply) {
 void Machine::Perform(const HeldWrite& write) {
   const auto device = devices_.find(write.connection);
   const auto space = device == devices_.end() ? spaces_.end() : spaces_.find(device->second);
-  // Of a lockspace that has been taken away. The program is about to be told so, and takes this for
-  // a part of it; the kernel's own number, ENOENT, could be a fault of ours as well.
-  int32_t result = -ENOTCONN;
+  int32_t result = -ENOENT;  // of a lockspace that has been taken away
   if (space != spaces_.end()) {
     Kernel& kernel = space->second.kernel;
     result = kernel.Request(write.connection, write.bytes.data(), write.bytes.size());
