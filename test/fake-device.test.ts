@@ -41,6 +41,7 @@ const KEEPER_PARTS = [
   ['tellsAnEndAmongNews', 'tells the end of a connection, whatever else happens then'],
   ['sharesALockspace', 'gives a lockspace up with the last share in it'],
   ['needsOneInotify', 'watches all lockspaces of an event loop by one inotify instance'],
+  ['endsWithoutAKeeper', 'ends a connection whose keeper was killed'],
   ['findsARelativeLibrary', 'finds a library by a path from where the service is'],
   ['keepsNoSecrets', "starts a keeper without what is the service's own"],
 ] as const;

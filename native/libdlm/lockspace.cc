@@ -143,8 +143,10 @@ void Lockspace::HandleKeeperEnd() {
       Fail(OpenFailure::kNoKeeper, 0, "it has died");
       break;
     case State::kClosing:
-      drops_later_ = !is_lost_;
-      state_ = State::kClosed;
+      Look();
+      keeper_was_last_ = submission_ended_;
+      if (submission_ == Submission::kKeeper) EndSubmission();
+      EndWithoutKeeper();
       break;
     case State::kOpen:
       if (is_lost_) break;
@@ -177,7 +179,9 @@ void Lockspace::HandleSignal() {
                               std::memory_order_release);
   }
   FillSlots();
-  if (submitter_is_over_ || area->ended.load(std::memory_order_acquire) != 0) {
+  if (submission_ended_) {
+    if (keeper_gone_) EndWithoutKeeper();
+  } else if (submitter_is_over_ || area->ended.load(std::memory_order_acquire) != 0) {
     EndSubmission();
   } else {
     Kick();  // it may have emptied the area and gone to sleep before there was more
@@ -275,12 +279,18 @@ void Lockspace::EndSubmission() {
   if (submission_ended_) return;
   submission_ended_ = true;
   submitter_is_busy_ = false;
-  port_->LeaveDevice();
+  SubmitPort::LeaveDevice(port_);
   keeper_.Send(KeeperRequestKind::kClose);
-  if (keeper_gone_ && state_ == State::kClosing) {
-    drops_later_ = !is_lost_;
-    state_ = State::kClosed;
-  }
+  if (keeper_gone_) EndWithoutKeeper();
+}
+
+// Nobody will tell of the end. The locks have been dropped when the last descriptor of the device
+// is closed. That may be ours; or it was the keeper's, which went with it, unless that had to wait.
+void Lockspace::EndWithoutKeeper() {
+  if (state_ != State::kClosing || !submission_ended_) return;
+  if (!is_lost_ && !port_->is_device_closed()) return;  // a thread is at it, and signals
+  drops_later_ = !is_lost_ && keeper_was_last_ && is_stopped();
+  state_ = State::kClosed;
 }
 
 void Lockspace::Close() {
@@ -300,7 +310,7 @@ void Lockspace::Abandon() {
   submission_ended_ = true;
   port_->area()->abandoned.store(1, std::memory_order_release);
   Submitter::Wake(port_->area());
-  port_->LeaveDevice();
+  SubmitPort::LeaveDevice(port_);
 }
 
 const std::string& Lockspace::NameOf(int node) const {
@@ -538,12 +548,6 @@ bool Lockspace::ReadResult(EventRecord* events, size_t* count) {
   }
   held_size_ = 0;
   return true;
-}
-
-// Has the loop call Collect() again.
-void Lockspace::Signal() const {
-  const uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(port_->signal_fd(), &one, sizeof one);
 }
 
 }  // namespace stackglue::libdlm

@@ -88,7 +88,7 @@ class Lockspace final : public order::EventSource, private LockBook::Carrier {
   void HandleKeeper();
   void HandleSignal();
   // Has HandleSignal() called soon.
-  void Signal() const;
+  void Signal() const { port_->Signal(); }
 
   // Looks after what nobody signals. To be called in HandleTimeInMs(); -1: not at all.
   void HandleTime();
@@ -142,6 +142,7 @@ class Lockspace final : public order::EventSource, private LockBook::Carrier {
   void Lose();
   void SetPaused(bool paused);
   void EndSubmission();
+  void EndWithoutKeeper();
   bool IsWatching() const;
   void HandleCause(int node, bool has_failed);
   void HandleKeeperEnd();
@@ -163,6 +164,7 @@ class Lockspace final : public order::EventSource, private LockBook::Carrier {
   OpenResult open_result_;
   bool is_lost_ = false;
   bool keeper_gone_ = false;
+  bool keeper_was_last_ = false;  // to have the device open
   bool drops_later_ = false;
   bool quorate_ = true;
   std::string name_;

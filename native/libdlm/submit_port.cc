@@ -57,18 +57,31 @@ int SubmitPort::StartThread(const std::shared_ptr<SubmitPort>& port) {
     Submitter submitter(port->area_, port->device_fd_, port->signal_fd_);
     submitter.Serve();
     // First: the loop has the keeper close its descriptor then, which is to be the last.
-    port->LeaveDevice();
+    LeaveDevice(port);
     submitter.End();
   });
   if (error != 0) port->users_.store(1);
   return error;
 }
 
-void SubmitPort::LeaveDevice() {
-  if (users_.fetch_sub(1) != 1 || device_fd_ < 0) return;
-  const int fd = device_fd_;
-  const auto close_device = [fd] { close(fd); };
-  if (!close_waits_.load() || Detach("dlm-close", close_device) != 0) close_device();
+void SubmitPort::LeaveDevice(const std::shared_ptr<SubmitPort>& port) {
+  if (port->users_.fetch_sub(1) != 1 || port->device_fd_ < 0) return;
+  const auto close_and_tell = [port] {
+    port->CloseDevice();
+    port->Signal();
+  };
+  if (!port->close_waits_.load() || Detach("dlm-close", close_and_tell) != 0) port->CloseDevice();
+}
+
+void SubmitPort::CloseDevice() {
+  close(device_fd_);
+  is_device_closed_.store(true, std::memory_order_release);
+}
+
+void SubmitPort::Signal() const {
+  const uint64_t one = 1;
+  // It can only fail when the loop has been signalled more often than it can count.
+  [[maybe_unused]] const ssize_t written = write(signal_fd_, &one, sizeof one);
 }
 
 }  // namespace stackglue::libdlm

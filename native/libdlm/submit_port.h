@@ -34,12 +34,20 @@ class SubmitPort {
   static int StartThread(const std::shared_ptr<SubmitPort>& port);
 
   // The loop, or the thread, will not use the device any more. Whoever says so last closes it.
-  void LeaveDevice();
+  static void LeaveDevice(const std::shared_ptr<SubmitPort>& port);
   // The keeper has gone, so that closing the device may wait for the cluster: let a thread do that.
   void set_close_waits() { close_waits_.store(true); }
+  // This process has its descriptor of the device no more. Where a thread closes it the loop is
+  // signalled then.
+  bool is_device_closed() const { return is_device_closed_.load(std::memory_order_acquire); }
+
+  // Has the loop look. Any thread.
+  void Signal() const;
 
  private:
   SubmitPort() = default;
+
+  void CloseDevice();
 
   SubmitArea* area_ = nullptr;
   int area_fd_ = -1;
@@ -47,6 +55,7 @@ class SubmitPort {
   int device_fd_ = -1;
   std::atomic<int> users_{1};
   std::atomic<bool> close_waits_{false};
+  std::atomic<bool> is_device_closed_{false};
 };
 
 }  // namespace stackglue::libdlm

@@ -9,7 +9,9 @@ import { join, relative } from 'node:path';
 
 import {
   createUserPlugin,
+  DLM_LOCK,
   DlmError,
+  DlmLksb,
   dlmOwnPid,
   dlmPurge,
   StackGlue,
@@ -21,6 +23,8 @@ import { MachineControl, type MachineState } from '../machine.js';
 import { keepersOn } from '../under-sanitizer.js';
 
 const folder = process.env.STACKGLUE_FAKE_MACHINE ?? '';
+/** The end of a connection is waited for, however slow the host is. */
+const NO_LIMIT_MS = 2 ** 31 - 1;
 const machine = await MachineControl.open(folder);
 
 function glueWith(options: UserStackOptions): StackGlue {
@@ -166,6 +170,53 @@ function reapsInANamespace(): void {
   expectEqual('the end of the first process', status, 0);
 }
 
+/**
+ * Without its keeper a connection ends all the same: nobody else could tell when the locks are dropped, and
+ * this process does that itself. While the lockspace is stopped that waits, and what waits is told of.
+ */
+async function endsWithoutAKeeper(): Promise<void> {
+  const killed = (): Promise<void> => {
+    for (const pid of keepersOn(folder)) process.kill(pid, 'SIGKILL');
+    return noKeepers();
+  };
+  for (const submit of ['thread', 'loop', 'keeper'] as const) {
+    for (const isHeardOf of [true, false]) {
+      let hear = (): void => undefined;
+      const gone = new Promise<void>((resolve) => (hear = resolve));
+      const glue = glueWith({ submit, disconnectTimeoutMs: NO_LIMIT_MS });
+      const connection = await glue.clusterConnect({
+        stackName: 'pcmk',
+        group: 'orphaned',
+        recoveryHandler: () => undefined,
+        noticeHandler: ({ kind }) => {
+          if (kind === 'keeperGone') hear();
+        },
+      });
+      glue.dlmLock(connection, DLM_LOCK.EX, new DlmLksb(), 0, 'r');
+      // With the one that all connections hold.
+      await until(({ locks }) => locks === 2);
+      if (isHeardOf) {
+        await killed();
+        await gone;
+      }
+      const end = glue.clusterDisconnect(connection);
+      if (!isHeardOf) await killed();
+      await end;
+      await until(({ locks }) => locks === 0);
+      await machine.tell('remove orphaned');
+    }
+  }
+  // Nothing to be done with a lockspace that is stopped.
+  const glue = glueWith({ disconnectTimeoutMs: 50 });
+  const connection = await connect(glue, 'orphaned');
+  await machine.tell('stop orphaned');
+  glue.dlmLock(connection, DLM_LOCK.EX, new DlmLksb(), 0, 'r');
+  await killed();
+  const failure = await failureOf(glue.clusterDisconnect(connection));
+  expectEqual('the end of what is stopped', failure.code, 'ERR_DLM_TIMEOUT');
+  await machine.tell('remove orphaned');
+}
+
 /** One for the event loop, however many connections it has. */
 async function needsOneInotify(): Promise<void> {
   const count = (): number =>
@@ -194,6 +245,7 @@ const parts = {
   keepsNoSecrets,
   findsARelativeLibrary,
   needsOneInotify,
+  endsWithoutAKeeper,
   isFirstProcess,
   reapsInANamespace,
 };

@@ -33,6 +33,9 @@ const RESOURCES = 8;
 /** So many in each life, if it is not lost before. */
 const COMPLETIONS = 600;
 
+/** The end of a connection is waited for, however slow the host is. */
+const NO_LIMIT_MS = 2 ** 31 - 1;
+
 /** How a life ends: by calm and unlocks, in the middle, by the machine, or by the keeper's death. */
 const ENDINGS = ['settled', 'in the middle', 'removed', 'keeper killed'] as const;
 
@@ -74,7 +77,9 @@ class Life implements Arena {
   }
 
   async #connect(): Promise<void> {
-    this.glue.register(createUserPlugin({ submit } as UserStackOptions));
+    this.glue.register(
+      createUserPlugin({ submit, disconnectTimeoutMs: NO_LIMIT_MS } as UserStackOptions),
+    );
     this.glue.clusterStack = 'pcmk';
     const handle = (work: () => void): void => {
       if (this.#isOver) throw new Error('a handler was called after the disconnect');
@@ -148,7 +153,7 @@ class Life implements Arena {
 
   async #disconnect(ending: (typeof ENDINGS)[number]): Promise<void> {
     await this.glue.clusterDisconnect(this.connection).catch((error: unknown) => {
-      // Without a keeper nobody can tell when the locks are dropped.
+      // The keeper was the last to have the device, and the lockspace is stopped.
       const isLate = error instanceof DlmError && error.code === 'ERR_DLM_TIMEOUT';
       if (!isLate || ending !== 'keeper killed') throw error;
     });
