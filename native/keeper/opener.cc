@@ -243,7 +243,10 @@ int Opener::New(uint32_t flags, mode_t mode, CreationTurn* turn) {
   handle_ = library_->dlm_new_lockspace(name_.c_str(), mode, flags);
   const int error = errno;
   created_ = handle_ != nullptr;
-  if (created_) return 0;
+  if (created_) {
+    joined_ = Identity();
+    return 0;
+  }
   if (error == ENOENT || error == ENXIO || error == ENODEV || error == EACCES || error == EPERM) {
     const auto minor = control_.FindLockspace(name_);
     const int fd = open(control_.PathOf(name_).c_str(), O_RDWR | O_CLOEXEC);
@@ -326,6 +329,8 @@ void Opener::Release() {
   for (auto patience = kUnlockPatience;; patience -= kTick) {
     {
       const CreationTurn turn(control_.path());
+      // Ours was taken away, and this one is somebody else's.
+      if (const auto now = Identity(); now && now != joined_) return;
       handle_ = library_->dlm_open_lockspace(name_.c_str());
       if (handle_ == nullptr) {
         // Somebody else has released it, or its name is gone.

@@ -72,6 +72,7 @@ class Opener {
   const Library* library_ = nullptr;
   LockspaceHandle handle_ = nullptr;
   bool created_ = false;
+  std::optional<ino_t> joined_;  // the Identity() that our share is in
   int device_fd_ = -1;
   libdlm::KeeperVersions versions_{};
 };
