@@ -45,6 +45,17 @@ const KEEPER_PARTS = [
   ['findsARelativeLibrary', 'finds a library by a path from where the service is'],
   ['keepsNoSecrets', "starts a keeper without what is the service's own"],
 ] as const;
+/** Of programs/losses.ts, and what each shows. */
+const LOSS_PARTS = [
+  ['everyKind', 'ends requests of every kind once, in order'],
+  ['crowd', 'ends a crowd of requests, wherever they are'],
+  ['disconnectMeanwhile', 'lets a program disconnect'],
+  ['requestsMeanwhile', 'refuses at once what is asked for'],
+  ['whileConnecting', 'tells who is connecting'],
+  ['again', 'lets a program connect again'],
+  ['nextOne', 'leaves the next one alone'],
+  ['withoutKeeper', 'tells also who has no keeper'],
+] as const;
 const EXIT_CODES = { exit: 7, throw: 1 };
 
 /** Why this user cannot have a PID namespace here, or undefined. */
@@ -101,6 +112,14 @@ describe('stack user on a fake machine', function () {
         it(`completes each request once, made by ${submit}`, async () => {
           expectClean(await run('fake-device/programs/requests', [submit, newSeed(), `${LIVES}`]));
         });
+      }
+
+      for (const [part, title] of LOSS_PARTS) {
+        for (const submit of SUBMITTERS) {
+          it(`${title} when the lockspace is taken away, asked by ${submit}`, async () => {
+            expectClean(await run('fake-device/programs/losses', [submit, part]));
+          });
+        }
       }
 
       for (const [part, title] of KEEPER_PARTS) {

@@ -40,7 +40,8 @@ export type ClusterNotice =
   | { readonly kind: 'released'; readonly locks: 'lost' }
   /**
    * The keeper has died. Where it made the calls into the kernel the locks are `lost`, and requests end
-   * as with `released`; else all goes on, but the end of this process may wait for the cluster.
+   * as with `released`; else all goes on, but the end of this process may wait for the cluster, and a
+   * node's failure of which only dlm_controld knows is told as `memberLeft`.
    */
   | { readonly kind: 'keeperGone'; readonly locks: 'valid' | 'lost' };
 

@@ -207,7 +207,8 @@ void UserConnection::OnSignal() {
 void UserConnection::OnTime() {
   if (deadline_ != 0 && uv_now(loop_) >= deadline_ &&
       lockspace_->state() == Lockspace::State::kClosing) {
-    timed_out_ = true;
+    // What is lost is dropped already; only a call that waits in the kernel has been waited for.
+    timed_out_ = !lockspace_->is_lost();
     lockspace_->Abandon();
   } else {
     lockspace_->HandleTime();

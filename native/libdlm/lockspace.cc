@@ -122,7 +122,9 @@ void Lockspace::AttachDevice(int device_fd, const KeeperVersions& versions) {
   }
   port_->set_device_fd(device_fd);
   if (const int error = watch_.Open(name_)) {
-    Fail(OpenFailure::kNoMembership, error, {});
+    // It may have been taken away since the keeper has opened it.
+    const bool has_gone = error == ENOENT && watch_.watches_cluster();
+    Fail(has_gone ? OpenFailure::kUnknownLockspace : OpenFailure::kNoMembership, error, {});
   } else if (watch_.this_node() == 0) {
     Fail(OpenFailure::kNoDaemon, 0, {});
   } else if (submission_ == Submission::kThread) {

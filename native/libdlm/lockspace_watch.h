@@ -46,6 +46,9 @@ class LockspaceWatch {
 
   // Watches `lockspace`, which must have been joined. Returns 0 or an errno.
   int Open(const std::string& lockspace);
+  // After an Open() that failed: the cluster itself could be watched, so it is the lockspace's
+  // fault.
+  bool watches_cluster() const { return comms_watch_ >= 0; }
 
   // Readable when Look() has something to look at; -1 before Open().
   int fd() const { return inotify_.fd(); }

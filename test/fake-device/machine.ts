@@ -15,6 +15,8 @@ export interface MachineState {
   /** Devices that somebody has open. */
   readonly devices: number;
   readonly spaces: number;
+  /** How often they were created, and not given up. */
+  readonly shares: number;
   readonly locks: number;
   /** Of these, those that wait. */
   readonly waiting: number;

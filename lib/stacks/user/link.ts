@@ -4,7 +4,6 @@
  */
 import { constants } from 'node:os';
 
-import { DlmError } from '../../errors.js';
 import {
   NoticeKind,
   type NativeUserConnection as NativeUser,
@@ -14,7 +13,7 @@ import type { ClusterConnection } from '../../stackglue/connection.js';
 import type { ClusterNotice } from '../../stackglue/notices.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
 import { openNative } from '../open-native.js';
-import { openError } from './open-failure.js';
+import { disconnected, openError } from './open-failure.js';
 
 const { errno } = constants;
 
@@ -137,14 +136,6 @@ export class Link {
     }
     return completed;
   }
-}
-
-function disconnected(group: string): DlmError {
-  return new DlmError('ERR_DLM_DISCONNECTED', `The connection to "${group}" was closed`, {
-    op: 'connect',
-    resource: group,
-    errno: errno.ENOTCONN,
-  });
 }
 
 function toNotice(kind: number, node: number, needsKeeper: boolean): ClusterNotice {

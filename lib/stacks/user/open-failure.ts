@@ -102,3 +102,16 @@ export function openError(
     { op: 'connect', resource: lockspace, ...(errno === 0 ? {} : { errno }) },
   );
 }
+
+/** The connection ended before it was made: closed meanwhile, or its lockspace was taken away. */
+export function disconnected(group: string): DlmError {
+  return new DlmError(
+    'ERR_DLM_DISCONNECTED',
+    `The connection to "${group}" was closed, or its lockspace was taken away`,
+    {
+      op: 'connect',
+      resource: group,
+      errno: constants.errno.ENOTCONN,
+    },
+  );
+}

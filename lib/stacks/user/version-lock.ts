@@ -22,6 +22,7 @@ import type { NativeConnection } from '../../native.js';
 import { DlmLksb, lksbState, readFlags, readLvb, readStatus } from '../../stackglue/lksb.js';
 import { formatVersion, sameVersion, type ProtocolVersion } from '../../stackglue/protocol.js';
 import type { NativeLocks } from '../native-locks.js';
+import { disconnected } from './open-failure.js';
 import { isBlockValid } from './status.js';
 
 const { errno } = constants;
@@ -79,6 +80,7 @@ export async function negotiateVersion(
     });
     if (status === 0) return true;
     if (refusal !== undefined && status === -refusal) return false;
+    if (status === -errno.ENOTCONN) throw disconnected(group);
     throw new DlmError(
       'ERR_DLM_CONNECT',
       `The locking protocol of lockspace "${group}" could not be determined`,

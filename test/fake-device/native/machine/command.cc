@@ -84,16 +84,18 @@ std::string Machine::Command(const std::string& line) {
 std::string Machine::State() const {
   size_t locks = 0;
   size_t waiting = 0;
+  int shares = 0;
   std::vector<std::string> faults = faults_;
   for (const auto& [name, space] : spaces_) {
     locks += space.kernel.lock_count();
     waiting += space.kernel.waiting_count();
+    shares += space.creators;
     faults.insert(faults.end(), space.kernel.faults().begin(), space.kernel.faults().end());
   }
   std::ostringstream state;
   state << "{\"devices\":" << devices_.size() << ",\"spaces\":" << spaces_.size()
-        << ",\"locks\":" << locks << ",\"waiting\":" << waiting << ",\"writes\":" << writes_.size()
-        << ",\"held\":" << held_.size() << ",\"faults\":[";
+        << ",\"shares\":" << shares << ",\"locks\":" << locks << ",\"waiting\":" << waiting
+        << ",\"writes\":" << writes_.size() << ",\"held\":" << held_.size() << ",\"faults\":[";
   const char* separator = "";
   for (const auto& fault : faults) {
     state << separator << '"' << fault << '"';

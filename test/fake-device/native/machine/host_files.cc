@@ -97,7 +97,9 @@ void HostFiles::RemoveSpace(const std::string& lockspace) {
   fs::remove(root_ / "dev/misc" / ("dlm_" + lockspace), missing);
   WriteDevices();
   fs::remove_all(Nodes(lockspace).parent_path());
-  fs::remove_all(Sysfs(lockspace));
+  // Kept, as sysfs gives no inode's number again so soon.
+  fs::create_directories(root_ / "removed");
+  fs::rename(Sysfs(lockspace), root_ / "removed" / std::to_string(++removed_));
 }
 
 void HostFiles::AddMember(const std::string& lockspace, int node) {

@@ -45,6 +45,7 @@ class HostFiles {
 
   const std::filesystem::path root_;
   std::map<std::string, uint32_t> devices_;  // and their numbers
+  int removed_ = 0;
 };
 
 }  // namespace stackglue::fake_device

@@ -140,7 +140,8 @@ void Kernel::Decide(uint32_t id) {
   Lock& lock = locks_.at(id);
   lock.is_waiting = true;
   lock.ending = Ending::kNone;
-  const bool waits_for_nobody = lock.resource == kVersionLock || Has(lock.flags, DLM_LKF_EXPEDITE);
+  const bool is_calm = random_ && lock.resource == kVersionLock;
+  const bool waits_for_nobody = is_calm || Has(lock.flags, DLM_LKF_EXPEDITE);
   if (random_ && !waits_for_nobody) {
     const uint32_t chance = random_->Below(10);
     if (chance < 5) {

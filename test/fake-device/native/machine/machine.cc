@@ -91,6 +91,10 @@ void Machine::Remove(const std::string& name) {
   const auto& faults = found->second.kernel.faults();
   faults_.insert(faults_.end(), faults.begin(), faults.end());
   spaces_.erase(found);
+  // Nothing is left that those who wait could wait for.
+  for (HeldWrite& write : std::exchange(writes_, {})) {
+    Write(write.connection, std::move(write.bytes), write.reply);
+  }
 }
 
 void Machine::End(int connection) {
