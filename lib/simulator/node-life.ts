@@ -2,6 +2,7 @@
  * One life of a simulated node, from its boot to its death, in the thread that its programs run in:
  * the plugin that they lock by, and their clock.
  */
+import { reportRejection } from '../async-handler.js';
 import { checkFunction, checkInteger, checkString, invalidType, outOfRange } from '../errors.js';
 import type { StackPlugin } from '../stackglue/plugin.js';
 import type { NativeSimulatedEvent } from '../native.js';
@@ -99,12 +100,15 @@ export class Clock {
     return timer;
   }
 
-  /** A timer has gone off. What its callback throws is the simulation's failure. */
+  /** A timer has gone off. What its callback throws, or rejects with, is the simulation's failure. */
   goOff(timer: number): void {
-    const callback = this.#timers.get(timer);
+    const callback: (() => unknown) | undefined = this.#timers.get(timer);
     this.#timers.delete(timer);
     try {
-      callback?.();
+      reportRejection(callback?.(), (error) => {
+        // What a dead node's code still does is nobody's concern.
+        if (!this.#isOver) this.#world.fail(error);
+      });
     } catch (error) {
       this.#world.fail(error);
     }

@@ -1,4 +1,5 @@
 /** A cluster connection: `ocfs2_cluster_connection`. */
+import { reportRejection } from '../async-handler.js';
 import type { LockMode } from '../constants.js';
 import { lksbState, type DlmLksb } from './lksb.js';
 import type { ClusterNotice, NoticeHandler } from './notices.js';
@@ -13,6 +14,13 @@ export type StackUpcalls = Pick<
   ClusterConnection,
   'lockAst' | 'blockingAst' | 'unlockAst' | 'nodeDown' | 'notice'
 >;
+
+/** A protocol's handlers, whatever they return. */
+type Handlers = {
+  [Name in 'lockAst' | 'blockingAst' | 'unlockAst']: (
+    ...args: Parameters<LockingProtocol[Name]>
+  ) => unknown;
+};
 
 /** What `clusterConnect` fills in. */
 export interface ConnectionInit {
@@ -54,8 +62,10 @@ export class ClusterConnection {
   /** For stacks: who is told of what a handler throws. Absent: it is an uncaught exception. */
   onHandlerError: ((error: unknown) => void) | undefined = undefined;
 
-  readonly #recoveryHandler: RecoveryHandler;
-  readonly #noticeHandler: NoticeHandler | undefined;
+  /** As they are to this class: what an async one returns tells how it ended. */
+  readonly #handlers: Handlers;
+  readonly #recoveryHandler: (...args: Parameters<RecoveryHandler>) => unknown;
+  readonly #noticeHandler: ((...args: Parameters<NoticeHandler>) => unknown) | undefined;
 
   constructor(init: ConnectionInit) {
     this.name = init.name;
@@ -66,6 +76,7 @@ export class ClusterConnection {
     this.plugin = init.plugin;
     this.scope = init.plugin.scope;
     this.glue = init.glue;
+    this.#handlers = init.protocol;
     this.#recoveryHandler = init.recoveryHandler;
     this.#noticeHandler = init.noticeHandler;
   }
@@ -86,7 +97,8 @@ export class ClusterConnection {
   lockAst(lksb: DlmLksb): void {
     const { astarg } = lksbState(lksb);
     try {
-      this.protocol.lockAst(astarg);
+      const returned = this.#handlers.lockAst(astarg);
+      if (returned !== undefined) this.#handlerReturned(returned);
     } catch (error) {
       this.#handlerThrew(error);
     }
@@ -96,7 +108,8 @@ export class ClusterConnection {
   blockingAst(lksb: DlmLksb, level: LockMode): void {
     const { astarg } = lksbState(lksb);
     try {
-      this.protocol.blockingAst(astarg, level);
+      const returned = this.#handlers.blockingAst(astarg, level);
+      if (returned !== undefined) this.#handlerReturned(returned);
     } catch (error) {
       this.#handlerThrew(error);
     }
@@ -108,7 +121,8 @@ export class ClusterConnection {
    */
   unlockAst(astarg: unknown, error: number): void {
     try {
-      this.protocol.unlockAst(astarg, error);
+      const returned = this.#handlers.unlockAst(astarg, error);
+      if (returned !== undefined) this.#handlerReturned(returned);
     } catch (thrown) {
       this.#handlerThrew(thrown);
     }
@@ -117,7 +131,8 @@ export class ClusterConnection {
   /** For stacks: a node of the group has died. */
   nodeDown(nodeNumber: number): void {
     try {
-      this.#recoveryHandler(nodeNumber, this.recoveryData);
+      const returned = this.#recoveryHandler(nodeNumber, this.recoveryData);
+      if (returned !== undefined) this.#handlerReturned(returned);
     } catch (error) {
       this.#handlerThrew(error);
     }
@@ -126,10 +141,16 @@ export class ClusterConnection {
   /** For stacks: something else happened to the group. */
   notice(notice: ClusterNotice): void {
     try {
-      this.#noticeHandler?.(notice, this.recoveryData);
+      const returned = this.#noticeHandler?.(notice, this.recoveryData);
+      if (returned !== undefined) this.#handlerReturned(returned);
     } catch (error) {
       this.#handlerThrew(error);
     }
+  }
+
+  /** An async handler that rejects is one that throws. Nobody waits for what it does meanwhile. */
+  #handlerReturned(returned: unknown): void {
+    reportRejection(returned, (error) => this.#handlerThrew(error));
   }
 
   /** A handler's error must neither stop the batch that it is in nor be lost. */

@@ -13,7 +13,8 @@ export interface ProtocolVersion {
  * behalf. `astarg` is what was given with the request; by default the lock status block itself.
  *
  * A handler is never called from inside the call that caused it. It may lock, unlock and disconnect.
- * What it throws becomes an uncaught exception and disturbs no other handler.
+ * What it throws, or rejects with if it is async, becomes an uncaught exception and disturbs no other
+ * handler. Nothing waits for an async one: the next handler may run before it has come to its end.
  */
 export interface LockingProtocol {
   readonly maxVersion: ProtocolVersion;

@@ -24,12 +24,9 @@ export async function connectNode(
   glue.register(node.plugin);
   glue.setLockingProtocol({
     maxVersion,
-    lockAst: (astarg) => {
-      (astarg as () => void)();
-    },
-    unlockAst: (astarg, error) => {
-      (astarg as (error: number) => void)(error);
-    },
+    // Async ones reject to whoever called.
+    lockAst: (astarg): unknown => (astarg as () => unknown)(),
+    unlockAst: (astarg, error): unknown => (astarg as (error: number) => unknown)(error),
     blockingAst: () => handlers.blockingAst?.(),
   });
   const stackName = node.plugin.name === 'o2cb' ? 'o2cb' : 'pcmk';

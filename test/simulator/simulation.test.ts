@@ -220,7 +220,7 @@ for (const profile of PROFILES) {
       expect(simulation.now()).to.equal(50);
     });
 
-    it('fails with what a handler, a timer or a program throws', async () => {
+    it('fails with what a handler, a timer or a program throws or rejects with', async () => {
       const thrown = new Error('a mistake');
       const failing: ((context: NodeContext) => Promise<void>)[] = [
         async (node) => {
@@ -237,6 +237,23 @@ for (const profile of PROFILES) {
           return Promise.resolve();
         },
         () => Promise.reject(thrown),
+        async (node) => {
+          const { glue, connection } = await connectNode(node);
+          const fail = async (): Promise<void> => {
+            await node.sleep(3);
+            throw thrown;
+          };
+          glue.dlmLock(connection, DLM_LOCK.EX, new DlmLksb(), 0, 'lock', fail);
+        },
+        (node) => {
+          const fail = async (): Promise<void> => {
+            await node.sleep(3);
+            throw thrown;
+          };
+          // eslint-disable-next-line @typescript-eslint/no-misused-promises -- that is what is tested
+          node.setTimeout(fail, 1);
+          return Promise.resolve();
+        },
       ];
       for (const program of failing) {
         const failed = new Simulation({ profile });

@@ -298,14 +298,22 @@ describe('handlers', () => {
       calls: string[];
     }
 
-    for (const kind of ['lockAst', 'unlockAst', 'blockingAst', 'nodeDown']) {
-      it(`from ${kind}: one uncaught exception each, and all others run`, async () => {
-        const child = runChild(new URL('children/throwing-handler.js', import.meta.url), [kind]);
+    const kinds = ['lockAst', 'unlockAst', 'blockingAst', 'nodeDown'];
+    const cases = kinds.flatMap((kind) => [
+      { kind, mode: 'sync' },
+      { kind, mode: 'async' },
+    ]);
+    for (const { kind, mode } of cases) {
+      it(`from ${kind}, ${mode}: one uncaught exception each, and all others run`, async () => {
+        const child = runChild(new URL('children/throwing-handler.js', import.meta.url), [
+          kind,
+          mode,
+        ]);
         const exit = await child.exit;
         expect(exit, exit.output).to.include({ code: 0, signal: null });
         const { thrown, calls } = JSON.parse(exit.stdout) as Outcome;
         expect(thrown).to.deep.equal([`Error: from ${kind}`, 'undefined']);
-        for (const name of ['lockAst', 'unlockAst', 'blockingAst', 'nodeDown']) {
+        for (const name of kinds) {
           expect(calls.filter((call) => call === name).length, name).to.equal(2);
         }
       });

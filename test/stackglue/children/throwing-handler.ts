@@ -1,6 +1,7 @@
 /**
  * Two calls of each handler, of which those of the kind that is named throw: an Error, then undefined.
- * Prints what became an uncaught exception and which calls there were. With "uncaught" nobody catches.
+ * Prints what became an uncaught exception and which calls there were. With "uncaught" nobody catches; with
+ * "async" the handlers are async, and reject.
  */
 import {
   clusterConnect,
@@ -33,16 +34,26 @@ function called(kind: string): void {
   throw undefined;
 }
 
+/** The handler of that kind. */
+function handler(kind: string): () => void {
+  if (mode !== 'async') return () => called(kind);
+  // eslint-disable-next-line @typescript-eslint/no-misused-promises -- that is what is tested
+  return async () => {
+    await Promise.resolve();
+    called(kind);
+  };
+}
+
 setLockingProtocol({
   maxVersion: { major: 1, minor: 0 },
-  lockAst: () => called('lockAst'),
-  blockingAst: () => called('blockingAst'),
-  unlockAst: () => called('unlockAst'),
+  lockAst: handler('lockAst'),
+  blockingAst: handler('blockingAst'),
+  unlockAst: handler('unlockAst'),
 });
 const connection = await clusterConnect({
   stackName: 'o2cb',
   group: 'g',
-  recoveryHandler: () => called('nodeDown'),
+  recoveryHandler: handler('nodeDown'),
 });
 
 /** Another node, which stands in the way of ours and then dies. */
