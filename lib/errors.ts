@@ -1,5 +1,7 @@
 /** The errors of this package and the checks that raise them. */
-import { getSystemErrorName, inspect } from 'node:util';
+import { inspect } from 'node:util';
+
+import { statusName, statusSentence } from './status.js';
 
 /**
  * Why an operation failed, as a program can tell it. A closed set: a new code is a new minor version.
@@ -116,9 +118,28 @@ export class DlmError extends Error {
     this.resource = details.resource;
     this.status =
       details.status ??
-      (details.errno === undefined || details.errno <= 0
-        ? undefined
-        : getSystemErrorName(-details.errno));
+      (details.errno === undefined || details.errno <= 0 ? undefined : statusName(details.errno));
+  }
+
+  /**
+   * The error for a status that a call has returned or a lock has ended in: `ERR_DLM_REFUSED`, with the errno,
+   * its name, and what it says.
+   *
+   * @param status negative, as `dlmLockStatus`, `dlmLock`, `dlmUnlock` and the unlock AST give it.
+   * @throws {RangeError} for 0, which is no error, and for what is no status.
+   */
+  static fromStatus(status: number, details: Pick<DlmErrorDetails, 'op' | 'resource'>): DlmError {
+    checkInteger('status', status, -(2 ** 31), -1);
+    checkObject('details', details);
+    const { op, resource } = details;
+    checkString('details.op', op);
+    if (resource !== undefined) checkString('details.resource', resource);
+    const what = resource === undefined ? op : `${op} of "${resource}"`;
+    return new DlmError('ERR_DLM_REFUSED', `The ${what} failed: ${statusSentence(status)}`, {
+      op,
+      ...(resource !== undefined && { resource }),
+      errno: -status,
+    });
   }
 }
 
@@ -140,6 +161,54 @@ export function invalidType(argument: string, expected: string, actual: unknown)
 export function outOfRange(argument: string, expected: string, actual: unknown): RangeError {
   const message = `The value of "${argument}" is out of range. It must be ${expected}. Received ${describe(actual)}`;
   return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' as const, argument });
+}
+
+/**
+ * Throws unless `options` is an object that has no other properties than the options: one that is misspelt
+ * would go unnoticed. `known` has them all, which the compiler sees to.
+ */
+export function checkOptions<Options extends object>(
+  argument: string,
+  options: unknown,
+  known: Readonly<Record<keyof Options, true>>,
+): asserts options is Options {
+  checkObject(argument, options);
+  for (const name of Object.keys(options)) {
+    if (Object.hasOwn(known, name)) continue;
+    const nearest = nearestOf(name, Object.keys(known));
+    const hint = nearest === undefined ? '' : ` Did you mean "${nearest}"?`;
+    const message = `The "${argument}.${name}" argument is no option.${hint}`;
+    throw Object.assign(new TypeError(message), {
+      code: 'ERR_INVALID_ARG_VALUE' as const,
+      argument: `${argument}.${name}`,
+    });
+  }
+}
+
+/** Which of the names was meant, if one is near. */
+function nearestOf(name: string, names: readonly string[]): string | undefined {
+  const [best] = names
+    .map((each) => ({ each, distance: distanceOf(name.toLowerCase(), each.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance);
+  return best !== undefined && best.distance <= best.each.length / 2 ? best.each : undefined;
+}
+
+/** How many letters have to be put in, left out or replaced to make one of the other. */
+function distanceOf(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let index = 0; index < a.length; index += 1) {
+    const next = [index + 1];
+    for (let column = 1; column <= b.length; column += 1) {
+      const isSame = a[index] === b[column - 1];
+      next[column] = Math.min(
+        (next[column - 1] ?? 0) + 1,
+        (row[column] ?? 0) + 1,
+        (row[column - 1] ?? 0) + (isSame ? 0 : 1),
+      );
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
 }
 
 /** Throws unless `value` is an integer from `min` to `max`. */

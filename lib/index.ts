@@ -20,6 +20,7 @@ export {
   type LockMode,
 } from './constants.js';
 export { DlmError, type DlmErrorCode, type DlmErrorDetails } from './errors.js';
+export { statusName as dlmStatusName } from './status.js';
 export {
   ClusterConnection,
   type RecoveryHandler,

@@ -5,7 +5,7 @@
 import loadBinding from 'bindings';
 import { fileURLToPath } from 'node:url';
 
-import { DlmError } from './errors.js';
+import { loadError } from './load-failure.js';
 
 /** `EventKind` of native/util/event_record.h. */
 export const EventKind = Object.freeze({
@@ -347,13 +347,7 @@ function load(): Addon {
       module_root: fileURLToPath(new URL('../..', import.meta.url)),
     }) as Addon;
   } catch (cause) {
-    const error = new DlmError(
-      'ERR_DLM_ADDON',
-      `The stackglue addon could not be loaded; build it with "npm rebuild stackglue". ${String(cause)}`,
-      { op: 'load' },
-    );
-    error.cause = cause;
-    throw error;
+    throw loadError(cause);
   }
 }
 

@@ -1,5 +1,5 @@
 /** Failures that are drawn from the seed. */
-import { checkInteger, checkObject, invalidType } from '../errors.js';
+import { checkInteger, checkOptions, invalidType } from '../errors.js';
 import { checkNode, type SimulatedNode } from './node.js';
 import { checkedPair, checkedUs } from './node-life.js';
 import type { Simulation } from './simulation.js';
@@ -23,12 +23,21 @@ export interface ChaosOptions {
   readonly lengthMs?: readonly [min: number, max: number];
 }
 
+const CHAOS_OPTIONS: Readonly<Record<keyof ChaosOptions, true>> = {
+  nodes: true,
+  kills: true,
+  partitions: true,
+  pauses: true,
+  withinMs: true,
+  lengthMs: true,
+};
+
 const COUNT_MAX = 10_000;
 const LENGTH_MAX_MS = 2 ** 30;
 
 /** Plans the failures. */
 export function planChaos(simulation: Simulation, options: ChaosOptions): void {
-  checkObject('options', options);
+  checkOptions<ChaosOptions>('options', options, CHAOS_OPTIONS);
   const { kills = 1, partitions = 1, pauses = 1 } = options;
   const { withinMs = 10_000, lengthMs = [100, 5000] } = options;
   const given: unknown = options.nodes ?? simulation.nodes;

@@ -1,8 +1,14 @@
 /** The same scenario under many seeds, until one shows that something is wrong. */
-import { checkFunction, checkInteger, checkObject, invalidType } from '../errors.js';
+import { checkFunction, checkInteger, checkOptions, invalidType } from '../errors.js';
 import { SimulationError } from './errors.js';
 import type { History } from './history.js';
-import { Simulation, type RunOptions, type SimulationOptions } from './simulation.js';
+import {
+  RUN_OPTIONS,
+  SETTINGS,
+  Simulation,
+  type RunOptions,
+  type SimulationOptions,
+} from './simulation.js';
 
 /** What is run, and how often. */
 export interface ExploreOptions extends Omit<SimulationOptions, 'seed' | 'replay'>, RunOptions {
@@ -11,6 +17,13 @@ export interface ExploreOptions extends Omit<SimulationOptions, 'seed' | 'replay
   /** Called once for each seed, with a simulation of its own. It rejects when something is wrong. */
   readonly run: (simulation: Simulation) => unknown;
 }
+
+const EXPLORE_OPTIONS: Readonly<Record<keyof ExploreOptions, true>> = {
+  ...SETTINGS,
+  ...RUN_OPTIONS,
+  seeds: true,
+  run: true,
+};
 
 /** Counts from 1. */
 function* count(to: number): Generator<number> {
@@ -34,7 +47,7 @@ function seedsOf(seeds: unknown): Iterable<number> {
  * its cause, what was wrong.
  */
 export async function explore(options: ExploreOptions): Promise<number> {
-  checkObject('options', options);
+  checkOptions<ExploreOptions>('options', options, EXPLORE_OPTIONS);
   const { seeds = 100, run, maxSteps, ...simulationOptions } = options;
   checkFunction('options.run', run);
   let runs = 0;
@@ -76,7 +89,7 @@ export async function replay(
   options: RunOptions = {},
 ): Promise<void> {
   checkFunction('run', run);
-  checkObject('options', options);
+  checkOptions<RunOptions>('options', options, RUN_OPTIONS);
   const simulation = new Simulation({ replay: history });
   try {
     await simulation.run(() => run(simulation), options);

@@ -1,8 +1,8 @@
 /** A simulated node as the test has it: what happens to it, and what is asked of its program. */
-import { getSystemErrorName } from 'node:util';
 
 import { checkString, invalidType } from '../errors.js';
 import { SIMULATION_NODE_STATES, type NativeSimulation } from '../native.js';
+import { statusName } from '../status.js';
 import type { StackPlugin } from '../stackglue/plugin.js';
 import { simulationRefusal } from './errors.js';
 import type { NodeContext } from './node-life.js';
@@ -110,7 +110,7 @@ export class SimulatedNode {
     if (status !== 0) {
       throw simulationRefusal(
         'ERR_DLM_SIMULATION_NODE',
-        `Node ${this.number} is ${this.state} and cannot boot (${getSystemErrorName(status)})`,
+        `Node ${this.number} is ${this.state} and cannot boot (${statusName(status)})`,
       );
     }
     this.#host.start();

@@ -8,7 +8,7 @@
 import {
   checkFunction,
   checkInteger,
-  checkObject,
+  checkOptions,
   checkString,
   invalidType,
   outOfRange,
@@ -63,6 +63,16 @@ export interface RunOptions {
   readonly maxSteps?: number;
 }
 
+/** All that such a simulation is told beside its seed or its history. */
+export const SETTINGS = { profile: true, delayUs: true, detectMs: true } as const;
+export const RUN_OPTIONS: Readonly<Record<keyof RunOptions, true>> = { maxSteps: true };
+const SIMULATION_OPTIONS: Readonly<Record<keyof SimulationOptions, true>> = {
+  ...SETTINGS,
+  seed: true,
+  replay: true,
+};
+const NODE_OPTIONS: Readonly<Record<keyof NodeOptions, true>> = { program: true, port: true };
+
 const SEED_MAX = Number.MAX_SAFE_INTEGER;
 /** Numbers that both engines have: o2dlm has 0 to 254, fs/dlm any that is positive. */
 const NODE_MAX = 254;
@@ -86,7 +96,7 @@ export class Simulation {
   #failure: { readonly cause: unknown } | undefined;
 
   constructor(options: SimulationOptions = {}) {
-    checkObject('options', options);
+    checkOptions<SimulationOptions>('options', options, SIMULATION_OPTIONS);
     const { seed, profile, delayUs, detectMs, replay } = checkedOptions(options);
     this.profile = profile;
     this.seed = seed;
@@ -176,7 +186,7 @@ export class Simulation {
   node(number: number, options: NodeOptions = {}): SimulatedNode {
     this.#checkOpen();
     checkInteger('number', number, 1, NODE_MAX);
-    checkObject('options', options);
+    checkOptions<NodeOptions>('options', options, NODE_OPTIONS);
     const { program, port } = options;
     if (program !== undefined) checkFunction('options.program', program);
     if (port !== undefined) checkPort('options.port', port);
@@ -444,7 +454,7 @@ function checkedOptions(options: SimulationOptions): CheckedOptions {
 }
 
 function checkedMaxSteps(options: RunOptions): number {
-  checkObject('options', options);
+  checkOptions<RunOptions>('options', options, RUN_OPTIONS);
   const { maxSteps = MAX_STEPS } = options;
   checkInteger('options.maxSteps', maxSteps, 1, Number.MAX_SAFE_INTEGER);
   return maxSteps;

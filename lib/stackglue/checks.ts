@@ -1,5 +1,6 @@
 /** Checks of what the lock calls are given. Each throws, naming the argument, and changes nothing. */
 import { constants } from 'node:os';
+import { types } from 'node:util';
 
 import { DLM_LKF_ALL } from '../constants.js';
 import { checkInteger, checkObject, DlmError, invalidType, outOfRange } from '../errors.js';
@@ -8,6 +9,7 @@ import { lksbState, type DlmLksb, type LksbState } from './lksb.js';
 import type { PlockRequest } from './plugin.js';
 
 const { errno } = constants;
+const { isUint8Array } = types;
 
 /** The largest offset of a file, and inode number, that the kernel has. */
 const U64_MAX = 2n ** 64n - 1n;
@@ -64,7 +66,8 @@ export function hasOwnBytes(name: string | Uint8Array, known: string | undefined
 
 /** What a new lock needs: a name, and a lock status block that has no lock. */
 export function checkNewLock(name: string | Uint8Array, state: LksbState): void {
-  if (typeof name !== 'string' && !(name instanceof Uint8Array)) {
+  // Of another realm, too, which has a Uint8Array of its own.
+  if (typeof name !== 'string' && !isUint8Array(name)) {
     throw invalidType('name', 'of type string or an instance of Uint8Array', name);
   }
   if (state.index < 0) return;

@@ -15,7 +15,7 @@ import {
 import {
   checkFunction,
   checkInteger,
-  checkObject,
+  checkOptions,
   checkString,
   checkText,
   DlmError,
@@ -60,7 +60,10 @@ export interface ConnectOptions {
    * has room for. A name that cannot be fails at once with `ERR_DLM_GROUP_NAME`, which says why.
    */
   readonly group: string;
-  /** Who is called; its `maxVersion` must be the registered one. Absent: the registered protocol. */
+  /**
+   * Who is called; its `maxVersion` must be the registered one, and becomes it where there is none. Absent: the
+   * registered protocol.
+   */
   readonly protocol?: LockingProtocol | undefined;
   /** Called once for each node of the group that dies, before any grant that its recovery makes. */
   readonly recoveryHandler: RecoveryHandler;
@@ -72,6 +75,19 @@ export interface ConnectOptions {
 
 /** What `clusterConnectAgnostic` needs. */
 export type AgnosticConnectOptions = Omit<ConnectOptions, 'stackName' | 'clusterName'>;
+
+const AGNOSTIC_OPTIONS: Readonly<Record<keyof AgnosticConnectOptions, true>> = {
+  group: true,
+  protocol: true,
+  recoveryHandler: true,
+  noticeHandler: true,
+  recoveryData: true,
+};
+const CONNECT_OPTIONS: Readonly<Record<keyof ConnectOptions, true>> = {
+  ...AGNOSTIC_OPTIONS,
+  stackName: true,
+  clusterName: true,
+};
 
 let warnedOfScope = false;
 
@@ -159,7 +175,7 @@ export class StackGlue {
 
   /** `ocfs2_cluster_connect`. */
   async clusterConnect(options: ConnectOptions): Promise<ClusterConnection> {
-    checkObject('options', options);
+    checkOptions<ConnectOptions>('options', options, CONNECT_OPTIONS);
     const { stackName = '', clusterName = '', group, recoveryData } = options;
     const { recoveryHandler, noticeHandler } = options;
     const protocol = options.protocol ?? this.#protocol;
@@ -190,15 +206,17 @@ export class StackGlue {
         clusterName,
       );
     }
-    if (!sameVersion(protocol.maxVersion, this.#maxVersion)) {
-      throw new DlmError(
-        'ERR_DLM_PROTOCOL',
-        `Protocol ${formatVersion(protocol.maxVersion)} is not the registered ${formatVersion(this.#maxVersion)}: call setLockingProtocol first`,
-        { op: 'connect', resource: group, errno: errno.EINVAL },
-      );
-    }
+    this.#checkRegistered(protocol, group);
 
     const plugin = await this.#registry.pin(stackName);
+    try {
+      // Another may have been registered meanwhile.
+      this.#checkRegistered(protocol, group);
+    } catch (error) {
+      this.#registry.unpin();
+      throw error;
+    }
+    this.setMaxProtoVersion(protocol.maxVersion);
     if (stackName === '' && plugin.scope === 'process') warnOfScope();
     const connection = new ClusterConnection({
       name: group,
@@ -221,12 +239,22 @@ export class StackGlue {
     return connection;
   }
 
+  /** Throws unless the protocol's version is the registered one, or can become it. */
+  #checkRegistered({ maxVersion }: LockingProtocol, group: string): void {
+    if (this.#maxVersion.major === 0 || sameVersion(maxVersion, this.#maxVersion)) return;
+    throw new DlmError(
+      'ERR_DLM_PROTOCOL',
+      `Protocol ${formatVersion(maxVersion)} is not ${formatVersion(this.#maxVersion)}, which this glue has been given first and keeps: use that version, or a glue of its own`,
+      { op: 'connect', resource: group, errno: errno.EINVAL },
+    );
+  }
+
   /**
    * `ocfs2_cluster_connect_agnostic`: connects to whatever stack is selected (`clusterStack`), for
    * callers that do not keep a stack's name. They see to it that all nodes have the same one.
    */
   async clusterConnectAgnostic(options: AgnosticConnectOptions): Promise<ClusterConnection> {
-    checkObject('options', options);
+    checkOptions<AgnosticConnectOptions>('options', options, AGNOSTIC_OPTIONS);
     return this.clusterConnect({ ...options, stackName: this.clusterStack });
   }
 

@@ -6,7 +6,7 @@
  * slab one after the other and never handed out twice: a slab goes when the last lksb and value block
  * that were cut from it go, so no view of a value block ever shows another lock's.
  */
-import { checkObject, invalidType, outOfRange } from '../errors.js';
+import { checkOptions, invalidType, outOfRange } from '../errors.js';
 import { BLOCKS_PER_SLAB, registerSlab, releaseSlab, STATUS_BLOCK } from '../native.js';
 import type { ClusterConnection } from './connection.js';
 
@@ -113,6 +113,8 @@ export interface DlmLksbOptions {
   readonly transactionId?: bigint | undefined;
 }
 
+const OPTIONS: Readonly<Record<keyof DlmLksbOptions, true>> = { transactionId: true };
+
 const U64_MAX = 2n ** 64n - 1n;
 
 let stateOf: (value: unknown) => LksbState;
@@ -125,7 +127,7 @@ export class DlmLksb {
   readonly #state: LksbState;
 
   constructor(options: DlmLksbOptions = {}) {
-    checkObject('options', options);
+    checkOptions<DlmLksbOptions>('options', options, OPTIONS);
     const { transactionId } = options;
     if (transactionId !== undefined) {
       if (typeof transactionId !== 'bigint') {

@@ -105,8 +105,9 @@ export class StackRegistry {
   set clusterStack(label: string) {
     checkString('clusterStack', label);
     checkLabel('clusterStack', label);
-    if (this.#active !== undefined && label !== this.#clusterStack)
-      throw busy('clusterStack', label);
+    if (this.#active !== undefined && label !== this.#clusterStack) {
+      throw busy('clusterStack', label, `"${this.#clusterStack}" is in use: ${this.#users()}`);
+    }
     this.#clusterStack = label;
   }
 
@@ -160,14 +161,27 @@ export class StackRegistry {
 
   /** `ocfs2_stack_driver_request`. */
   #tryPin(label: string, pluginName: string): StackPlugin | undefined {
-    if (label !== this.#clusterStack) throw busy('connect', label);
-    if (this.#active !== undefined && this.#active.name !== pluginName)
-      throw busy('connect', label);
+    if (label !== this.#clusterStack) {
+      const remedy =
+        this.#active === undefined
+          ? `set clusterStack to "${label}" first`
+          : `another can be selected when it is no longer in use: ${this.#users()}`;
+      throw busy('connect', label, `the selected stack is "${this.#clusterStack}"; ${remedy}`);
+    }
     const plugin = this.#active ?? this.#plugins.get(pluginName);
     if (plugin === undefined) return undefined;
     this.#active = plugin;
     this.#useCount += 1;
     return plugin;
+  }
+
+  /** Who keeps the active stack in use, for people. */
+  #users(): string {
+    let hangups = 0;
+    for (const count of this.#pendingHangups.values()) hangups += count;
+    const parts = [`${this.#useCount - hangups} connected or connecting`];
+    if (hangups > 0) parts.push(`${hangups} pending hangups (clusterHangup)`);
+    return parts.join(', ');
   }
 
   /** `ocfs2_stack_driver_put`: one user less. */
@@ -177,12 +191,12 @@ export class StackRegistry {
   }
 }
 
-function busy(op: string, label: string): DlmError {
-  return new DlmError(
-    'ERR_DLM_STACK_BUSY',
-    `The stack "${label}" is not the selected one, or another is in use: see clusterStack`,
-    { op, resource: label, errno: errno.EBUSY },
-  );
+function busy(op: string, label: string, why: string): DlmError {
+  return new DlmError('ERR_DLM_STACK_BUSY', `The stack "${label}" cannot be used: ${why}`, {
+    op,
+    resource: label,
+    errno: errno.EBUSY,
+  });
 }
 
 function checkLabel(op: string, label: string): void {

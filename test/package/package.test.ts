@@ -51,6 +51,7 @@ const EXPORTS = [
   'dlmLvbValid',
   'dlmOwnPid',
   'dlmPurge',
+  'dlmStatusName',
   'dlmUnlock',
   'dlmVersions',
   'killEmulatedUserNode',

@@ -50,6 +50,30 @@ describe('locking protocol', () => {
       expect(glue.maxLockingProtocol).to.equal('1.2');
     });
 
+    it('is that of the first connection where none was set, and stays it', async () => {
+      glue.register(fakePlugin('o2cb'));
+      const connection = await connect(glue, silentProtocol(1, 2));
+      expect(glue.maxLockingProtocol).to.equal('1.2');
+      const error = await dlmFailure('ERR_DLM_PROTOCOL', () => connect(glue, silentProtocol(1, 3)));
+      expect(error.message).to.include('1.2').and.include('1.3');
+      await glue.clusterDisconnect(connection);
+    });
+
+    it('is none after a connect for which there was no plugin', async () => {
+      await dlmFailure('ERR_DLM_STACK_UNKNOWN', () => connect(glue, silentProtocol(1, 2)));
+      expect(glue.maxLockingProtocol).to.equal(undefined);
+    });
+
+    it('is one, though two connections bring theirs at once', async () => {
+      glue.register(fakePlugin('o2cb'));
+      const both = [silentProtocol(1, 2), silentProtocol(1, 3)].map((each) => connect(glue, each));
+      const [first, second] = await Promise.allSettled(both);
+      expect([first?.status, second?.status]).to.deep.equal(['fulfilled', 'rejected']);
+      expect(second).to.have.nested.property('reason.code', 'ERR_DLM_PROTOCOL');
+      expect(glue.maxLockingProtocol).to.equal('1.2');
+      expect(glue.activeClusterPlugin).to.equal('o2cb');
+    });
+
     it('can be set to the same again', () => {
       glue.setMaxProtoVersion({ major: 1, minor: 2 });
       glue.setMaxProtoVersion({ major: 1, minor: 2 });

@@ -1,9 +1,17 @@
 /** What an error tells a program: code, errno, op, resource, status. */
 import { expect } from 'chai';
 import { constants } from 'node:os';
-import { getSystemErrorName } from 'node:util';
 
-import { createUserPlugin, DlmError, DlmLksb, killO2cbNode, StackGlue } from '../../lib/index.js';
+import {
+  createUserPlugin,
+  DLM_ERRNO,
+  DlmError,
+  DlmLksb,
+  dlmStatusName,
+  killO2cbNode,
+  StackGlue,
+} from '../../lib/index.js';
+import { statusToErrno } from '../../lib/stacks/o2cb/status.js';
 import { disconnectTestNodes, dlmFailure, silentProtocol, TestNode } from './test-node.js';
 
 const { EBUSY, EINVAL, ENAMETOOLONG, ENOENT, ENOTCONN } = constants.errno;
@@ -33,6 +41,73 @@ describe('errors', () => {
   it('prefer the name that the stack has for its status', () => {
     const details = { errno: EINVAL, op: 'lock', status: 'DLM_BADPARAM' };
     expect(new DlmError('ERR_DLM_CONNECT', '', details).status).to.equal('DLM_BADPARAM');
+  });
+
+  it('have names for all that a stack can return', () => {
+    const names = {
+      OK: 0,
+      EAGAIN: -11,
+      EDEADLK: -35,
+      EOPNOTSUPP: -95,
+      ENOTCONN: -107,
+      ERESTART: -85,
+      ECANCEL: -DLM_ERRNO.ECANCEL,
+      EUNLOCK: -DLM_ERRNO.EUNLOCK,
+    };
+    for (const [name, status] of Object.entries(names)) {
+      expect(dlmStatusName(status)).to.equal(name);
+      expect(dlmStatusName(-status)).to.equal(name);
+    }
+    // Of o2dlm's own statuses, those that a lock can end in.
+    for (let status = 0; status < 42; status += 1) {
+      expect(dlmStatusName(statusToErrno(status))).to.match(/^(OK|E[A-Z]+)$/);
+    }
+    for (const status of [-99_999, -0x7fffffff, 0.5, NaN]) {
+      expect(dlmStatusName(status)).to.equal(`status ${status}`);
+    }
+  });
+
+  it('can be made of a status', () => {
+    const error = DlmError.fromStatus(-DLM_ERRNO.ECANCEL, { op: 'lock', resource: 'inode/42' });
+    expect(error).to.include({
+      code: 'ERR_DLM_REFUSED',
+      errno: DLM_ERRNO.ECANCEL,
+      status: 'ECANCEL',
+      op: 'lock',
+      resource: 'inode/42',
+      message: 'The lock of "inode/42" failed: it was cancelled (ECANCEL)',
+    });
+    expect(DlmError.fromStatus(-ENOTCONN, { op: 'unlock' }).message).to.match(/ENOTCONN/);
+    for (const status of [0, 11, -0.5, NaN]) {
+      expect(() => DlmError.fromStatus(status, { op: 'lock' }))
+        .to.throw(RangeError)
+        .with.property('argument', 'status');
+    }
+  });
+
+  it('say which of the two reasons a stack is busy for', async () => {
+    const { glue } = new TestNode();
+    const options = { group: 'g', recoveryHandler: () => undefined };
+    const other = await dlmFailure('ERR_DLM_STACK_BUSY', () =>
+      glue.clusterConnect({ ...options, stackName: 'pcmk' }),
+    );
+    expect(other.message)
+      .to.include('the selected stack is "o2cb"')
+      .and.include('set clusterStack');
+    const connection = await glue.clusterConnect({ ...options, stackName: 'o2cb' });
+    await glue.clusterDisconnect(
+      await glue.clusterConnect({ ...options, stackName: 'o2cb' }),
+      true,
+    );
+    for (const use of [
+      () => (glue.clusterStack = 'pcmk'),
+      () => glue.clusterConnect({ ...options, stackName: 'pcmk' }),
+    ]) {
+      const busy = await dlmFailure('ERR_DLM_STACK_BUSY', use);
+      expect(busy.message).to.include('1 connected').and.include('1 pending hangup');
+    }
+    glue.clusterHangup('g');
+    await glue.clusterDisconnect(connection);
   });
 
   it('have neither errno nor status when none applies', () => {
@@ -162,6 +237,6 @@ describe('errors', () => {
   it('tell that a node to kill is nowhere', async () => {
     const error = await dlmFailure('ERR_DLM_CONNECT', () => killO2cbNode(9, 'no such cluster'));
     expect(error).to.include({ op: 'killNode', resource: '9', errno: ENOENT });
-    expect(error.status).to.equal(getSystemErrorName(-ENOENT));
+    expect(error.status).to.equal('ENOENT');
   });
 });

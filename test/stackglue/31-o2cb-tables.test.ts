@@ -6,7 +6,11 @@ import { expect } from 'chai';
 
 import { DLM_ERRNO, DLM_LKF, DLM_LOCK } from '../../lib/index.js';
 import { flagsToO2dlm } from '../../lib/stacks/o2cb/flags.js';
-import { STATUS_CANCELGRANT, statusName, statusToErrno } from '../../lib/stacks/o2cb/status.js';
+import {
+  STATUS_CANCELGRANT,
+  o2dlmStatusName,
+  statusToErrno,
+} from '../../lib/stacks/o2cb/status.js';
 
 /** Status, its name, its errno: `status_map` and include/uapi/asm-generic/errno*.h. */
 const STATUSES: readonly (readonly [number, string, number])[] = [
@@ -83,7 +87,7 @@ describe('tables of the stack o2cb', () => {
     it(`maps status ${status}, ${name}, to ${errno}`, () => {
       // Not `equal`: there is no -0 among errno values.
       expect(Object.is(statusToErrno(status), errno)).to.equal(true);
-      expect(statusName(status)).to.equal(name);
+      expect(o2dlmStatusName(status)).to.equal(name);
     });
   }
 

@@ -260,6 +260,24 @@ describe('bad input', () => {
     breaksRule('clusterConnect: a protocol of another version', 'ERR_DLM_PROTOCOL', () =>
       connect({ ...good, protocol: silentProtocol(1, 1) }),
     );
+    it('clusterConnect: an option that there is not', () =>
+      changesNothing(async () => {
+        for (const [name, nearest] of [
+          ['recoverHandler', 'recoveryHandler'],
+          ['cluster', 'clusterName'],
+          ['GROUP', 'group'],
+        ] as const) {
+          const error = await failure(() => connect({ ...good, [name]: undefined }));
+          expect(error).to.be.an.instanceOf(TypeError);
+          expect(error).to.include({
+            code: 'ERR_INVALID_ARG_VALUE',
+            argument: `options.${name}`,
+            message: `The "options.${name}" argument is no option. Did you mean "${nearest}"?`,
+          });
+        }
+        const error = await failure(() => connect({ ...good, verbose: true }));
+        expect(error.message).to.equal('The "options.verbose" argument is no option.');
+      }));
     it('clusterConnect: no protocol at all', async () => {
       const error = await failure(() => new StackGlue().clusterConnect(good));
       expect(error).to.include({ code: 'ERR_INVALID_ARG_TYPE', argument: 'options.protocol' });

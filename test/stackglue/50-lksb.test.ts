@@ -1,6 +1,7 @@
 /** What a lock status block may be used for, and whose bytes its value block shows. */
 import { expect } from 'chai';
 import { constants } from 'node:os';
+import { runInNewContext } from 'node:vm';
 
 import {
   DLM_LKF,
@@ -105,6 +106,24 @@ describe('lock status block', () => {
     await node.relock(connection, lksb, 'other');
     await node.unlock(connection, lksb);
   });
+
+  for (const stackName of ['o2cb', 'pcmk'] as const) {
+    it(`takes bytes of another realm for a name, on ${stackName}`, async () => {
+      const own = new TestNode(0, freshCluster(), stackName);
+      const group = await own.connect();
+      const theirs = runInNewContext('new Uint8Array([98, 121, 116, 101, 115])') as Uint8Array;
+      expect(theirs).not.to.be.an.instanceOf(Uint8Array);
+      const lksb = new DlmLksb();
+      expect(own.glue.dlmLock(group, EX, lksb, 0, theirs)).to.equal(0);
+      await own.next('lockAst', lksb);
+      const other = new DlmLksb();
+      expect(own.glue.dlmLock(group, EX, other, 0, 'bytes')).to.equal(0);
+      await own.next('blockingAst', lksb);
+      await own.unlock(group, lksb);
+      await own.next('lockAst', other);
+      await own.unlock(group, other);
+    });
+  }
 
   it('can be used again inside its unlock AST', async () => {
     const lksb = await node.lock(connection, 'l');

@@ -258,7 +258,8 @@ function isTyped(error: unknown): boolean {
   if (error instanceof DlmError) return error.code.startsWith('ERR_DLM_') && error.message !== '';
   const { code, argument } = error as { code?: unknown; argument?: unknown };
   return (
-    ((error instanceof TypeError && code === 'ERR_INVALID_ARG_TYPE') ||
+    ((error instanceof TypeError &&
+      (code === 'ERR_INVALID_ARG_TYPE' || code === 'ERR_INVALID_ARG_VALUE')) ||
       (error instanceof RangeError && code === 'ERR_OUT_OF_RANGE')) &&
     typeof argument === 'string' &&
     error.message.includes(`"${argument}"`)

@@ -2,10 +2,10 @@
  * Stack `o2cb`: an emulation of ocfs2's classic stack inside this process, the embedded default. Its
  * locks hold among the simulated nodes of one process and no further.
  */
-import { getSystemErrorName } from 'node:util';
 
-import { checkInteger, checkObject, checkText, DlmError } from '../../errors.js';
+import { checkInteger, checkOptions, checkText, DlmError } from '../../errors.js';
 import { NativeO2dlmConnection, o2dlmKillNode } from '../../native.js';
+import { statusName } from '../../status.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import { createOperations } from './operations.js';
 
@@ -20,12 +20,14 @@ export interface O2cbOptions {
   readonly cluster?: string;
 }
 
+const OPTIONS: Readonly<Record<keyof O2cbOptions, true>> = { node: true, cluster: true };
+
 /** The cluster of plugins that name none. */
 const DEFAULT_CLUSTER = 'default';
 
 /** A plugin for the stack `o2cb` as seen by one simulated node. */
 export function createO2cbPlugin(options: O2cbOptions = {}): StackPlugin {
-  checkObject('options', options);
+  checkOptions<O2cbOptions>('options', options, OPTIONS);
   const { node = 0, cluster = DEFAULT_CLUSTER } = options;
   checkInteger('options.node', node, 0, MAX_NODES - 1);
   checkText('options.cluster', cluster);
@@ -52,7 +54,7 @@ export function killO2cbNode(node: number, cluster: string = DEFAULT_CLUSTER): v
   if (status !== 0) {
     throw new DlmError(
       'ERR_DLM_CONNECT',
-      `Node ${node} is in no domain of cluster "${cluster}": ${getSystemErrorName(status)}`,
+      `Node ${node} is in no domain of cluster "${cluster}": ${statusName(status)}`,
       { op: 'killNode', resource: String(node), errno: -status },
     );
   }

@@ -2,7 +2,6 @@
  * Stack `o2cb`: the operations of fs/ocfs2/stack_o2cb.c on the o2dlm engine in this process.
  */
 import { constants } from 'node:os';
-import { getSystemErrorName } from 'node:util';
 
 import { DLM_LKF } from '../../constants.js';
 import { DlmError, type DlmErrorCode } from '../../errors.js';
@@ -12,6 +11,7 @@ import {
   type NativeO2dlmListener,
   type NativeO2dlmOptions,
 } from '../../native.js';
+import { statusName } from '../../status.js';
 import type { ClusterConnection } from '../../stackglue/connection.js';
 import {
   lksbState,
@@ -25,7 +25,7 @@ import type { StackOperations } from '../../stackglue/plugin.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
 import { openNative } from '../open-native.js';
 import { flagsToO2dlm } from './flags.js';
-import { STATUS_CANCELGRANT, statusName, statusToErrno } from './status.js';
+import { o2dlmStatusName, STATUS_CANCELGRANT, statusToErrno } from './status.js';
 
 const { errno } = constants;
 const { CONVERT } = DLM_LKF;
@@ -79,7 +79,7 @@ function joinError(connection: ClusterConnection, status: number): DlmError {
     JOIN_CODES.get(-status) ?? 'ERR_DLM_CONNECT',
     status === -errno.EPROTO
       ? `Domain "${connection.name}" runs at a locking protocol that ${major}.${minor} is not compatible with`
-      : `Joining domain "${connection.name}" failed: ${getSystemErrorName(status)}`,
+      : `Joining domain "${connection.name}" failed: ${statusName(status)}`,
     { op: 'connect', resource: connection.name, errno: -status },
   );
 }
@@ -163,7 +163,7 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
 
     dumpLksb(lksb) {
       const state = lksbState(lksb);
-      return `lock ${readLockId(state)} status ${statusName(readStatus(state))}`;
+      return `lock ${readLockId(state)} status ${o2dlmStatusName(readStatus(state))}`;
     },
 
     setRef(connection, referenced) {

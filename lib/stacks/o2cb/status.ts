@@ -5,11 +5,9 @@
 import { constants } from 'node:os';
 
 import { DLM_ERRNO } from '../../constants.js';
+import { ERESTART } from '../../status.js';
 
 const { errno } = constants;
-
-/** `ERESTART` of the kernel, which user space does not know. */
-const ERESTART = 85;
 
 /** `enum dlm_status` of fs/ocfs2/dlm/dlmapi.h: the names, at their numbers. */
 const NAMES = [
@@ -119,6 +117,6 @@ export function statusToErrno(status: number): number {
 }
 
 /** The status's own name, e.g. `DLM_NORMAL`. */
-export function statusName(status: number): string {
+export function o2dlmStatusName(status: number): string {
   return `DLM_${NAMES[status] ?? status}`;
 }

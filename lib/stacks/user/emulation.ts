@@ -2,10 +2,10 @@
  * Stack `user` without a cluster: the emulated fs/dlm in this process in the kernel's place. Its locks
  * hold among the simulated nodes of one process and no further.
  */
-import { getSystemErrorName } from 'node:util';
 
-import { checkBoolean, checkInteger, checkObject, checkText, DlmError } from '../../errors.js';
+import { checkBoolean, checkInteger, checkOptions, checkText, DlmError } from '../../errors.js';
 import { fsdlmKillNode, NativeFsdlmConnection } from '../../native.js';
+import { statusName } from '../../status.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import type { LockspaceSource } from './link.js';
 import { createOperations } from './operations.js';
@@ -28,13 +28,20 @@ export interface EmulatedUserOptions {
   readonly exclusive?: boolean;
 }
 
+const OPTIONS: Readonly<Record<keyof EmulatedUserOptions, true>> = {
+  node: true,
+  cluster: true,
+  create: true,
+  exclusive: true,
+};
+
 /**
  * A plugin in the place of `createUserPlugin`'s, for a laptop and for tests: the same labels, calls,
  * flags, statuses and notices, on lockspaces emulated in this process, as seen by one simulated node.
  * Its scope is `process`, and each connection is a process of its own to the emulated DLM.
  */
 export function createEmulatedUserPlugin(options: EmulatedUserOptions = {}): StackPlugin {
-  checkObject('options', options);
+  checkOptions<EmulatedUserOptions>('options', options, OPTIONS);
   const { node = 1, cluster = DEFAULT_CLUSTER, create = true, exclusive = false } = options;
   checkInteger('options.node', node, 1, NODE_MAX);
   checkText('options.cluster', cluster);
@@ -66,7 +73,7 @@ export function killEmulatedUserNode(node: number, cluster: string = DEFAULT_CLU
   if (status !== 0) {
     throw new DlmError(
       'ERR_DLM_CONNECT',
-      `Node ${node} is in no lockspace of cluster "${cluster}": ${getSystemErrorName(status)}`,
+      `Node ${node} is in no lockspace of cluster "${cluster}": ${statusName(status)}`,
       { op: 'killNode', resource: String(node), errno: -status },
     );
   }

@@ -6,7 +6,7 @@ import { resolve } from 'node:path';
 import {
   checkBoolean,
   checkInteger,
-  checkObject,
+  checkOptions,
   checkString,
   checkText,
   outOfRange,
@@ -71,6 +71,16 @@ export interface UserStackOptions {
   readonly disconnectTimeoutMs?: number;
 }
 
+const OPTIONS: Readonly<Record<keyof UserStackOptions, true>> = {
+  library: true,
+  create: true,
+  mode: true,
+  exclusive: true,
+  submit: true,
+  connectTimeoutMs: true,
+  disconnectTimeoutMs: true,
+};
+
 /** `DLM_LSFL_NEWEXCL` of include/uapi/linux/dlm.h. */
 const LSFL_NEWEXCL = 0x8;
 
@@ -81,7 +91,7 @@ const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 
 /** A plugin for every cluster stack of user space: any label but `o2cb`. */
 export function createUserPlugin(options: UserStackOptions = {}): StackPlugin {
-  checkObject('options', options);
+  checkOptions<UserStackOptions>('options', options, OPTIONS);
   const { library = '', mode = 0o600, submit = 'thread' } = options;
   const { create = true, exclusive = false } = options;
   const { connectTimeoutMs = 0, disconnectTimeoutMs = DISCONNECT_TIMEOUT_MS } = options;

@@ -1,8 +1,8 @@
 /** Why a lockspace could not be opened: `OpenFailure` of native/libdlm/open_failure.h, for people. */
 import { constants } from 'node:os';
-import { getSystemErrorName } from 'node:util';
 
 import { DlmError, type DlmErrorCode } from '../../errors.js';
+import { statusName } from '../../status.js';
 
 interface Explanation {
   readonly code: DlmErrorCode;
@@ -95,7 +95,7 @@ export function openError(
   const limit = LIMITS[errno];
   const { code, text } =
     limit === undefined ? explanation : { code: 'ERR_DLM_CONNECT' as const, text: () => limit };
-  const parts = [detail, errno === 0 ? '' : getSystemErrorName(-errno)].filter(Boolean).join(', ');
+  const parts = [detail, errno === 0 ? '' : statusName(errno)].filter(Boolean).join(', ');
   return new DlmError(
     code,
     `Connecting to lockspace "${lockspace}" failed: ${text(lockspace)}${parts === '' ? '' : ` (${parts})`}`,
