@@ -16,7 +16,8 @@
 namespace stackglue::binding {
 namespace {
 
-// What the requests of a dead node end with: to ocfs2 it means that there is no connection.
+// What the requests of a dead node end with, and are refused with: to ocfs2 it means that there is
+// no connection.
 constexpr auto kLost = static_cast<int32_t>(o2dlm::Status::kRecovering);
 
 // What a call returns that was refused: the negated status of o2dlm; 0 if it was not.
@@ -125,6 +126,7 @@ napi_value O2dlmConnection::Request(napi_env env) {
 
 int32_t O2dlmConnection::Ask(const LockArguments& given) {
   if (!member_) return Refusal(o2dlm::Status::kNoLockMgr);
+  if (member_->dead()) return -kLost;
   // That is Change().
   if ((given.flags & o2dlm::kLkmConvert) != 0) return Refusal(o2dlm::Status::kBadArgs);
   uint32_t index = 0;
@@ -153,7 +155,9 @@ int32_t O2dlmConnection::Ask(const LockArguments& given) {
 
 int32_t O2dlmConnection::Change(uint32_t index, int mode, uint32_t flags) {
   LockRecord* record = locks_.Find(index);
-  if (!member_ || record == nullptr) return Refusal(o2dlm::Status::kBadArgs);
+  if (!member_) return Refusal(o2dlm::Status::kBadArgs);
+  if (member_->dead()) return -kLost;
+  if (record == nullptr) return Refusal(o2dlm::Status::kBadArgs);
   // The engine takes it to be told.
   if (IsUntold(index, *record)) return Refusal(o2dlm::Status::kDenied);
   o2dlm::LockId id = record->id;
@@ -172,7 +176,9 @@ int32_t O2dlmConnection::Change(uint32_t index, int mode, uint32_t flags) {
 
 int32_t O2dlmConnection::Release(uint32_t index, uint32_t flags) {
   LockRecord* record = locks_.Find(index);
-  if (!member_ || record == nullptr) return Refusal(o2dlm::Status::kBadArgs);
+  if (!member_) return Refusal(o2dlm::Status::kBadArgs);
+  if (member_->dead()) return -kLost;
+  if (record == nullptr) return Refusal(o2dlm::Status::kBadArgs);
   const bool cancels = (flags & o2dlm::kLkmCancel) != 0;
   if (!cancels && IsUntold(index, *record)) return Refusal(o2dlm::Status::kBadParam);
   const o2dlm::Status status = member_->Unlock(record->id, flags, record->status_block.lvb());

@@ -116,8 +116,17 @@ for (const [stack, { plugin, kill, tellsMembers }] of Object.entries(STACKS)) {
       expect(said).to.deep.equal(['2', '1', '3'].map((n) => `lock other${n} ${-ENOTCONN}`));
       expect(glue.clusterMembers(connection)).to.deep.equal([]);
       const held = locks.get('held')!;
-      expect(glue.dlmUnlock(connection, held, 0)).to.be.below(0);
-      expect(glue.dlmUnlock(connection, locks.get('other2')!, CANCEL)).to.be.below(0);
+      const ended = locks.get('other2')!;
+      for (const refused of [
+        () => glue.dlmLock(connection, NL, new DlmLksb(), 0, 'new'),
+        () => glue.dlmLock(connection, NL, ended, 0, 'again'),
+        () => glue.dlmLock(connection, NL, held, CONVERT, ''),
+        () => glue.dlmUnlock(connection, held, 0),
+        () => glue.dlmUnlock(connection, held, CANCEL),
+        () => glue.dlmUnlock(connection, ended, CANCEL),
+      ]) {
+        expect(refused(), refused.toString()).to.equal(-ENOTCONN);
+      }
       expect(otherGlue.clusterMembers(other).map(({ node }) => node)).to.deep.equal(
         tellsMembers ? [2] : [],
       );

@@ -35,6 +35,8 @@ const LVB_LEN = 64;
 
 /** `BADPARAM`: what dlmunlock() and a conversion say of an lksb that has no lock. */
 const NO_LOCK = -24;
+/** `RECOVERING`: what every request is refused with when the node is dead. */
+const LOST = -39;
 
 const wrappers: AstWrappers = {
   /** `o2dlm_lock_ast_wrapper` */
@@ -134,16 +136,16 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
         return statusToErrno(-locks.lock(native, lksb, mode, o2dlmFlags, name));
       }
       const state = lksbState(lksb);
-      const status = state.index < 0 ? NO_LOCK : locks.convert(native, state, mode, o2dlmFlags);
-      return status === 0 ? 0 : refused(state, -status);
+      const status = locks.convert(native, state, mode, o2dlmFlags);
+      return status === 0 ? 0 : refused(state, status);
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
       const state = lksbState(lksb);
       const { native, locks } = privateOf(connection);
       const o2dlmFlags = flagsToO2dlm(flags);
-      const status = state.index < 0 ? NO_LOCK : locks.unlock(native, state, o2dlmFlags);
-      if (status !== 0) return refused(state, -status);
+      const status = locks.unlock(native, state, o2dlmFlags);
+      if (status !== 0) return refused(state, status);
       addUnlockAstarg(state, astarg);
       return 0;
     },
@@ -189,7 +191,8 @@ function takeUnlockAstarg(state: LksbState): unknown {
 }
 
 /** The status of a request that was refused is also left in the lksb. */
-function refused(state: LksbState, status: number): number {
+function refused(state: LksbState, refusal: number): number {
+  const status = -(state.index < 0 && refusal !== LOST ? NO_LOCK : refusal);
   writeStatus(state, status);
   return statusToErrno(status);
 }
