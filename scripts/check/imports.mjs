@@ -16,8 +16,8 @@ const LIB_LAYERS = [
   /^lib\/index\.ts$/,
   /^lib\/stacks\//,
   /^lib\/stackglue\//,
-  /^lib\/native\.ts$/,
-  /^lib\/(errors|constants)\.ts$/,
+  /^lib\/(native|load-failure)\.ts$/,
+  /^lib\/(errors|status|constants|async-handler)\.ts$/,
 ];
 /** What a folder of native/ must not include. */
 const FORBIDDEN_INCLUDES = {
