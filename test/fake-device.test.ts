@@ -21,6 +21,8 @@ const builder = (await import(
 const SANITIZERS: readonly Sanitizer[] = ['address', 'thread'];
 const SUBMITTERS = ['thread', 'loop', 'keeper'];
 const LIVES = 5;
+/** Events against the model of the order; STACKGLUE_EVENTS sets how many, for a long run by hand. */
+const EVENTS = process.env.STACKGLUE_EVENTS ?? '3000';
 const WORKERS = 9;
 
 /** Steps in a service's life at which it ends by itself, and how: test/guest/step-child.ts. */
@@ -120,6 +122,14 @@ describe('stack user on a fake machine', function () {
             expectClean(await run('fake-device/programs/losses', [submit, part]));
           });
         }
+      }
+
+      for (const submit of SUBMITTERS) {
+        it(`tells random events in the order of the model, asked by ${submit}`, async () => {
+          const outcome = await run('fake-device/programs/order', [submit, newSeed(), EVENTS]);
+          expectClean(outcome);
+          console.log(`      ${outcome.output.trim()}`);
+        });
       }
 
       for (const [part, title] of KEEPER_PARTS) {

@@ -94,8 +94,8 @@ int LockspaceWatch::Open(const std::string& lockspace) {
   if (status_fd_ < 0) return errno;
   // Watched first, listed second: a change in between is seen twice rather than missed, and the
   // second sight of it changes nothing.
-  const int64_t now_s = order_->clock().NowMs() / 1000;
-  const int error = ForEachNode(nodes, [&](int node) { members_.try_emplace(node, now_s); });
+  drained_s_ = order_->clock().NowMs() / 1000;
+  const int error = ForEachNode(nodes, [&](int node) { members_.try_emplace(node, drained_s_); });
   this_node_ = FindThisNode();
   for (const auto& [node, since_s] : members_) {
     if (!HasComms(node)) disconnected_.insert(node);
@@ -120,8 +120,12 @@ bool LockspaceWatch::Drain() {
   alignas(inotify_event) char buffer[4096];
   bool was_any = false;
   for (;;) {
+    const int64_t now_s = order_->clock().NowMs() / 1000;
     const ssize_t size = inotify_.Read(buffer, sizeof buffer);
-    if (size <= 0) return was_any;
+    if (size <= 0) {
+      drained_s_ = now_s;
+      return was_any;
+    }
     was_any = true;
     for (ssize_t offset = 0; offset < size;) {
       inotify_event event;
@@ -164,9 +168,9 @@ void LockspaceWatch::HandleMember(int node, uint32_t mask) {
   }
   // Nobody's going and coming is the lockspace's any more.
   if (node == 0 || order_->has_own_end()) return;
-  const int64_t now_s = order_->clock().NowMs() / 1000;
   if ((mask & IN_CREATE) != 0) {
-    if (!members_.try_emplace(node, now_s).second) return;
+    // Not since now: it may have failed again before this was seen.
+    if (!members_.try_emplace(node, drained_s_).second) return;
     // It was the end of the life before.
     if (late_failures_.erase(node) != 0) order_->SeeFailure(node);
     disconnected_.erase(node);

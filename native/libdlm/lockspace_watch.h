@@ -68,7 +68,8 @@ class LockspaceWatch {
   // This node's number in the cluster: the comms entry whose `local` is 1. 0 when there is none.
   int this_node() const { return this_node_; }
 
-  // By node, since when: CLOCK_MONOTONIC, seconds. As they were when this node's own end began.
+  // By node, since when, or when all before that had been seen: CLOCK_MONOTONIC, seconds. As they
+  // were when this node's own end began.
   const std::map<int, int64_t>& members() const { return members_; }
 
   struct Departure {
@@ -107,6 +108,8 @@ class LockspaceWatch {
   std::set<int> late_failures_;
   std::vector<Departure> to_ask_;
   bool has_joined_ = false;
+  // At this time all that had happened had been seen: CLOCK_MONOTONIC, seconds.
+  int64_t drained_s_ = 0;
   // By the EventOrder's clock.
   int64_t tense_until_ms_ = 0;
 };

@@ -159,6 +159,7 @@ async function machinePrograms() {
     },
     library('libdlm_lt.so.3', join(here, 'libdlm.cc')),
     library('libdlmcontrol.so.3', join(here, 'libdlmcontrol.cc')),
+    library('libquorum.so.5', join(here, 'libquorum.cc')),
     library('device_write.so', join(here, 'device_write.cc')),
     library('failing_new.so', join(here, 'failing_new.cc')),
   ];

@@ -51,6 +51,17 @@ export class MachineControl {
     if (answer !== 'ok') throw new Error(`the fake machine: ${answer}`);
   }
 
+  /** Gives commands that are done one after the other; resolves when all are. They are sent in the call. */
+  async tellAll(commands: readonly string[]): Promise<void> {
+    const answers = commands.map((_, place) => {
+      return new Promise<string>((resolve) => this.#waiting.push(resolve)).then((answer) => {
+        if (answer !== 'ok') throw new Error(`the fake machine: ${answer}: ${commands[place]}`);
+      });
+    });
+    if (commands.length > 0) this.#socket.write(`${commands.join('\n')}\n`);
+    await Promise.all(answers);
+  }
+
   async state(): Promise<MachineState> {
     return JSON.parse(await this.#ask('state')) as MachineState;
   }

@@ -16,9 +16,8 @@
 
 #include "machine_call.h"
 
-using stackglue::fake_device::AddressOf;
+using stackglue::fake_device::ConnectAs;
 using stackglue::fake_device::MachineCall;
-using stackglue::fake_device::MachineFolder;
 
 namespace {
 
@@ -38,19 +37,13 @@ bool IsRemoval(int fd, const void* bytes, uint32_t major) {
 
 // Waits for the cluster.
 ssize_t Remove(int minor, size_t size) {
-  sockaddr_un address;
-  const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   MachineCall call{};
   call.kind = MachineCall::kRemove;
   call.flags = static_cast<uint32_t>(minor);
   int32_t error = EIO;
-  if (AddressOf(MachineFolder() + "/run/machine", &address) &&
-      connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
-      send(fd, &call, sizeof call, MSG_NOSIGNAL) == sizeof call &&
-      recv(fd, &error, sizeof error, 0) != sizeof error) {
-    error = EIO;
-  }
-  close(fd);
+  const int fd = ConnectAs(call);
+  if (fd >= 0 && recv(fd, &error, sizeof error, 0) != sizeof error) error = EIO;
+  if (fd >= 0) close(fd);
   if (error == 0) return static_cast<ssize_t>(size);
   errno = error;
   return -1;

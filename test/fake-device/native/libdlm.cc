@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/types.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,9 +10,8 @@
 
 #include "machine_call.h"
 
-using stackglue::fake_device::AddressOf;
+using stackglue::fake_device::ConnectAs;
 using stackglue::fake_device::MachineCall;
-using stackglue::fake_device::MachineFolder;
 
 namespace {
 
@@ -23,20 +21,15 @@ struct Handle {
 
 // The descriptor on which the call was answered with 0; otherwise -1, and errno tells.
 int Call(MachineCall::Kind kind, const char* name, uint32_t flags, uint32_t force) {
-  sockaddr_un address;
-  if (!AddressOf(MachineFolder() + "/run/machine", &address)) return -1;
-  const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   MachineCall call{};
   call.kind = kind;
   call.flags = flags;
   call.force = force;
   std::strncpy(call.name, name, sizeof call.name - 1);
   int32_t error = EIO;
-  if (fd >= 0 && connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
-      send(fd, &call, sizeof call, MSG_NOSIGNAL) == sizeof call) {
-    // Waits for the cluster.
-    if (recv(fd, &error, sizeof error, 0) != sizeof error) error = EIO;
-  }
+  const int fd = ConnectAs(call);
+  // Waits for the cluster.
+  if (fd >= 0 && recv(fd, &error, sizeof error, 0) != sizeof error) error = EIO;
   if (error == 0) return fd;
   if (fd >= 0) close(fd);
   errno = error;

@@ -1,18 +1,18 @@
-// A double of libdlmcontrol.so.3, for the keeper: dlm_controld says of a node what the file
-// run/says-of-<node> of the fake machine says, "fail_reason fail_monotime", or that it knows
-// nothing.
+// A double of libdlmcontrol.so.3, for the keeper: dlm_controld says of a node what the fake machine
+// says, which may take its time.
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
-#include <fstream>
-#include <string>
+#include <cstring>
 
 #include "machine_call.h"
 
 using stackglue::fake_device::AddressOf;
+using stackglue::fake_device::ConnectAs;
+using stackglue::fake_device::MachineCall;
 using stackglue::fake_device::MachineFolder;
 
 extern "C" {
@@ -38,13 +38,18 @@ int dlmc_fs_connect() {
   return -ENOTCONN;
 }
 
-int dlmc_node_info(char*, int nodeid, dlmc_node* node) {
-  std::ifstream says(MachineFolder() + "/run/says-of-" + std::to_string(nodeid));
-  int reason = 0;
-  uint64_t time = 0;
-  if (!(says >> reason >> time)) return -ENOENT;
-  node->fail_reason = reason;
-  node->fail_monotime = time;
+int dlmc_node_info(char* lockspace, int nodeid, dlmc_node* node) {
+  MachineCall call{};
+  call.kind = MachineCall::kWhyGone;
+  call.flags = static_cast<uint32_t>(nodeid);
+  std::strncpy(call.name, lockspace, sizeof call.name - 1);
+  int32_t failed_s = 0;
+  const int fd = ConnectAs(call);
+  const bool is_answered = fd >= 0 && recv(fd, &failed_s, sizeof failed_s, 0) == sizeof failed_s;
+  if (fd >= 0) close(fd);
+  if (!is_answered) return -ENOTCONN;
+  node->fail_reason = failed_s == 0 ? 0 : 1;
+  node->fail_monotime = static_cast<uint64_t>(failed_s);
   return 0;
 }
 

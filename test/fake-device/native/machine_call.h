@@ -13,6 +13,7 @@
 #include <linux/dlmconstants.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -27,10 +28,14 @@ struct MachineCall {
     kOpen,
     kRelease,
     kRemove,  // by the device's number, as the control device does it
+    // Of dlm_controld: answered by when the node has failed, CLOCK_MONOTONIC in seconds; 0: it has
+    // not, as far as the daemon knows.
+    kWhyGone,
+    kQuorum,  // of corosync: 1 or 0, now and whenever that changes
   };
 
   Kind kind;
-  uint32_t flags;  // kCreate: DLM_LSFL_*; kRemove: the device's number
+  uint32_t flags;  // kCreate: DLM_LSFL_*; kRemove: the device's number; kWhyGone: the node
   uint32_t force;  // kRelease
   char name[DLM_LOCKSPACE_LEN + 1];
 };
@@ -48,6 +53,19 @@ inline bool AddressOf(const std::string& path, sockaddr_un* address) {
   if (path.size() >= sizeof address->sun_path) return false;
   std::memcpy(address->sun_path, path.data(), path.size());
   return true;
+}
+
+// A connection that has begun with `call`; -1: there is no machine. It waits for nobody.
+inline int ConnectAs(const MachineCall& call) {
+  sockaddr_un address;
+  const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (fd >= 0 && AddressOf(MachineFolder() + "/run/machine", &address) &&
+      connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+      send(fd, &call, sizeof call, MSG_NOSIGNAL) == sizeof call) {
+    return fd;
+  }
+  if (fd >= 0) close(fd);
+  return -1;
 }
 
 }  // namespace stackglue::fake_device

@@ -37,6 +37,22 @@ std::string Machine::Command(const std::string& line) {
     if (word != "off") EndUnnamed(word == "on");
     return "ok";
   }
+  if (verb == "silence" || verb == "say") {
+    is_silent_ = verb == "silence";
+    while (!is_silent_ && Say()) {
+    }
+    return "ok";
+  }
+  if (verb == "say-one") {
+    Say();
+    return "ok";
+  }
+  if (verb == "quorum") {
+    std::string word;
+    words >> word;
+    SetQuorum(word == "on");
+    return "ok";
+  }
   if (verb == "calm") {
     Calm();
     return "ok";
@@ -54,6 +70,8 @@ std::string Machine::Command(const std::string& line) {
   words >> name >> argument >> last;
   if (verb == "stop") {
     Stop(name);
+  } else if (verb == "recover") {
+    Recover(name);
   } else if (verb == "start") {
     Start(name);
   } else if (verb == "remove") {
@@ -66,8 +84,19 @@ std::string Machine::Command(const std::string& line) {
     Leave(name, std::stoi(argument), true, false);
   } else if (verb == "leave") {
     Leave(name, std::stoi(argument), false, false);
+  } else if (verb == "disconnect") {
+    Write(name, "disconnected " + argument);
+    files_.RemovePeer(std::stoi(argument));
+  } else if (verb == "end") {
+    EndDaemon(name);
+  } else if (verb == "note") {
+    Write(name, "note " + argument);
   } else if (spaces_.count(name) == 0) {
     return "no lockspace for: " + line;
+  } else if (verb == "journal") {
+    journaled_ = name;
+    journal_.Open(files_.root() / "run/journal");
+    spaces_[name].kernel.set_journal(&journal_);
   } else if (verb == "rule" && kRules.count(last) != 0) {
     spaces_[name].kernel.SetRule(argument, kRules.at(last));
   } else if (verb == "grant" || verb == "refuse") {

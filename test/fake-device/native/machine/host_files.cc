@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <ctime>
 #include <fstream>
 #include <string_view>
 #include <system_error>
@@ -33,6 +32,10 @@ HostFiles::HostFiles(fs::path root) : root_(std::move(root)) {
   }
   Overwrite(root_ / "dev/misc/dlm-control", "");
   WriteDevices();
+  AddPeers();
+}
+
+void HostFiles::AddPeers() {
   for (const int node : {kThisNode, 2, 3}) AddPeer(node);
 }
 
@@ -68,7 +71,12 @@ void HostFiles::RemovePeer(int node) {
   fs::remove(peer, missing);
 }
 
+void HostFiles::RemovePeers() {
+  for (int node = 1; node <= kNodeMax; ++node) RemovePeer(node);
+}
+
 void HostFiles::AddSpace(const std::string& lockspace) {
+  AddPeers();  // a daemon that has ended has been started again
   fs::create_directories(Sysfs(lockspace));
   Overwrite(Sysfs(lockspace) / "recover_status", "40\n");
   Overwrite(Sysfs(lockspace) / "control", "1");
@@ -119,19 +127,13 @@ void HostFiles::Stop(const std::string& lockspace) {
   Overwrite(Sysfs(lockspace) / "control", "0");
 }
 
-void HostFiles::Start(const std::string& lockspace) {
+void HostFiles::Recover(const std::string& lockspace) {
   Overwrite(Sysfs(lockspace) / "control", "1");
-  Overwrite(Sysfs(lockspace) / "recover_status", "40\n");
+  Overwrite(Sysfs(lockspace) / "recover_status", "01\n");
 }
 
-void HostFiles::Says(int node, bool has_failed) {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  const fs::path next = root_ / "run/says.next";
-  std::ofstream says(next);
-  says << (has_failed ? 1 : 0) << ' ' << now.tv_sec << '\n';
-  says.close();
-  fs::rename(next, root_ / "run" / ("says-of-" + std::to_string(node)));
+void HostFiles::Run(const std::string& lockspace) {
+  Overwrite(Sysfs(lockspace) / "recover_status", "40\n");
 }
 
 }  // namespace stackglue::fake_device

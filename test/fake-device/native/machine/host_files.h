@@ -13,6 +13,7 @@
 namespace stackglue::fake_device {
 
 inline constexpr int kThisNode = 1;
+inline constexpr int kNodeMax = 16;
 
 class HostFiles {
  public:
@@ -34,11 +35,14 @@ class HostFiles {
   bool IsMember(const std::string& lockspace, int node) const;
   // As the kernel and dlm_controld do: the status is there when inotify tells of the write.
   void Stop(const std::string& lockspace);
-  void Start(const std::string& lockspace);
-  // What dlm_controld says of a node that has gone: that it has failed just now, or nothing.
-  void Says(int node, bool has_failed);
+  // The two parts of a start: dlm_controld's, and the end of the recovery.
+  void Recover(const std::string& lockspace);
+  void Run(const std::string& lockspace);
+  // dlm_controld ends here: nobody is in the cluster any more.
+  void RemovePeers();
 
  private:
+  void AddPeers();
   std::filesystem::path Sysfs(const std::string& lockspace) const;
   std::filesystem::path Nodes(const std::string& lockspace) const;
   void WriteDevices();

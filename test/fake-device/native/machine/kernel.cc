@@ -220,6 +220,13 @@ void Kernel::Drop(uint32_t id) {
 }
 
 void Kernel::Tell(uint32_t id, int status, const char* block) {
+  if (journal_ != nullptr) {
+    journal_->Write("result " + locks_.at(id).resource + " " + std::to_string(status));
+  }
+  Put(id, status, block);
+}
+
+void Kernel::Put(uint32_t id, int status, const char* block) {
   const Lock& lock = locks_.at(id);
   dlm_lock_result result;
   std::memset(&result, 0, sizeof result);
@@ -241,7 +248,8 @@ void Kernel::Tell(uint32_t id, int status, const char* block) {
 void Kernel::Block(const std::string& resource, int mode) {
   for (const auto& [id, lock] : locks_) {
     if (lock.resource != resource || lock.granted < 0) continue;
-    Tell(id, 0);
+    if (journal_ != nullptr) journal_->Write("blocking " + resource + " " + std::to_string(mode));
+    Put(id, 0, nullptr);
     // The same record, but for the address and the mode.
     std::string& bytes = results_[lock.device].back();
     dlm_lock_result result;

@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "machine/journal.h"
 #include "machine/random.h"
 
 namespace stackglue::fake_device {
@@ -52,6 +53,9 @@ class Kernel {
   void Settle(const std::string& resource, bool grants);
   // A blocking AST to all who have a lock on the resource.
   void Block(const std::string& resource, int mode);
+
+  // Where results are written down: "result RESOURCE STATUS" and "blocking RESOURCE MODE".
+  void set_journal(Journal* journal) { journal_ = journal; }
 
   // From now on chance decides.
   void Randomize(uint64_t seed) { random_.emplace(seed); }
@@ -92,6 +96,7 @@ class Kernel {
   void EndAsAsked(uint32_t id);
   void Drop(uint32_t id);
   void Tell(uint32_t id, int status, const char* block = nullptr);
+  void Put(uint32_t id, int status, const char* block);
   uint32_t NewId();
   Rule RuleOf(const Lock& lock) const;
   int32_t Fault(const std::string& what);
@@ -104,6 +109,7 @@ class Kernel {
   std::map<std::string, Rule> rules_;
   std::map<std::string, std::array<char, DLM_USER_LVB_LEN>> blocks_;
   std::optional<Random> random_;
+  Journal* journal_ = nullptr;
   std::vector<std::string> faults_;
 };
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <utility>
 
 namespace stackglue::fake_device {
@@ -13,6 +14,16 @@ namespace stackglue::fake_device {
 // ---- Who opens lockspaces, and gives them up ----
 
 void Machine::Call(int connection, const MachineCall& call) {
+  if (call.kind == MachineCall::kQuorum) {
+    quorum_listeners_.push_back(connection);
+    Answer(connection, is_quorate_ ? 1 : 0);
+    return;
+  }
+  if (call.kind == MachineCall::kWhyGone) {
+    asking_.push_back({connection, call});
+    if (!is_silent_) Say();
+    return;
+  }
   held_.push_back({connection, call});
   // By chance it takes its time, which is other nodes'.
   if (!holds_ && !random_) AdmitHeld();
@@ -50,6 +61,9 @@ int32_t Machine::Serve(int connection, const MachineCall& call) {
   const std::string name = call.name;
   const auto found = spaces_.find(name);
   switch (call.kind) {
+    case MachineCall::kWhyGone:
+    case MachineCall::kQuorum:
+      return EINVAL;  // of other daemons
     case MachineCall::kRemove:
       return Release(files_.FindSpace(call.flags), false);
     case MachineCall::kRelease:
@@ -86,18 +100,20 @@ int32_t Machine::Release(const std::string& name, bool force) {
 void Machine::Remove(const std::string& name) {
   const auto found = spaces_.find(name);
   if (found == spaces_.end()) return;
+  Write(name, "removed");
   files_.RemoveMember(name, kThisNode);
   files_.RemoveSpace(name);
   const auto& faults = found->second.kernel.faults();
   faults_.insert(faults_.end(), faults.begin(), faults.end());
   spaces_.erase(found);
-  // Nothing is left that those who wait could wait for.
-  for (HeldWrite& write : std::exchange(writes_, {})) {
-    Write(write.connection, std::move(write.bytes), write.reply);
-  }
+  // What waits for it to run waits no longer.
+  ServeHeldWrites();
 }
 
 void Machine::End(int connection) {
+  std::erase(quorum_listeners_, connection);
+  std::erase_if(asking_,
+                [connection](const HeldCall& held) { return held.connection == connection; });
   std::erase_if(held_,
                 [connection](const HeldCall& held) { return held.connection == connection; });
   std::erase_if(unnamed_,
@@ -136,6 +152,8 @@ void Machine::Perform(const HeldWrite& write) {
     result = kernel.Request(write.connection, write.bytes.data(), write.bytes.size());
     // A grant can be read as soon as the call has returned.
     Flush(write.connection);
+  } else if (device != devices_.end()) {
+    Write(device->second, "refused");
   }
   [[maybe_unused]] const ssize_t size = ::write(write.reply, &result, sizeof result);
   close(write.reply);
@@ -155,42 +173,130 @@ bool Machine::Flush(int connection) {
   return !results.empty();
 }
 
+void Machine::FlushAll() {
+  for (const auto& [connection, name] : devices_) Flush(connection);
+}
+
 // ---- What happens to lockspaces ----
+
+// First: before anybody can see it.
+void Machine::Write(const std::string& name, const std::string& fact) {
+  if (name == journaled_) journal_.Write(fact);
+}
 
 void Machine::Stop(const std::string& name) {
   const auto space = spaces_.find(name);
-  if (space == spaces_.end() || space->second.is_stopped) return;
-  // First: from here on no call returns.
+  if (space == spaces_.end()) return;
+  // A recovery may be stopped before it has come to its end.
+  if (space->second.is_stopped && !space->second.is_recovering) return;
+  Write(name, "stop");
+  // From here on no call returns.
   space->second.is_stopped = true;
+  space->second.is_recovering = false;
   files_.Stop(name);
+}
+
+void Machine::Recover(const std::string& name) {
+  const auto space = spaces_.find(name);
+  if (space == spaces_.end() || !space->second.is_stopped || space->second.is_recovering) return;
+  Write(name, "recover");
+  space->second.is_recovering = true;
+  files_.Recover(name);
 }
 
 void Machine::Start(const std::string& name) {
   const auto space = spaces_.find(name);
   if (space == spaces_.end() || !space->second.is_stopped) return;
-  files_.Start(name);
+  Recover(name);
+  Write(name, "start");
+  files_.Run(name);
   space->second.is_stopped = false;
+  space->second.is_recovering = false;
+  ServeHeldWrites();
+}
+
+void Machine::ServeHeldWrites() {
   for (HeldWrite& write : std::exchange(writes_, {})) {
     Write(write.connection, std::move(write.bytes), write.reply);
   }
 }
 
-// As dlm_controld does it: nobody is served with the old members.
+// As dlm_controld does it: nobody is served with the old members. What was stopped stays so.
 void Machine::Leave(const std::string& name, int node, bool has_failed, bool is_disconnected) {
   if (!files_.IsMember(name, node)) return;
+  const auto space = spaces_.find(name);
+  const bool was_stopped = space != spaces_.end() && space->second.is_stopped;
   Stop(name);
-  files_.Says(node, has_failed);
-  if (is_disconnected) files_.RemovePeer(node);
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const char* const how = is_disconnected ? "failed " : has_failed ? "vanished " : "left ";
+  Write(name, how + std::to_string(node) + " " +
+                  std::to_string(now.tv_sec * 1000LL + now.tv_nsec / 1'000'000));
+  if (is_disconnected) {
+    files_.RemovePeer(node);
+  } else if (space != spaces_.end()) {
+    space->second.departures[node].push_back(has_failed ? static_cast<int32_t>(now.tv_sec) : 0);
+  }
   files_.RemoveMember(name, node);
-  Start(name);
+  if (!was_stopped) Start(name);
 }
 
 void Machine::Join(const std::string& name, int node) {
-  if (spaces_.count(name) == 0 || files_.IsMember(name, node)) return;
+  const auto space = spaces_.find(name);
+  if (space == spaces_.end() || files_.IsMember(name, node)) return;
+  const bool was_stopped = space->second.is_stopped;
   Stop(name);
+  Write(name, "joined " + std::to_string(node));
   files_.AddPeer(node);
   files_.AddMember(name, node);
-  Start(name);
+  if (!was_stopped) Start(name);
+}
+
+// dlm_controld ends, and clears configfs without a recovery: first all of comms.
+void Machine::EndDaemon(const std::string& name) {
+  Write(name, "end");
+  files_.RemovePeers();
+  for (int node = 1; node <= kNodeMax; ++node) {
+    if (node == kThisNode || !files_.IsMember(name, node)) continue;
+    Write(name, "dropped " + std::to_string(node));
+    files_.RemoveMember(name, node);
+  }
+}
+
+// ---- What dlm_controld and corosync say ----
+
+void Machine::AnswerWhyGone(int connection, const MachineCall& call) {
+  const int node = static_cast<int>(call.flags);
+  int32_t failed_s = 0;
+  const auto space = spaces_.find(call.name);
+  if (space != spaces_.end()) {
+    // One after the other, as they are asked about; the last once more for others who ask.
+    auto& departures = space->second.departures[node];
+    int32_t& last_said = space->second.last_said[node];
+    if (!departures.empty()) {
+      last_said = departures.front();
+      departures.pop_front();
+    }
+    failed_s = last_said;
+  }
+  Write(call.name, "said " + std::to_string(node));
+  Answer(connection, failed_s);
+}
+
+// Whether anybody had asked.
+bool Machine::Say() {
+  if (asking_.empty()) return false;
+  const HeldCall held = asking_.front();
+  asking_.pop_front();
+  AnswerWhyGone(held.connection, held.call);
+  return true;
+}
+
+void Machine::SetQuorum(bool is_quorate) {
+  if (is_quorate == is_quorate_) return;
+  is_quorate_ = is_quorate;
+  for (const auto& [name, space] : spaces_) Write(name, is_quorate ? "quorum 1" : "quorum 0");
+  for (const int connection : quorum_listeners_) Answer(connection, is_quorate ? 1 : 0);
 }
 
 void Machine::Tick() {
@@ -230,6 +336,10 @@ void Machine::TickSpace(const std::string& name) {
 void Machine::Calm() {
   random_.reset();
   holds_ = false;
+  is_silent_ = false;
+  while (Say()) {
+  }
+  SetQuorum(true);
   is_udev_off_ = false;
   EndUnnamed(true);
   for (auto& [name, space] : spaces_) {

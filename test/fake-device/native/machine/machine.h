@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "machine/host_files.h"
+#include "machine/journal.h"
 #include "machine/kernel.h"
 #include "machine/random.h"
 #include "machine_call.h"
@@ -32,6 +33,8 @@ class Machine {
   void End(int connection);
   // Sends what can be sent; whether something is left for when the connection is writable.
   bool Flush(int connection);
+  // Of all devices.
+  void FlushAll();
 
   // A line of the control socket: the answer, without a line's end.
   std::string Command(const std::string& line);
@@ -47,6 +50,10 @@ class Machine {
     Kernel kernel;
     int creators = 0;
     bool is_stopped = false;
+    bool is_recovering = false;  // a part of that: it has been started
+    // By node, when it has failed (kWhyGone): departures that dlm_controld was not asked about yet.
+    std::map<int, std::deque<int32_t>> departures;
+    std::map<int, int32_t> last_said;
   };
   struct HeldCall {
     int connection;
@@ -58,15 +65,22 @@ class Machine {
     int reply;
   };
 
-  void Answer(int connection, int32_t error);
+  static void Answer(int connection, int32_t error);
+  void AnswerWhyGone(int connection, const MachineCall& call);
+  bool Say();
+  void SetQuorum(bool is_quorate);
   int32_t Serve(int connection, const MachineCall& call);
   int32_t Release(const std::string& name, bool force);
   void Remove(const std::string& name);
   void Perform(const HeldWrite& write);
+  void ServeHeldWrites();
   void Stop(const std::string& name);
+  void Recover(const std::string& name);
   void Start(const std::string& name);
   void Leave(const std::string& name, int node, bool has_failed, bool is_disconnected);
   void Join(const std::string& name, int node);
+  void EndDaemon(const std::string& name);
+  void Write(const std::string& name, const std::string& fact);
   void TickSpace(const std::string& name);
   void AdmitHeld();
   void EndUnnamed(bool is_named);
@@ -74,6 +88,8 @@ class Machine {
   std::string State() const;
 
   HostFiles files_;
+  Journal journal_;
+  std::string journaled_;  // the lockspace that it is of
   std::map<std::string, Space> spaces_;
   std::map<int, std::string> devices_;  // connections that are one, and of which lockspace
   std::deque<HeldCall> held_;
@@ -82,6 +98,11 @@ class Machine {
   // udev names no device: who creates lockspaces waits for that, or does so no longer.
   bool is_udev_off_ = false;
   std::vector<std::pair<int, std::string>> unnamed_;
+  // Who has asked dlm_controld while it is silent.
+  std::deque<HeldCall> asking_;
+  bool is_silent_ = false;
+  std::vector<int> quorum_listeners_;
+  bool is_quorate_ = true;
   std::optional<Random> random_;
   std::vector<std::string> faults_;  // of lockspaces that have gone
 };

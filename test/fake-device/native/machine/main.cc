@@ -136,7 +136,9 @@ class Server {
       if (line == "drained") {
         drained_.push_back(fd);
       } else {
-        Say(fd, machine_.Command(line));
+        const std::string answer = machine_.Command(line);
+        machine_.FlushAll();  // before what the next line brings
+        Say(fd, answer);
       }
     }
   }
