@@ -299,7 +299,7 @@ export class OrderModel {
     const { length } = this.#changes;
     for (let place = this.#firstUntold; place < length; place += 1) {
       const change = this.#changes[place];
-      if (change === undefined || change.node !== node || change.isTold) continue;
+      if (change?.node !== node || change.isTold) continue;
       if (this.#isToldBy(told, change)) return place;
       // From this node's own end on some things are not told.
       if (this.#hasEnded) continue;
@@ -332,7 +332,7 @@ export class OrderModel {
     const end = this.#changes.length;
     for (let at = this.#firstUntold; at < end; at += 1) {
       const other = this.#changes[at];
-      if (at === place || other?.isTold !== false) continue;
+      if (other?.isTold !== false || at === place) continue;
       // Nothing passes that, while it is asked about.
       if (at > place && (needsAsking(other) || death === at)) return;
       if (other.node === node) continue;

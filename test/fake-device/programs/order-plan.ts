@@ -46,6 +46,14 @@ export class Planner {
     return parts;
   }
 
+  /** A part of its own, while nobody is silent: it begins and ends with a lockspace that runs. */
+  part(): string[] {
+    this.#commands = [];
+    for (let length = this.#random.below(4); this.#commands.length <= length;) this.#step();
+    this.#run();
+    return this.#commands;
+  }
+
   /** dlm_controld ends, or the lockspace is only taken away. */
   ending(hasEnd: boolean): string[] {
     const end = hasEnd ? [`end ${this.#group}`] : [];
@@ -55,7 +63,7 @@ export class Planner {
 
   #step(): void {
     const chance = this.#random.next();
-    if (chance < 0.12) {
+    if (chance < 0.15) {
       this.#hear();
     } else if (this.#state === 'running') {
       if (chance < 0.4) this.#to('stopped', 'stop');

@@ -4,7 +4,9 @@
  * has gone, and handlers are busy until more of that has happened. `submit seed events`: lives of connections
  * until there were so many events. Prints how many of each kind there were; throws when a rule is broken.
  *
- * After each plan a lock that is always held is in somebody's way. When that is told, all before it has been.
+ * A lock that is always held is in somebody's way after each plan. That is told to a handler which is busy until
+ * the next part has been done, several times over, so that the share of these does not rest on the host's speed.
+ * When the last is told, all before it has been.
  */
 import { constants } from 'node:os';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -33,6 +35,10 @@ const GROUP = 'order';
 const MARK = 'mark';
 const LOCKS = Array.from({ length: 12 }, (_, number) => `r${number}`);
 const PLANS = 40;
+/** Parts after each plan, each of which a busy handler waits for. */
+const CHAIN = 12;
+/** What the lock is in the way of: there is another part, or it was the last. */
+const [NEXT, LAST] = [DLM_LOCK.EX, DLM_LOCK.PR];
 const { PR, EX } = DLM_LOCK;
 const { CONVERT, NOQUEUE } = DLM_LKF;
 const { ENOTCONN } = constants.errno;
@@ -63,6 +69,7 @@ class Life {
   #connection!: ClusterConnection;
   #journal!: Journal;
   #parts: string[][] = [];
+  #chained = 0;
   #notes = 0;
   #notesSeen = 0;
   #marksTold = 0;
@@ -73,7 +80,8 @@ class Life {
     await this.#connect();
     for (let plan = 0; plan < PLANS && total() < Number(events); plan += 1) {
       this.#parts = this.#planner.plan(40 + random.below(80), RUNS);
-      this.#parts.push([`block ${GROUP} ${MARK} 3`]);
+      this.#parts.push([`block ${GROUP} ${MARK} ${NEXT}`]);
+      this.#chained = CHAIN;
       const marks = this.#marksTold + 1;
       await this.#act(() => this.#marksTold === marks);
     }
@@ -150,6 +158,10 @@ class Life {
   /** A handler that is busy until the next part has been done. */
   #mayBeBusy(): void {
     if (this.#isCalm || this.#parts.length === 0 || !random.chance(0.6)) return;
+    this.#beBusy();
+  }
+
+  #beBusy(): void {
     this.#model.wasBusy();
     this.#beginPart();
     while (this.#notesSeen < this.#notes && !this.#isRemoved) this.#read();
@@ -174,11 +186,17 @@ class Life {
   #toldBlocking(lock: Lock, level: number): void {
     this.#read();
     this.#model.toldResult(`blocking ${lock.name} ${level}`);
-    if (lock === this.#mark) {
+    if (lock !== this.#mark) {
+      this.#mayBeBusy();
+    } else if (level === LAST) {
       this.#model.isSettled();
       this.#marksTold += 1;
+    } else {
+      this.#chained -= 1;
+      const mark = this.#chained > 0 ? NEXT : LAST;
+      this.#parts.push([...this.#planner.part(), `block ${GROUP} ${MARK} ${mark}`]);
+      this.#beBusy();
     }
-    this.#mayBeBusy();
   }
 
   #toldStatus(lock: Lock, error = 0): void {
