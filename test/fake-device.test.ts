@@ -41,6 +41,7 @@ const KEEPER_PARTS = [
   ['opensSideBySide', 'opens lockspaces side by side while udev takes its time'],
   ['givesUpWhatHasNoDevice', 'gives a lockspace up again that gets no device'],
   ['tellsAnEndAmongNews', 'tells the end of a connection, whatever else happens then'],
+  ['isKilledInACall', 'lets a keeper be killed in the middle of a call'],
   ['sharesALockspace', 'gives a lockspace up with the last share in it'],
   ['needsOneInotify', 'watches all lockspaces of an event loop by one inotify instance'],
   ['endsWithoutAKeeper', 'ends a connection whose keeper was killed'],

@@ -28,14 +28,30 @@ export interface MachineState {
   readonly faults: readonly string[];
 }
 
+/** Who waits for an answer. */
+interface Waiting {
+  readonly resolve: (answer: string) => void;
+  readonly reject: (error: Error) => void;
+}
+
+function hasEnded(): Error {
+  return new Error('the fake machine has ended');
+}
+
 /** A connection to a machine's control socket. */
 export class MachineControl {
   readonly #socket: Socket;
-  readonly #waiting: ((answer: string) => void)[] = [];
+  readonly #waiting: Waiting[] = [];
+  #isClosed = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    createInterface(socket).on('line', (line) => this.#waiting.shift()?.(line));
+    createInterface(socket).on('line', (line) => this.#waiting.shift()?.resolve(line));
+    socket.on('error', () => undefined); // it is closed then
+    socket.on('close', () => {
+      if (this.#isClosed) return;
+      for (const { reject } of this.#waiting.splice(0)) reject(hasEnded());
+    });
   }
 
   /** Connects to the machine that is in that folder. */
@@ -45,37 +61,38 @@ export class MachineControl {
     return new MachineControl(socket);
   }
 
-  /** Gives a command and waits until it is done. Rejects when there is none of that name. */
+  /** Gives a command and waits until it is done. Rejects when there is none of that name, or no machine. */
   async tell(command: string): Promise<void> {
-    const answer = await this.#ask(command);
-    if (answer !== 'ok') throw new Error(`the fake machine: ${answer}`);
+    await this.tellAll([command]);
   }
 
   /** Gives commands that are done one after the other; resolves when all are. They are sent in the call. */
   async tellAll(commands: readonly string[]): Promise<void> {
-    const answers = commands.map((_, place) => {
-      return new Promise<string>((resolve) => this.#waiting.push(resolve)).then((answer) => {
-        if (answer !== 'ok') throw new Error(`the fake machine: ${answer}: ${commands[place]}`);
-      });
-    });
-    if (commands.length > 0) this.#socket.write(`${commands.join('\n')}\n`);
-    await Promise.all(answers);
+    const answers = await this.#ask(commands);
+    const refused = answers.findIndex((answer) => answer !== 'ok');
+    if (refused < 0) return;
+    throw new Error(`the fake machine: ${answers[refused]}: ${commands[refused]}`);
   }
 
   async state(): Promise<MachineState> {
-    return JSON.parse(await this.#ask('state')) as MachineState;
+    const [state = ''] = await this.#ask(['state']);
+    return JSON.parse(state) as MachineState;
   }
 
   /** The process need not stay for an answer that nobody waits for. */
   close(): void {
+    this.#isClosed = true;
     this.#socket.destroy();
   }
 
-  #ask(command: string): Promise<string> {
-    return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-      this.#socket.write(`${command}\n`);
-    });
+  #ask(commands: readonly string[]): Promise<string[]> {
+    if (commands.length === 0) return Promise.resolve([]);
+    if (this.#socket.destroyed) return Promise.reject(hasEnded());
+    const answers = commands.map(
+      () => new Promise<string>((resolve, reject) => this.#waiting.push({ resolve, reject })),
+    );
+    this.#socket.write(`${commands.join('\n')}\n`);
+    return Promise.all(answers);
   }
 }
 
@@ -83,6 +100,7 @@ export class MachineControl {
 export class FakeMachine {
   readonly folder = mkdtempSync(join(tmpdir(), 'stackglue-machine-'));
   #process!: ChildProcess;
+  #ended!: Promise<unknown[]>;
   control!: MachineControl;
 
   private constructor() {
@@ -94,18 +112,19 @@ export class FakeMachine {
     const machine = new FakeMachine();
     const child = spawn(program, [machine.folder], { stdio: ['pipe', 'pipe', 'inherit'] });
     machine.#process = child;
+    machine.#ended = once(child, 'exit');
     const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
     if (line !== 'ready') throw new Error(`the fake machine: ${line}`);
     machine.control = await MachineControl.open(machine.folder);
     return machine;
   }
 
-  /** Ends it and removes its folder. */
+  /** Ends it and removes its folder. Rejects when it has failed. */
   async stop(): Promise<void> {
     this.control.close();
-    const ended = once(this.#process, 'exit');
     this.#process.stdin?.end();
-    await ended;
+    const [code, signal] = await this.#ended;
     rmSync(this.folder, { recursive: true });
+    if (code !== 0) throw new Error(`the fake machine ended by ${String(signal ?? code)}`);
   }
 }

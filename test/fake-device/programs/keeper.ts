@@ -6,6 +6,8 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join, relative } from 'node:path';
+import { kill } from 'node:process';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import {
   createUserPlugin,
@@ -19,6 +21,7 @@ import {
   type UserStackOptions,
 } from '../../../lib/index.js';
 import { nobodyLeft } from '../../support/nobody-left.js';
+import { Journal } from '../journal.js';
 import { MachineControl, type MachineState } from '../machine.js';
 import { keepersOn } from '../under-sanitizer.js';
 
@@ -57,11 +60,21 @@ function expectEqual(what: string, found: unknown, expected: unknown): void {
 }
 
 async function until(is: (state: MachineState) => boolean): Promise<void> {
-  while (!is(await machine.state())) await new Promise(setImmediate);
+  while (!is(await machine.state())) await nextTurn();
 }
 
 const noKeepers = (): Promise<void> =>
   nobodyLeft(() => keepersOn(folder).map((pid) => `keeper ${pid}`));
+
+/** Nothing of it runs any more; it may wait to be reaped. */
+function hasEnded(pid: number): boolean {
+  try {
+    const isZombie = readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+    return isZombie && readdirSync(`/proc/${pid}/task`).length === 1;
+  } catch {
+    return true;
+  }
+}
 
 /** None of this process's threads has one, be it a zombie. */
 const noChildren = (): Promise<void> =>
@@ -120,6 +133,35 @@ async function tellsAnEndAmongNews(): Promise<void> {
   await machine.tell('join news 3');
   await machine.tell('admit');
   await end;
+}
+
+/** In the middle of a call to the kernel, which goes on: nobody is there any more to whom it could return. */
+async function isKilledInACall(): Promise<void> {
+  const glue = glueWith({ submit: 'keeper' });
+  const connection = await connect(glue, 'killed');
+  await machine.tell('journal killed');
+  const journal = new Journal(folder);
+  // From here on no turn of this loop. It would hear of the stop, and make no call; and of the keeper's death,
+  // and close the device before the call has returned.
+  const until = (fact: string): void => {
+    while (!journal.read().includes(fact));
+  };
+  const stopped = machine.tell('stop killed');
+  until('stop');
+  expectEqual('a request', glue.dlmLock(connection, DLM_LOCK.EX, new DlmLksb(), 0, 'r'), 0);
+  until('waits');
+  const keepers = keepersOn(folder);
+  for (const pid of keepers) kill(pid, 'SIGKILL');
+  while (!keepers.every(hasEnded));
+  const started = machine.tell('start killed');
+  until('result r 0');
+  await Promise.all([stopped, started]);
+  journal.close();
+  // Whether it is in time nobody can tell without a keeper.
+  await glue.clusterDisconnect(connection).catch((error: unknown) => {
+    if (!(error instanceof DlmError) || error.code !== 'ERR_DLM_TIMEOUT') throw error;
+  });
+  await machine.tell('remove killed');
 }
 
 /** A share in what is there, and what happens to it. */
@@ -241,6 +283,7 @@ const parts = {
   opensSideBySide,
   givesUpWhatHasNoDevice,
   tellsAnEndAmongNews,
+  isKilledInACall,
   sharesALockspace,
   keepsNoSecrets,
   findsARelativeLibrary,

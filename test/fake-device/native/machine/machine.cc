@@ -137,6 +137,7 @@ void Machine::Write(int connection, std::string bytes, int reply) {
   const auto device = devices_.find(connection);
   const auto space = device == devices_.end() ? spaces_.end() : spaces_.find(device->second);
   if (space != spaces_.end() && space->second.is_stopped) {
+    Write(device->second, "waits");
     writes_.push_back(write);
   } else {
     Perform(write);
