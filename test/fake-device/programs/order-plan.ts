@@ -63,15 +63,15 @@ export class Planner {
 
   #step(): void {
     const chance = this.#random.next();
-    if (chance < 0.15) {
+    if (chance < 0.2) {
       this.#hear();
     } else if (this.#state === 'running') {
-      if (chance < 0.4) this.#to('stopped', 'stop');
+      if (chance < 0.44) this.#to('stopped', 'stop');
       else this.#commands.push(this.#result());
     } else if (this.#state === 'stopped') {
-      if (chance < 0.65) this.#change();
+      if (chance < 0.67) this.#change();
       else this.#to('recovering', 'recover');
-    } else if (chance < 0.3) {
+    } else if (chance < 0.34) {
       this.#to('stopped', 'stop');
     } else {
       this.#to('running', 'start');
