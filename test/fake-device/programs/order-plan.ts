@@ -54,11 +54,11 @@ export class Planner {
     return this.#commands;
   }
 
-  /** dlm_controld ends, or the lockspace is only taken away. */
-  ending(hasEnd: boolean): string[] {
+  /** Parts: dlm_controld ends, which may be seen before the lockspace goes; or that is only taken away. */
+  ending(hasEnd: boolean): string[][] {
     const end = hasEnd ? [`end ${this.#group}`] : [];
     if (hasEnd && this.#random.chance(0.5)) end.push(this.#result());
-    return [...end, `remove ${this.#group}`];
+    return [end, [`remove ${this.#group}`]];
   }
 
   #step(): void {

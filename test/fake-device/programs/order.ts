@@ -238,7 +238,7 @@ class Life {
   async #lose(hasEnd: boolean): Promise<void> {
     this.#parts = this.#planner.plan(40, RUNS);
     this.#parts.length = random.below(this.#parts.length);
-    this.#parts.push(this.#planner.ending(hasEnd));
+    this.#parts.push(...this.#planner.ending(hasEnd));
     await this.#act(() => this.#model.isLost);
     await machine.tell('calm');
   }
