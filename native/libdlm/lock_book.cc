@@ -196,6 +196,9 @@ bool LockBook::HandleAnswer(const SubmitAnswer& answer, EventRecord* event) {
   if (answer.operation == Operation::kConvert) record->memory = record->memory_before;
   // An unlock may begin with a conversion.
   if (answer.operation == Operation::kUnlock || record->unlock_follows) {
+    // By force, of what waits: the loss that was met is about to end both, in one event: EndLost().
+    const bool waits = record->operation != Pending::kNone && !record->unlock_follows;
+    if (answer.status == -ENOTCONN && waits) return false;
     event->kind = EventKind::kUnlock;
     event->value = answer.status;
     record->unlocking = false;
