@@ -1,5 +1,4 @@
 /** A simulated node as the test has it: what happens to it, and what is asked of its program. */
-
 import { checkString, invalidType } from '../errors.js';
 import { SIMULATION_NODE_STATES, type NativeSimulation } from '../native.js';
 import { statusName } from '../status.js';
@@ -69,8 +68,8 @@ export class SimulatedNode {
   }
 
   /**
-   * A power cut: nothing of the node goes on, and its programs are told nothing. The others find it dead after `detectMs`. Calls that its
-   * program has not answered reject with `ERR_DLM_SIMULATION_NODE`.
+   * A power cut: nothing of the node goes on, and its programs are told nothing. The others find it dead
+   * after `detectMs`. Calls that its program has not answered reject with `ERR_DLM_SIMULATION_NODE`.
    */
   kill(): void {
     this.#native().control('kill', this.number);
