@@ -31,7 +31,7 @@ export const NoticeKind = Object.freeze({
   killed: 11,
 });
 
-/** `Lockspace::Submission` of native/libdlm/lockspace.h: who makes the calls into the kernel. */
+/** `Lockspace::Submission` of native/kernel/lockspace.h: who makes the calls into the kernel. */
 export const Submission = Object.freeze({ thread: 0, loop: 1, keeper: 2 });
 
 /** Words of one event: kind, lock index, value, final. */

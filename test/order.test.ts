@@ -50,7 +50,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   'resumed before the death that led to it': {
     edits: [
       {
-        file: 'libdlm/lockspace_watch.cc',
+        file: 'kernel/lockspace_watch.cc',
         right: '  Drain();\n  std::optional<order::RunState> state;',
         wrong:
           '  if (const auto early = ReadState(); early) order_->SeeState(*early);\n' +
@@ -72,7 +72,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   'the death of a node that lives': {
     edits: [
       {
-        file: 'libdlm/lockspace_watch.cc',
+        file: 'kernel/lockspace_watch.cc',
         right: 'node == this_node_) {\n    order_->SeeOwnEnd();',
         wrong: 'node == this_node_) {',
       },

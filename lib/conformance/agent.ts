@@ -11,7 +11,7 @@ import {
   type ClusterNotice,
   type LockMode,
   type StackGlue,
-} from '../index.js';
+} from '../glue.js';
 
 /**
  * What an agent can be asked to do. `lock` names a lock of this node and `on` one of its connections,

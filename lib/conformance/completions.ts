@@ -1,7 +1,7 @@
 /** Completions: each request has exactly one, after its call. */
 import assert from 'node:assert/strict';
 
-import { DLM_LOCK } from '../index.js';
+import { DLM_LOCK } from '../glue.js';
 import type { NodeDriver } from './driver.js';
 import type { Suite } from './suite.js';
 

@@ -1,7 +1,7 @@
 /** Connections: groups are worlds of their own, and what a connection leaves behind. */
 import assert from 'node:assert/strict';
 
-import { DLM_LOCK } from '../index.js';
+import { DLM_LOCK } from '../glue.js';
 import type { NodeDriver } from './driver.js';
 import type { Suite } from './suite.js';
 

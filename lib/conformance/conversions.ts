@@ -1,7 +1,7 @@
 /** Conversions, up and down. */
 import assert from 'node:assert/strict';
 
-import { DLM_LOCK } from '../index.js';
+import { DLM_LOCK } from '../glue.js';
 import type { Suite } from './suite.js';
 
 const { NL, PR, EX } = DLM_LOCK;

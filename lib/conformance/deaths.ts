@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 
-import { DLM_LKF, DLM_LOCK } from '../index.js';
+import { DLM_LKF, DLM_LOCK } from '../glue.js';
 import { MAIN, type NodeDriver } from './driver.js';
 import type { Suite } from './suite.js';
 

@@ -1,7 +1,7 @@
 /** A test's hold on one cluster node: commands out, events in, and waiting for what must come. */
 import assert from 'node:assert/strict';
 
-import { DLM_LKF, type ClusterMember, type ClusterNotice, type LockMode } from '../index.js';
+import { DLM_LKF, type ClusterMember, type ClusterNotice, type LockMode } from '../glue.js';
 import type { Command, Connected, LockState, NodeEvent, Reply } from './agent.js';
 
 /** How long a test waits for an event that must come, unless the driver is told otherwise: no host is so slow. */

@@ -2,7 +2,7 @@
  * What stacks may differ in. A plugin's author states it; the suite then expects exactly that, and
  * leaves out what the stack says it cannot do. Whatever is not named here, every stack must do alike.
  */
-import type { LockMode } from '../index.js';
+import type { LockMode } from '../glue.js';
 
 /** What a stack has, and how it does what stacks do differently. */
 export interface StackFeatures {

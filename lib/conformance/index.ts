@@ -2,7 +2,7 @@
  * The behaviours that every cluster stack must have, as a test suite for authors of plugins.
  *
  * ```ts
- * import { DLM_LOCK } from 'stackglue';
+ * import { DLM_LOCK } from 'stackglue/glue';
  * import { localNode, stackConformance } from 'stackglue/conformance';
  *
  * stackConformance({

@@ -1,5 +1,5 @@
 /** A node whose agent runs in the test's own process. */
-import type { StackGlue } from '../index.js';
+import type { StackGlue } from '../glue.js';
 import { NodeAgent } from './agent.js';
 import { NodeDriver, type DriverOptions } from './driver.js';
 

@@ -1,7 +1,7 @@
 /** New locks: who is granted, who waits, who is told. */
 import assert from 'node:assert/strict';
 
-import { DLM_LKF, DLM_LOCK, type LockMode } from '../index.js';
+import { DLM_LKF, DLM_LOCK, type LockMode } from '../glue.js';
 import type { Suite } from './suite.js';
 
 const { NL, CR, CW, PR, PW, EX } = DLM_LOCK;

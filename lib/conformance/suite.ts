@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 
-import { DLM_LKF, DLM_LOCK, type LockMode } from '../index.js';
+import { DLM_LKF, DLM_LOCK, type LockMode } from '../glue.js';
 import { MAIN, type NodeDriver } from './driver.js';
 import type { StackFeatures } from './features.js';
 import type { Runner } from './runner.js';

@@ -1,7 +1,7 @@
 /** Value blocks: who writes, who reads, in which pair of modes. */
 import assert from 'node:assert/strict';
 
-import { DLM_LKF, DLM_LOCK, type LockMode } from '../index.js';
+import { DLM_LKF, DLM_LOCK, type LockMode } from '../glue.js';
 import type { NodeDriver } from './driver.js';
 import type { Suite } from './suite.js';
 

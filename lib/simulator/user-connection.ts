@@ -3,7 +3,7 @@ import type { NativeUserConnection, NativeUserListener, Version } from '../nativ
 import { SimulatedConnection } from './connection.js';
 import type { World } from './world.js';
 
-/** `OpenFailure` of native/libdlm/open_failure.h: for another reason than those that it names. */
+/** `OpenFailure` of native/kernel/open_failure.h: for another reason than those that it names. */
 const OPEN_FAILURE_OTHER = 9;
 
 /** The interface of the kernel's DLM device that is simulated. */

@@ -10,7 +10,7 @@
 #include "binding/fast_call.h"
 #include "binding/lock_calls.h"
 #include "fsdlm/inspect.h"
-#include "libdlm/open_failure.h"
+#include "kernel/open_failure.h"
 
 namespace stackglue::binding {
 
@@ -18,14 +18,14 @@ using emulation::Lockspace;
 
 namespace {
 
-libdlm::OpenFailure FailureOf(int error) {
+kernel::OpenFailure FailureOf(int error) {
   switch (error) {
     case -EEXIST:
-      return libdlm::OpenFailure::kLockspaceExists;
+      return kernel::OpenFailure::kLockspaceExists;
     case -ENOENT:
-      return libdlm::OpenFailure::kUnknownLockspace;
+      return kernel::OpenFailure::kUnknownLockspace;
     default:
-      return libdlm::OpenFailure::kFailed;
+      return kernel::OpenFailure::kFailed;
   }
 }
 

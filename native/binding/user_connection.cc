@@ -13,7 +13,7 @@
 
 namespace stackglue::binding {
 
-using libdlm::Lockspace;
+using kernel::Lockspace;
 
 namespace {
 
@@ -150,7 +150,7 @@ Napi::Value UserConnection::Members(const Napi::CallbackInfo& info) {
     auto member = Napi::Array::New(env, 3);
     auto addresses = Napi::Array::New(env);
     uint32_t address_count = 0;
-    for (const std::string& address : libdlm::LockspaceWatch::AddressesOf(node)) {
+    for (const std::string& address : kernel::LockspaceWatch::AddressesOf(node)) {
       addresses.Set(address_count++, Napi::String::New(env, address));
     }
     member.Set(0U, Napi::Number::New(env, node));
@@ -163,8 +163,8 @@ Napi::Value UserConnection::Members(const Napi::CallbackInfo& info) {
 
 Napi::Value UserConnection::Versions(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const libdlm::KeeperVersions versions =
-      lockspace_ ? lockspace_->versions() : libdlm::KeeperVersions{};
+  const kernel::KeeperVersions versions =
+      lockspace_ ? lockspace_->versions() : kernel::KeeperVersions{};
   auto both = Napi::Array::New(env, 2);
   both.Set(0U, VersionArray(env, versions.library));
   both.Set(1U, VersionArray(env, versions.kernel));
@@ -365,7 +365,7 @@ void UserConnection::Finish() {
   finishing_ = true;
   if (delivery_) delivery_->End();
   if (lockspace_->state() == Lockspace::State::kFailed && !tearing_down_) {
-    const libdlm::OpenResult& result = lockspace_->open_result();
+    const kernel::OpenResult& result = lockspace_->open_result();
     ReportState("failed", static_cast<int>(result.failure), result.error, result.detail);
   }
   ForEachPoll([this](Poll* poll) { CloseHandle(&poll->handle); });

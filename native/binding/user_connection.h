@@ -29,7 +29,7 @@
 #include "binding/external_memory.h"
 #include "binding/object_memory.h"
 #include "binding/slabs.h"
-#include "libdlm/lockspace.h"
+#include "kernel/lockspace.h"
 #include "order/delivery.h"
 
 namespace stackglue::binding {
@@ -46,7 +46,7 @@ class UserConnection final : public ObjectMemory,
 
  private:
   // Null: it takes no requests any more.
-  libdlm::Lockspace* OpenLockspace() const { return silent_ ? nullptr : lockspace_.get(); }
+  kernel::Lockspace* OpenLockspace() const { return silent_ ? nullptr : lockspace_.get(); }
   napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
   napi_value Request(napi_env env);
   napi_value More(napi_env env);
@@ -94,7 +94,7 @@ class UserConnection final : public ObjectMemory,
 
   ExternalMemory memory_;
   order::EventOrder order_{order::Clock::Steady()};
-  std::unique_ptr<libdlm::Lockspace> lockspace_;
+  std::unique_ptr<kernel::Lockspace> lockspace_;
   // As long as JavaScript may be told.
   std::optional<order::Delivery> delivery_;
   std::unique_ptr<EventChannel> events_;

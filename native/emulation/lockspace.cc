@@ -5,12 +5,12 @@
 
 namespace stackglue::emulation {
 
-using libdlm::Cookie;
-using libdlm::LockBook;
-using libdlm::Operation;
-using libdlm::Order;
-using libdlm::Result;
-using libdlm::SubmitAnswer;
+using user::Cookie;
+using user::LockBook;
+using user::Operation;
+using user::Order;
+using user::Result;
+using user::Answer;
 
 namespace {
 
@@ -87,8 +87,8 @@ int Lockspace::DeadlockCancel(uint32_t index) {
 
 int Lockspace::Purge(int32_t node, int32_t pid, uint32_t ticket) {
   if (is_dead()) return -ENOTCONN;
-  const bool is_own = PurgesOwnLocks(member_->node(), member_->pid(), node, pid);
-  SubmitAnswer answer{};
+  const bool is_own = user::PurgesOwnLocks(member_->node(), member_->pid(), node, pid);
+  user::Answer answer{};
   answer.operation = Operation::kPurge;
   answer.cookie = {ticket, 0};
   answer.status = is_own ? -EINVAL : member_->Purge(node, pid);
@@ -99,7 +99,7 @@ int Lockspace::Purge(int32_t node, int32_t pid, uint32_t ticket) {
 // The engine's answer.
 int Lockspace::Make(const Order& order, fsdlm::LockId* id) {
   const uint64_t astarg = ToAstArg(order.cookie);
-  // As the device is given it: zeros where no value block is meant (libdlm/device_protocol.h).
+  // As the device is given it: zeros where no value block is meant (kernel/device_protocol.h).
   const bool has_lvb = (order.flags & fsdlm::kLkfValBlk) != 0 && order.lvb != nullptr;
   const uint8_t* lvb = has_lvb ? order.lvb : kNoBlock.data();
   switch (order.operation) {
@@ -116,7 +116,7 @@ int Lockspace::Make(const Order& order, fsdlm::LockId* id) {
 void Lockspace::Put(const Order& order) {
   const uint32_t index = order.cookie.index;
   if (index >= made_.size()) made_.resize(index + 1);
-  SubmitAnswer answer{};
+  user::Answer answer{};
   answer.cookie = order.cookie;
   answer.operation = order.operation;
   // In its place before the request, which cannot be taken back.
@@ -141,7 +141,7 @@ void Lockspace::Put(const Order& order) {
   sink_->OnEventsPending();
 }
 
-void Lockspace::Answer(const SubmitAnswer& answer) {
+void Lockspace::Answer(const user::Answer& answer) {
   answers_.push_back(answer);
   sink_->OnEventsPending();
 }
@@ -151,7 +151,7 @@ void Lockspace::Answer(const SubmitAnswer& answer) {
 size_t Lockspace::TakeAnswers(EventRecord* events) {
   size_t count = 0;
   while (!answers_.empty() && count < kBatchMax) {
-    const SubmitAnswer answer = answers_.front();
+    const user::Answer answer = answers_.front();
     answers_.pop_front();
     if (answer.operation != Operation::kPurge) {
       if (book_.HandleAnswer(answer, &events[count])) ++count;

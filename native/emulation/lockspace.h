@@ -1,5 +1,5 @@
 // An open lockspace of the emulated fs/dlm (native/fsdlm) and the locks that one connection has in
-// it: to its user what libdlm::Lockspace is, with the same rules (libdlm/lock_book.h). The engine
+// it: to its user what kernel::Lockspace is, with the same rules (user/lock_book.h). The engine
 // answers every request in the call, so there is nobody else who would make the calls.
 //
 // Threads: its owner's; the engine calls the sink from any.
@@ -13,14 +13,14 @@
 #include <vector>
 
 #include "fsdlm/fsdlm.h"
-#include "libdlm/lock_book.h"
+#include "user/lock_book.h"
 #include "order/delivery.h"
 #include "util/event_record.h"
 #include "util/status_block.h"
 
 namespace stackglue::emulation {
 
-class Lockspace final : public order::EventSource, private libdlm::LockBook::Carrier {
+class Lockspace final : public order::EventSource, private user::LockBook::Carrier {
  public:
   // A process of `node` opens `name` in the process's cluster of that name. `sink` is told when
   // Collect() is worth a call, and `order` what happens to nodes. Returns 0, or what
@@ -38,7 +38,7 @@ class Lockspace final : public order::EventSource, private libdlm::LockBook::Car
   // The numbers of the lockspace's nodes, ascending. Throws std::bad_alloc.
   std::vector<int> Nodes() const;
 
-  // As those of libdlm::Lockspace.
+  // As those of kernel::Lockspace.
   int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
                StatusBlock status_block);
   int Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid);
@@ -65,9 +65,9 @@ class Lockspace final : public order::EventSource, private libdlm::LockBook::Car
 
   Lockspace(EventSink* sink, order::EventOrder* order) : sink_(sink), order_(order) {}
 
-  void Put(const libdlm::Order& order) override;
-  int Make(const libdlm::Order& order, fsdlm::LockId* id);
-  void Answer(const libdlm::SubmitAnswer& answer);
+  void Put(const user::Order& order) override;
+  int Make(const user::Order& order, fsdlm::LockId* id);
+  void Answer(const user::Answer& answer);
   size_t TakeAnswers(EventRecord* events);
   // False: no more in this batch.
   bool HandleEvent(const fsdlm::Event& event, EventRecord* events, size_t* count);
@@ -75,9 +75,9 @@ class Lockspace final : public order::EventSource, private libdlm::LockBook::Car
   EventSink* const sink_;
   order::EventOrder* const order_;
   std::unique_ptr<fsdlm::Member> member_;
-  libdlm::LockBook book_{this, &order_->clock()};
+  user::LockBook book_{this, &order_->clock()};
   std::vector<Made> made_;
-  std::deque<libdlm::SubmitAnswer> answers_;
+  std::deque<user::Answer> answers_;
   // From taken_[next_] on: events that are on their way to a batch.
   std::array<fsdlm::Event, kTakeMax> taken_;
   size_t next_ = 0;

@@ -8,7 +8,7 @@
 #include <string>
 #include <system_error>
 
-#include "libdlm/kernel_thread_id.h"
+#include "kernel/kernel_thread_id.h"
 
 namespace stackglue::keeper {
 namespace {
@@ -35,7 +35,7 @@ bool MayHaveOpen(const fs::path& process, const struct stat& device) {
 
 bool IsOpenElsewhere(int fd) {
   struct stat device;
-  if (!libdlm::SeesKernelsPids() || fstat(fd, &device) != 0) return true;
+  if (!kernel::SeesKernelsPids() || fstat(fd, &device) != 0) return true;
   const std::string own = std::to_string(getpid());
   std::error_code error;
   fs::directory_iterator processes("/proc", error);

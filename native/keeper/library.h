@@ -2,7 +2,7 @@
 //
 // libdlm opens, creates, closes and releases lockspaces. It is not asked to lock: its unlock
 // request carries uninitialised memory and its dispatcher drops the blocking mode (see README.md),
-// so requests and results are written and read by libdlm/device_protocol.h in libdlm's own format.
+// so requests and results are written and read by kernel/device_protocol.h in libdlm's own format.
 //
 // Threads: one; a keeper has one lockspace.
 #ifndef STACKGLUE_NATIVE_KEEPER_LIBRARY_H_

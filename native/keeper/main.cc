@@ -1,5 +1,5 @@
 // The keeper: a process beside the service that waits for the cluster in its place. What it is for
-// and what it is told: libdlm/keeper_protocol.h.
+// and what it is told: kernel/keeper_protocol.h.
 //
 // It ends when the service does, or is told to, as soon as the lockspace is given up; nothing else
 // ends it but SIGKILL, which takes the service's promise not to wait with it. While the lockspace
@@ -32,19 +32,19 @@
 #include "keeper/node_names.h"
 #include "keeper/opener.h"
 #include "keeper/sentry.h"
-#include "libdlm/keeper_protocol.h"
-#include "libdlm/submitter.h"
+#include "kernel/keeper_protocol.h"
+#include "kernel/submitter.h"
 
 namespace stackglue::keeper {
 namespace {
 
-using libdlm::KeeperReport;
-using libdlm::KeeperReportKind;
-using libdlm::KeeperRequest;
-using libdlm::KeeperRequestKind;
-using libdlm::OpenFailure;
-using libdlm::OpenResult;
-using libdlm::SubmitArea;
+using kernel::KeeperReport;
+using kernel::KeeperReportKind;
+using kernel::KeeperRequest;
+using kernel::KeeperRequestKind;
+using kernel::OpenFailure;
+using kernel::OpenResult;
+using kernel::SubmitArea;
 
 void CopyText(const std::string& text, KeeperReport* report) {
   const size_t length = std::min(text.size(), sizeof report->text - 1);
@@ -69,7 +69,7 @@ void Tell(const KeeperReport& report, int fd = -1) {
     header->cmsg_len = CMSG_LEN(sizeof fd);
     std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
   }
-  sendmsg(libdlm::kKeeperSocket, &message, MSG_NOSIGNAL);
+  sendmsg(kernel::kKeeperSocket, &message, MSG_NOSIGNAL);
 }
 
 // How often it is looked whether the end may come while the lockspace is being opened.
@@ -78,15 +78,15 @@ constexpr int kEndingTickMs = 20;
 // The service's memory file, which must keep its size; null where it is anything else.
 SubmitArea* MapArea() {
   struct stat file;
-  const int seals = fcntl(libdlm::kKeeperArea, F_GET_SEALS);
+  const int seals = fcntl(kernel::kKeeperArea, F_GET_SEALS);
   void* memory = MAP_FAILED;
-  if (seals >= 0 && (seals & libdlm::kAreaSeals) == libdlm::kAreaSeals &&
-      fstat(libdlm::kKeeperArea, &file) == 0 &&
+  if (seals >= 0 && (seals & kernel::kAreaSeals) == kernel::kAreaSeals &&
+      fstat(kernel::kKeeperArea, &file) == 0 &&
       file.st_size >= static_cast<off_t>(sizeof(SubmitArea))) {
     memory = mmap(nullptr, sizeof(SubmitArea), PROT_READ | PROT_WRITE, MAP_SHARED,
-                  libdlm::kKeeperArea, 0);
+                  kernel::kKeeperArea, 0);
   }
-  close(libdlm::kKeeperArea);
+  close(kernel::kKeeperArea);
   return memory == MAP_FAILED ? nullptr : static_cast<SubmitArea*>(memory);
 }
 
@@ -104,9 +104,9 @@ class Keeper {
     Listen();
     worker.join();
     // What is left unread would stand before what is told now.
-    shutdown(libdlm::kKeeperSocket, SHUT_RD);
+    shutdown(kernel::kKeeperSocket, SHUT_RD);
     KeeperRequest unread;
-    while (recv(libdlm::kKeeperSocket, &unread, sizeof unread, MSG_DONTWAIT) > 0) {
+    while (recv(kernel::kKeeperSocket, &unread, sizeof unread, MSG_DONTWAIT) > 0) {
     }
     // Last: what the service waits for is done when it hears of it.
     KeeperReport report{};
@@ -130,7 +130,7 @@ class Keeper {
       report.versions = opener_.versions();
       Tell(report, opener_.device_fd());
       if (submits_) {
-        libdlm::Submitter submitter(area_, opener_.device_fd(), libdlm::kKeeperSignal);
+        kernel::Submitter submitter(area_, opener_.device_fd(), kernel::kKeeperSignal);
         submitter.Serve();
         submitter.End();
       }
@@ -158,7 +158,7 @@ class Keeper {
 
   // The main thread: until the worker has ended.
   void Listen() {
-    int socket = libdlm::kKeeperSocket;
+    int socket = kernel::kKeeperSocket;
     for (;;) {
       const bool looks = is_over_ && opener_.is_opening();
       pollfd fds[] = {{worker_fd_, POLLIN, 0}, {socket, POLLIN, 0}};
@@ -203,7 +203,7 @@ class Keeper {
   // False: nothing more will come.
   bool Hear() {
     KeeperRequest request;
-    const ssize_t size = recv(libdlm::kKeeperSocket, &request, sizeof request, MSG_DONTWAIT);
+    const ssize_t size = recv(kernel::kKeeperSocket, &request, sizeof request, MSG_DONTWAIT);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return true;
     if (size != sizeof request) return false;
     if (request.kind == KeeperRequestKind::kClose) BeginEnd();
@@ -225,7 +225,7 @@ class Keeper {
     // that nobody would end any more is no reason to wait.
     if (area_->paused.load() != 0) area_->abandoned.store(1);
     area_->closing.store(1);
-    libdlm::Submitter::Wake(area_);
+    kernel::Submitter::Wake(area_);
   }
 
   void TellQuorum(Sentry* sentry) {
@@ -285,7 +285,7 @@ int main(int argc, char** argv) {
   if (argc < 2) _exit(0);
   // A grandchild of the service: its own end is nothing that the service has to look after, unless
   // all orphans are the service's.
-  const bool stays = argc > 2 && std::strcmp(argv[2], stackglue::libdlm::kKeeperStays) == 0;
+  const bool stays = argc > 2 && std::strcmp(argv[2], stackglue::kernel::kKeeperStays) == 0;
   if (!stays && fork() != 0) _exit(0);
   setsid();
   sigset_t all;
@@ -293,15 +293,15 @@ int main(int argc, char** argv) {
   sigprocmask(SIG_SETMASK, &all, nullptr);
   // What it was started in may be unmounted.
   if (chdir("/") != 0) return 1;
-  syscall(SYS_close_range, stackglue::libdlm::kKeeperArea + 1, ~0U, 0);
-  stackglue::libdlm::KeeperRequest request;
-  if (recv(stackglue::libdlm::kKeeperSocket, &request, sizeof request, 0) != sizeof request) {
+  syscall(SYS_close_range, stackglue::kernel::kKeeperArea + 1, ~0U, 0);
+  stackglue::kernel::KeeperRequest request;
+  if (recv(stackglue::kernel::kKeeperSocket, &request, sizeof request, 0) != sizeof request) {
     return 1;
   }
   request.name[sizeof request.name - 1] = '\0';
   request.library[sizeof request.library - 1] = '\0';
   // Without a part in the calls these two were not given, and may be anything of the service's.
-  if (request.submits == 0) syscall(SYS_close_range, stackglue::libdlm::kKeeperSignal, ~0U, 0);
+  if (request.submits == 0) syscall(SYS_close_range, stackglue::kernel::kKeeperSignal, ~0U, 0);
   stackglue::keeper::Keeper keeper(request);
   keeper.Run();
   _exit(0);  // whatever the watcher is about

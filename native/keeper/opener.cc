@@ -20,8 +20,8 @@
 namespace stackglue::keeper {
 namespace {
 
-using libdlm::OpenFailure;
-using libdlm::OpenResult;
+using kernel::OpenFailure;
+using kernel::OpenResult;
 
 // How long another process may take to give a device to a lockspace that the kernel knows already.
 constexpr std::chrono::milliseconds kJoinPatience{5000};
@@ -74,7 +74,7 @@ bool IsAsleep(pid_t thread) {
 
 }  // namespace
 
-Opener::Opener(const libdlm::KeeperRequest& request, const std::atomic<bool>& is_over)
+Opener::Opener(const kernel::KeeperRequest& request, const std::atomic<bool>& is_over)
     : name_(request.name),
       library_path_(request.library),
       sysfs_(HostPath("/sys/kernel/dlm/") + name_),

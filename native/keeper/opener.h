@@ -13,18 +13,18 @@
 #include "keeper/control_device.h"
 #include "keeper/creation_turn.h"
 #include "keeper/library.h"
-#include "libdlm/keeper_protocol.h"
-#include "libdlm/open_failure.h"
+#include "kernel/keeper_protocol.h"
+#include "kernel/open_failure.h"
 
 namespace stackglue::keeper {
 
 class Opener {
  public:
   // `is_over` tells that nobody waits for the lockspace any more.
-  Opener(const libdlm::KeeperRequest& request, const std::atomic<bool>& is_over);
+  Opener(const kernel::KeeperRequest& request, const std::atomic<bool>& is_over);
 
   // Waits for the cluster.
-  libdlm::OpenResult Open();
+  kernel::OpenResult Open();
 
   // Open() has not returned yet.
   bool is_opening() const { return stage_ != Stage::kOpened; }
@@ -34,7 +34,7 @@ class Opener {
 
   // The lockspace's device, after Open().
   int device_fd() const { return device_fd_; }
-  const libdlm::KeeperVersions& versions() const { return versions_; }
+  const kernel::KeeperVersions& versions() const { return versions_; }
 
   // Gives up all locks, if no other process has a descriptor of the open file, and the lockspace,
   // if nobody else on this node has one. Waits for the cluster.
@@ -45,13 +45,13 @@ class Opener {
   // made what is not given up yet. kEnding: the main thread ends the process.
   enum class Stage { kIdle, kCalling, kEnding, kOpened };
 
-  libdlm::OpenResult OpenAny();
-  bool ReadVersions(libdlm::OpenResult* result);
+  kernel::OpenResult OpenAny();
+  bool ReadVersions(kernel::OpenResult* result);
   int Create();
   int New(uint32_t flags, mode_t mode, CreationTurn* turn);
   int OpenExisting();
-  libdlm::OpenResult CreationFailure(int error) const;
-  libdlm::OpenResult OpeningFailure(int error) const;
+  kernel::OpenResult CreationFailure(int error) const;
+  kernel::OpenResult OpeningFailure(int error) const;
   bool HasNoDevice() const;
   std::optional<ino_t> Identity() const;
   bool AwaitDevice() const;
@@ -74,7 +74,7 @@ class Opener {
   bool created_ = false;
   std::optional<ino_t> joined_;  // the Identity() that our share is in
   int device_fd_ = -1;
-  libdlm::KeeperVersions versions_{};
+  kernel::KeeperVersions versions_{};
 };
 
 }  // namespace stackglue::keeper

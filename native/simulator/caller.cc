@@ -41,7 +41,7 @@ class FsdlmCaller final : public Caller {
         if (!ValidRequest(*request) || lock == nullptr) return {Way::kAnswer, -EINVAL};
         if (lock->operation != Operation::kNone || lock->unlocking) return {Way::kAnswer, -EBUSY};
         if ((request->flags & fsdlm::kLkfQueCvt) != 0 &&
-            !CanQueueConversion(lock->granted, request->mode)) {
+            !user::CanQueueConversion(lock->granted, request->mode)) {
           return {Way::kAnswer, -EINVAL};
         }
         PrepareConvert(request, lock);
@@ -90,7 +90,7 @@ class FsdlmCaller final : public Caller {
     }
     if (lock->cancelling > 0) {
       const int status = static_cast<int>(event->value);
-      event->value = StatusOfCancelled(status, lock->breaking_deadlock);
+      event->value = user::StatusOfCancelled(status, lock->breaking_deadlock);
     }
     const bool granted = event->value == 0;
     const bool demoted = (event->flags & fsdlm::kSbfDemoted) != 0;
@@ -121,7 +121,7 @@ class FsdlmCaller final : public Caller {
       return true;
     }
     if (granted && event->has_block && (lock->flags & fsdlm::kLkfValBlk) != 0 &&
-        ReadsValueBlock(mode_before, lock->granted)) {
+        user::ReadsValueBlock(mode_before, lock->granted)) {
       lock->known_block = event->block;
     } else {
       event->has_block = false;
@@ -150,28 +150,28 @@ class FsdlmCaller final : public Caller {
   static bool ValidRequest(const Request& request) {
     const bool convert = request.kind == Request::Kind::kConvert;
     return (request.flags & fsdlm::kLkfConvert) == 0 &&
-           AreLockFlagsValid(request.mode, request.flags | (convert ? fsdlm::kLkfConvert : 0U));
+           user::AreLockFlagsValid(request.mode, request.flags | (convert ? fsdlm::kLkfConvert : 0U));
   }
 
   // fs/dlm takes what a conversion sends for the resource's block when the master dies, so one that
   // does not write sends the block as the lock knows it.
   static void PrepareConvert(Request* request, CallerLock* lock) {
-    const bool writes = WritesValueBlock(lock->granted, request->mode);
+    const bool writes = user::WritesValueBlock(lock->granted, request->mode);
     if ((request->flags & fsdlm::kLkfValBlk) != 0 && writes) lock->known_block = request->block;
     request->block = lock->known_block;
     request->block.resize(fsdlm::kLvbLen);
   }
 
   static Verdict JudgeUnlock(Request* request, CallerLock* lock) {
-    if (!AreUnlockFlagsValid(request->flags) || lock == nullptr) return {Way::kAnswer, -EINVAL};
+    if (!user::AreUnlockFlagsValid(request->flags) || lock == nullptr) return {Way::kAnswer, -EINVAL};
     if (lock->unlocking) return {Way::kAnswer, -EBUSY};
     const bool busy = lock->operation != Operation::kNone;
     const bool can_cancel =
-        CanCancel(busy, lock->operation == Operation::kLock, lock->flags, lock->cancelling > 0);
+        user::CanCancel(busy, lock->operation == Operation::kLock, lock->flags, lock->cancelling > 0);
     if ((request->flags & fsdlm::kLkfCancel) != 0) {
       return {can_cancel ? Way::kSend : Way::kNothing, 0};
     }
-    const bool through_null = UnlocksThroughNull(lock->granted, request->flags, lock->memory);
+    const bool through_null = user::UnlocksThroughNull(lock->granted, request->flags, lock->memory);
     const bool force = (request->flags & fsdlm::kLkfForceUnlock) != 0;
     if (busy && (!force || through_null || !can_cancel)) {
       return {Way::kAnswer, -EBUSY};

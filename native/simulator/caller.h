@@ -1,5 +1,5 @@
 // What a program's own node knows of a lock, and answers without asking the master: the rules of
-// the caller's side. For fsdlm they are those of libdlm/lock_book.h, for o2dlm those of
+// the caller's side. For fsdlm they are those of user/lock_book.h, for o2dlm those of
 // fs/ocfs2/dlm/dlmlock.c and its neighbours, whose calls wait for the master's answer.
 //
 // Threads: none of its own; one thread drives a simulation.
@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "simulator/engine.h"
-#include "util/user_lock_rules.h"
+#include "user/lock_rules.h"
 
 namespace stackglue::simulator {
 
@@ -36,9 +36,9 @@ struct CallerLock {
   int cancelling = 0;              // cancels that have not ended
   bool breaking_deadlock = false;  // fsdlm: that cancel is to break a deadlock
   // fsdlm: an unlock that goes through NL, what the kernel would do with the value block at unlock,
-  // and the same before a conversion that may be refused; see libdlm/lock_book.h.
+  // and the same before a conversion that may be refused; see user/lock_book.h.
   bool unlock_follows = false;
-  ValueBlockMemory memory, memory_before;
+  user::ValueBlockMemory memory, memory_before;
   std::vector<uint8_t> known_block;
 };
 

@@ -358,7 +358,7 @@ int Simulation::Purge(ConnectionId id, int node, int pid, uint64_t ticket) {
   answer.connection = id;
   answer.lock = ticket;
   const std::vector<int> nodes = engine_->Nodes(id);
-  if (PurgesOwnLocks(own, engine_->OwnerPid(id), node, pid)) {
+  if (user::PurgesOwnLocks(own, engine_->OwnerPid(id), node, pid)) {
     answer.value = -EINVAL;
   } else if (!std::binary_search(nodes.begin(), nodes.end(), target)) {
     answer.value = -ENOBUFS;

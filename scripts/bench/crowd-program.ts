@@ -9,7 +9,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-import { DLM_LKF, DLM_LOCK, DlmLksb, type LockMode } from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DlmLksb, type LockMode } from '../../lib/glue.js';
 import { connection, expectAccepted, expectGranted, glue, serve, type Asker } from './service.js';
 
 /** How often the loop is looked at, in milliseconds; the least that can be told. */

@@ -51,7 +51,7 @@ interface LockManager {
 
 /** `fresh`: with a new lock status block each time, rather than one that is used again. */
 async function glue(fresh: boolean): Promise<Subject> {
-  const { StackGlue, createO2cbPlugin, DlmLksb, DLM_LOCK } = await import('../../lib/index.js');
+  const { StackGlue, createO2cbPlugin, DlmLksb, DLM_LOCK } = await import('../../lib/glue.js');
   interface Cell {
     readonly index: number;
     readonly name: string;

@@ -7,7 +7,7 @@
  *
  * Arguments: the lockspace's name, and the options of `createUserPlugin` as JSON.
  */
-import { DLM_LKF, DLM_LOCK, DlmLksb, type LockMode } from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DlmLksb, type LockMode } from '../../lib/glue.js';
 import { connection, expectAccepted, expectGranted, glue, serve, type Asker } from './service.js';
 
 /** Operations between two looks at the clock; reference.c has the same. */

@@ -10,7 +10,7 @@ import {
   type ClusterConnection,
   type DlmLksb,
   type UserStackOptions,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 
 /** Any label but "o2cb" is a stack of user space; this is Pacemaker's. */
 const STACK = 'pcmk';

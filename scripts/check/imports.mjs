@@ -13,20 +13,28 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const LIB_LAYERS = [
   /^lib\/conformance\//,
   /^lib\/simulator\//,
-  /^lib\/index\.ts$/,
+  /^lib\/glue\.ts$/,
   /^lib\/stacks\//,
   /^lib\/stackglue\//,
   /^lib\/(native|load-failure)\.ts$/,
-  /^lib\/(errors|status|constants|async-handler)\.ts$/,
+  /^lib\/(errors|status|constants|async-handler|index)\.ts$/,
 ];
 /** What a folder of native/ must not include. */
 const FORBIDDEN_INCLUDES = {
-  'native/o2dlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|keeper|fsdlm|simulator)\//,
-  'native/fsdlm': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|keeper|o2dlm|simulator)\//,
-  'native/simulator': /^(napi|node|uv|js_native)|^(\.\.\/)*(libdlm|binding|keeper)\//,
-  'native/libdlm': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|fsdlm|emulation|simulator|binding|keeper)\//,
-  'native/emulation': /^(napi|node|uv|js_native)|^(\.\.\/)*(binding|keeper|o2dlm|simulator)\//,
-  'native/keeper': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|fsdlm|simulator|binding)\//,
+  'native/util':
+    /^(napi|node|uv|js_native)|^(\.\.\/)*(o2dlm|fsdlm|order|user|kernel|emulation|simulator|binding|keeper)\//,
+  'native/order':
+    /^(napi|node|uv|js_native)|^(\.\.\/)*(o2dlm|fsdlm|user|kernel|emulation|simulator|binding|keeper)\//,
+  'native/o2dlm':
+    /^(napi|node|uv|js_native)|^(\.\.\/)*(fsdlm|user|kernel|emulation|simulator|binding|keeper)\//,
+  'native/fsdlm':
+    /^(napi|node|uv|js_native)|^(\.\.\/)*(o2dlm|user|kernel|emulation|simulator|binding|keeper)\//,
+  'native/user':
+    /^(napi|node|uv|js_native)|^(\.\.\/)*(o2dlm|fsdlm|kernel|emulation|simulator|binding|keeper)\//,
+  'native/kernel': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|fsdlm|emulation|simulator|binding|keeper)\//,
+  'native/emulation': /^(napi|node|uv|js_native)|^(\.\.\/)*(kernel|binding|keeper|o2dlm|simulator)\//,
+  'native/simulator': /^(napi|node|uv|js_native)|^(\.\.\/)*(kernel|emulation|binding|keeper)\//,
+  'native/keeper': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|fsdlm|emulation|simulator|binding)\//,
 };
 const STACK_FILES = ['index.ts', 'flags.ts', 'status.ts', 'operations.ts'];
 
@@ -53,7 +61,7 @@ for (const path of filesIn('lib')) {
     const isSideways =
       toStack !== undefined &&
       toStack !== fromStack &&
-      !/^lib\/(index\.ts$|simulator\/)/.test(path);
+      !/^lib\/(glue\.ts$|simulator\/)/.test(path);
     if (layerOf(target) < layerOf(path) || isSideways) {
       faults.push(`${path}: must not import ${target}`);
     }

@@ -1,7 +1,7 @@
 /** A node of the demo as a program on a cluster node: events out, commands in, a line each. */
 import { createInterface } from 'node:readline';
 
-import { defaultGlue } from '../../lib/index.js';
+import { defaultGlue } from '../../lib/glue.js';
 import { CounterNode } from './counter-node.js';
 
 const [stackName = '', group = '', turns = '', manner = ''] = process.argv.slice(2);

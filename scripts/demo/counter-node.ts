@@ -17,7 +17,7 @@ import {
   DlmLksb,
   type ClusterConnection,
   type StackGlue,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 
 /** What a node has to tell, in the order in which it happens. */
 export type CounterEvent =

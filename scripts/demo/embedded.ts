@@ -1,5 +1,5 @@
 /** `npm run demo`: the story on three simulated nodes in this process. */
-import { createO2cbPlugin, killO2cbNode, StackGlue } from '../../lib/index.js';
+import { createO2cbPlugin, killO2cbNode, StackGlue } from '../../lib/glue.js';
 import { CounterNode } from './counter-node.js';
 import { runStory } from './story.js';
 

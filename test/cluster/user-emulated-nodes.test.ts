@@ -11,7 +11,7 @@ import {
   killEmulatedUserNode,
   StackGlue,
   type ClusterConnection,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 
 const { ENOTCONN } = constants.errno;
 const GROUP = 'nodes';

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import { DLM_LKF, DLM_LOCK } from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK } from '../../lib/glue.js';
 import type { WireEvent } from '../../scripts/conformance/fsdlm/agent.js';
 import type { BatchResult, History } from '../../scripts/conformance/fsdlm/batch.js';
 import { generate, judge } from '../../scripts/conformance/fsdlm/differential.js';

@@ -17,21 +17,22 @@ const outDir = join(root, '.cache/engine-tests');
 const MAIN = join(root, 'test/engines/main.cc');
 
 /** What each suite is made of: folders of native/, and its own folder of test/. */
-export const suites = ['o2dlm', 'fsdlm', 'order', 'libdlm', 'simulator'].filter((name) =>
+export const suites = ['o2dlm', 'fsdlm', 'order', 'user', 'kernel', 'simulator'].filter((name) =>
   existsSync(join(root, 'test', name)),
 );
 const engines = {
   o2dlm: ['o2dlm'],
   fsdlm: ['fsdlm'],
   order: ['order'],
-  libdlm: ['libdlm', 'order'],
+  user: ['user', 'order'],
+  kernel: ['kernel', 'user', 'order'],
   simulator: ['simulator', 'o2dlm', 'fsdlm'],
 };
 /** What a suite takes of another folder, led into a folder of the test's own by the header in front. */
 const ledAside = {
   order: {
     header: join(root, 'test/order/host_root.h'),
-    files: ['lockspace_watch.cc', 'loop_inotify.cc'].map((name) => join(nativeDir, 'libdlm', name)),
+    files: ['lockspace_watch.cc', 'loop_inotify.cc'].map((name) => join(nativeDir, 'kernel', name)),
   },
 };
 /** Suites of which the tests of threads run under the thread sanitizer too. */

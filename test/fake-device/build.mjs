@@ -94,13 +94,13 @@ async function programsOf(sanitizer) {
   const common = ['-std=c++20', ...debuggable, '-Wall', '-Wextra'];
   common.push('-Werror', ...sanitizers[sanitizer], `-I${nativeDir}`);
   common.push('-include', join(here, 'host_root.h'));
-  // What orders the fences (libdlm/submitter.cc) is who sleeps, and no memory: that is by acquire and release.
+  // What orders the fences (kernel/submitter.cc) is who sleeps, and no memory: that is by acquire and release.
   if (sanitizer === 'thread') common.push('-Wno-tsan');
   const onNode = [...common, '-isystem', nodeHeaders(), '-isystem', include.replaceAll('"', '')];
   onNode.push('-DNAPI_VERSION=8', '-DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS');
   onNode.push('-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS', '-DNODE_GYP_MODULE_NAME=stackglue');
   onNode.push('-DBUILDING_NODE_EXTENSION');
-  const libdlm = await filesOf(['libdlm'], common);
+  const kernel = await filesOf(['kernel'], common);
   const release = join(packageOf(sanitizer), 'build/Release');
   return [
     {
@@ -111,8 +111,8 @@ async function programsOf(sanitizer) {
       files: [
         { file: join(nativeDir, 'addon.cc'), flags: onNode },
         ...(await filesOf(['binding'], onNode)),
-        ...(await filesOf(['emulation', 'order'], common)),
-        ...libdlm,
+        ...(await filesOf(['emulation', 'order', 'user'], common)),
+        ...kernel,
         ...(await filesOf(['o2dlm', 'fsdlm', 'simulator'], engineFlags(sanitizer))),
       ],
     },
@@ -134,7 +134,7 @@ async function programsOf(sanitizer) {
       link: ['-pthread', ...sanitizers[sanitizer]],
       files: [
         ...(await filesOf(['keeper'], common)),
-        ...libdlm.filter(({ file }) => /\/(device_protocol|submitter)\.cc$/.test(file)),
+        ...kernel.filter(({ file }) => /\/(device_protocol|submitter)\.cc$/.test(file)),
       ],
     },
   ];

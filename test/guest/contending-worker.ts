@@ -9,7 +9,7 @@ import {
   dlmLock,
   dlmUnlock,
   setLockingProtocol,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import { useTestPlugin } from '../support/user-plugin.js';
 
 const { group, step } = workerData as { group: string; step: string };

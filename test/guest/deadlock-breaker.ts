@@ -15,7 +15,7 @@ import {
   dlmUnlock,
   setLockingProtocol,
   type LockMode,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import { useTestPlugin } from '../support/user-plugin.js';
 
 const [group = '', resource = ''] = process.argv.slice(2);

@@ -9,7 +9,7 @@
 import { once } from 'node:events';
 import { constants } from 'node:os';
 
-import { DLM_LKF, DLM_LOCK, DlmLksb, StackGlue, type LockMode } from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DlmLksb, StackGlue, type LockMode } from '../../lib/glue.js';
 import { createTestPlugin } from '../support/user-plugin.js';
 
 const { EX, PR, NL } = DLM_LOCK;

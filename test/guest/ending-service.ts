@@ -19,7 +19,7 @@
 import { constants, openSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-import { DlmError, type UserStackOptions } from '../../lib/index.js';
+import { DlmError, type UserStackOptions } from '../../lib/glue.js';
 import { UserClient, type UserLock } from '../support/user-client.js';
 
 const CALLS = 20;

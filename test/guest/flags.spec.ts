@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import { DLM_LKF, DLM_LOCK, DLM_SBF, type LockMode } from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DLM_SBF, type LockMode } from '../../lib/glue.js';
 import { runHolder } from '../support/holder.js';
 import { dlmLog, locksOf, modesOf } from '../support/lock-view.js';
 import { Random } from '../support/random.js';

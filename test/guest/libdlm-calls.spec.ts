@@ -15,7 +15,7 @@ import {
   type ClusterConnection,
   type LockMode,
   type StackPlugin,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import { locksOf, modesOf } from '../support/lock-view.js';
 import { createTestPlugin } from '../support/user-plugin.js';
 

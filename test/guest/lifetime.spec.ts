@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 
-import { DLM_LKF, DLM_LOCK } from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK } from '../../lib/glue.js';
 import {
   keepers,
   keepersGone,

@@ -12,7 +12,7 @@ import {
   dlmLockStatus,
   dlmUnlock,
   setLockingProtocol,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import { useTestPlugin } from '../support/user-plugin.js';
 
 const [group = '', resource = '', ending = '', flags = String(DLM_LKF.VALBLK)] =

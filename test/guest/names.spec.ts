@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import { DLM_LKF, DLM_LOCK, DlmError, DlmLksb } from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DlmError, DlmLksb } from '../../lib/glue.js';
 import { UserClient } from '../support/user-client.js';
 
 const { EX, PR } = DLM_LOCK;

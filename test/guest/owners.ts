@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 
 import { localNode, type NodeDriver, type NodeEvent } from '../../lib/conformance/index.js';
-import { DLM_LOCK, StackGlue, type LockMode } from '../../lib/index.js';
+import { DLM_LOCK, StackGlue, type LockMode } from '../../lib/glue.js';
 import { createTestPlugin } from '../support/user-plugin.js';
 
 /** What a request may carry besides its mode. */

@@ -23,7 +23,7 @@ async function step(): Promise<void> {
 }
 
 await step();
-const { DLM_LKF, DLM_LOCK } = await import('../../lib/index.js');
+const { DLM_LKF, DLM_LOCK } = await import('../../lib/glue.js');
 const { Random } = await import('../support/random.js');
 const { UserClient } = await import('../support/user-client.js');
 const random = new Random(seed);

@@ -15,7 +15,7 @@ import {
   StackGlue,
   type ClusterConnection,
   type LockMode,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import { Random } from '../support/random.js';
 import { createTestPlugin } from '../support/user-plugin.js';
 

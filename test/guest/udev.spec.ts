@@ -9,7 +9,7 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-import { DLM_LKF, DLM_LOCK } from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK } from '../../lib/glue.js';
 import {
   dlmDevices,
   dlmLinks,

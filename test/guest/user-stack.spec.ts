@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import { DLM_LKF, DLM_LOCK, DlmLksb, StackGlue, type ClusterConnection } from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DlmLksb, StackGlue, type ClusterConnection } from '../../lib/glue.js';
 import {
   collected,
   countDescriptors,

@@ -14,7 +14,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 
-import type { UserStackOptions } from '../../lib/index.js';
+import type { UserStackOptions } from '../../lib/glue.js';
 import { UserClient, type UserLock } from '../support/user-client.js';
 
 /** Locks that it holds, and gives up half of with each command that asks. */

@@ -10,7 +10,7 @@ const packageRoot = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** Loads the package in a process with these arguments; its code and message, or "loaded". */
 function load(root: string, args: readonly string[] = []): string {
-  const index = join(root, 'dist/lib/index.js');
+  const index = join(root, 'dist/lib/glue.js');
   const program = `import(${JSON.stringify(index)}).then(
     () => console.log('loaded'),
     ({ code, message }) => console.log(code + ': ' + message),

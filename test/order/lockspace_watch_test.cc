@@ -1,7 +1,7 @@
 // What LockspaceWatch asks about nodes that have gone, and what is told of the answers, on a clock
 // that is set: a member's life begins where the failure of the life before cannot be taken for its
 // own, and its own cannot be missed.
-#include "libdlm/lockspace_watch.h"
+#include "kernel/lockspace_watch.h"
 
 #include <doctest/doctest.h>
 
@@ -85,7 +85,7 @@ class Watched {
   }
 
   EventOrder order_{&clock};
-  libdlm::LockspaceWatch watch_{&order_};
+  kernel::LockspaceWatch watch_{&order_};
   std::map<int, int64_t> failed_s_;
 };
 

@@ -13,7 +13,7 @@
 #include <optional>
 
 #include "host_root.h"
-#include "libdlm/lockspace_watch.h"
+#include "kernel/lockspace_watch.h"
 #include "order/delivery.h"
 #include "world.h"
 
@@ -262,7 +262,7 @@ class Life final : public EventSource, public EventListener {
   World& world_;
   SetClock clock_;
   EventOrder order_{&clock_};
-  libdlm::LockspaceWatch watch_{&order_};
+  kernel::LockspaceWatch watch_{&order_};
   std::array<EventRecord, kBatchMax> batch_;
   Delivery delivery_{&order_, this, this, batch_.data(), {kBatchMax, 16, false}};
   bool has_begun_ = false;

@@ -15,11 +15,24 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import * as lib from '../../lib/index.js';
+import * as lib from '../../lib/glue.js';
+import * as shared from '../../lib/index.js';
 
 const packageRoot = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** All that the package exports at run time: a change here is a change of the public interface. */
+/** All that `stackglue` exports at run time: a change here is a change of the public interface. */
+const SHARED_EXPORTS = [
+  'CLUSTER_NAME_MAX',
+  'DLM_ERRNO',
+  'DLM_LKF',
+  'DLM_LOCK',
+  'DLM_SBF',
+  'DlmError',
+  'GROUP_NAME_MAX',
+  'STACK_LABEL_LEN',
+  'dlmStatusName',
+];
+/** The same of `stackglue/glue`. */
 const EXPORTS = [
   'CLUSTER_NAME_MAX',
   'ClusterConnection',
@@ -69,7 +82,8 @@ import {
   type ClusterConnection, type ConnectOptions, type DlmErrorCode, type DlmErrorDetails, type LockMode,
   type LockingProtocol, type O2cbOptions, type PluginLoader, type ProtocolVersion, type RecoveryHandler,
   type StackOperations, type StackPlugin, type StackScope, type StackUpcalls, type UserStackOptions,
-} from 'stackglue';
+} from 'stackglue/glue';
+import { DlmError as SharedError } from 'stackglue';
 import { localNode, stackConformance, type StackFeatures } from 'stackglue/conformance';
 import { explore, replay, Simulation, SimulationError } from 'stackglue/simulator';
 
@@ -93,16 +107,18 @@ export type All = [ConnectOptions, DlmErrorDetails, O2cbOptions, PluginLoader, P
   RecoveryHandler, StackFeatures, StackOperations, StackPlugin, StackScope, StackUpcalls, UserStackOptions];
 const simulation: Simulation = new Simulation({ seed: 1 });
 simulation.close();
-void [result, localNode, stackConformance, explore, replay, SimulationError];
+void [result, SharedError, localNode, stackConformance, explore, replay, SimulationError];
 `;
 
 describe('package', () => {
   it('exports what is documented, and no more', () => {
     expect(Object.keys(lib).sort()).to.deep.equal(EXPORTS);
+    expect(Object.keys(shared).sort()).to.deep.equal(SHARED_EXPORTS);
+    expect(lib).to.include(shared);
   });
 
   it('is the same instance by import, by its name and by require', async function () {
-    const name = 'stackglue';
+    const name = 'stackglue/glue';
     const imported = (await import(name)) as typeof lib;
     expect(imported.defaultGlue).to.equal(lib.defaultGlue);
     const { features } = process as unknown as { features: { require_module?: boolean } };
@@ -122,7 +138,7 @@ describe('package', () => {
   it('shows its package.json and nothing else of its inside', () => {
     const require = createRequire(import.meta.url);
     expect(require('stackglue/package.json')).to.include({ name: 'stackglue' });
-    for (const inside of ['stackglue/dist/lib/native.js', 'stackglue/lib/index.js']) {
+    for (const inside of ['stackglue/dist/lib/native.js', 'stackglue/lib/glue.js']) {
       expect(() => require.resolve(inside))
         .to.throw()
         .with.property('code', 'ERR_PACKAGE_PATH_NOT_EXPORTED');
@@ -134,11 +150,11 @@ describe('package', () => {
       main: string;
       types: string;
       files: string[];
-      exports: Record<'.' | './conformance' | './simulator', Record<string, string>>;
+      exports: Record<string, string | Record<string, string>>;
     };
     const { main, types, files, exports } = manifest;
-    const exported = [exports['.'], exports['./conformance'], exports['./simulator']].flatMap(
-      (each) => Object.values(each),
+    const exported = Object.values(exports).flatMap((each) =>
+      typeof each === 'string' ? each : Object.values(each),
     );
     for (const path of [main, types, ...files, ...exported]) {
       expect(existsSync(join(packageRoot, path)), path).to.equal(true);

@@ -11,7 +11,7 @@ import {
   type ClusterConnection,
   type StackOperations,
   type StackPlugin,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import type { StackUpcalls } from '../../lib/stackglue/connection.js';
 import { IdleWatch } from '../support/idle-watch.js';
 import { createEmulation, O2CB_FEATURES } from '../support/world.js';

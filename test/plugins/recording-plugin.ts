@@ -16,7 +16,7 @@
  * is given another connection, `connection.layered(...)`, and that one in every operation. A status
  * block goes through as it is: the stack below keeps its state in it.
  */
-import type { ClusterConnection, DlmLksb, StackOperations, StackPlugin } from '../../lib/index.js';
+import type { ClusterConnection, DlmLksb, StackOperations, StackPlugin } from '../../lib/glue.js';
 
 /** The names of what a stack tells. */
 type Upcall = 'lockAst' | 'blockingAst' | 'unlockAst' | 'nodeDown';

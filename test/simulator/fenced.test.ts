@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import { DLM_LKF, DLM_LOCK, DlmLksb, dlmPurge } from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DlmLksb, dlmPurge } from '../../lib/glue.js';
 import { Simulation, type SimulatedNode } from '../../lib/simulator/index.js';
 import { connectNode, lockProgram, take } from './lock-program.js';
 import { startLockWorker } from './storm.js';

@@ -9,7 +9,7 @@ import {
   StackGlue,
   type ClusterConnection,
   type ProtocolVersion,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import type { NodeContext } from '../../lib/simulator/index.js';
 
 const { EX } = DLM_LOCK;

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { createHook } from 'node:async_hooks';
 import { constants } from 'node:os';
 
-import { DLM_LKF, DLM_LOCK, DlmLksb } from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DlmLksb } from '../../lib/glue.js';
 import { Simulation, SimulationError, type NodeContext } from '../../lib/simulator/index.js';
 import { connectNode, give, lockProgram, take } from './lock-program.js';
 import { failureOf, PROFILES } from './support.js';

@@ -1,5 +1,5 @@
 /** What the tests of the simulator share. */
-import { DlmError } from '../../lib/index.js';
+import { DlmError } from '../../lib/glue.js';
 import type { Profile } from '../../lib/simulator/index.js';
 
 export const PROFILES: readonly Profile[] = ['o2dlm', 'fsdlm'];

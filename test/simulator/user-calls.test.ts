@@ -11,7 +11,7 @@ import {
   dlmPurge,
   type ClusterConnection,
   type StackGlue,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import { Simulation } from '../../lib/simulator/index.js';
 import { connectNode, give, take } from './lock-program.js';
 import { failureOf } from './support.js';

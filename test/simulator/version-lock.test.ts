@@ -4,7 +4,7 @@
  */
 import { expect } from 'chai';
 
-import { DlmError, type ClusterConnection } from '../../lib/index.js';
+import { DlmError, type ClusterConnection } from '../../lib/glue.js';
 import { explore, Simulation, type NodeContext } from '../../lib/simulator/index.js';
 import { connectNode } from './lock-program.js';
 import { failureOf } from './support.js';

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import { StackGlue, type ClusterConnection } from '../../lib/index.js';
+import { StackGlue, type ClusterConnection } from '../../lib/glue.js';
 import { dlmFailure, failure, fakePlugin, silentProtocol } from './test-node.js';
 
 const { EBUSY, EEXIST, EINVAL, ENOENT } = constants.errno;

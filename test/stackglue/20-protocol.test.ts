@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import { createO2cbPlugin, StackGlue, type LockingProtocol } from '../../lib/index.js';
+import { createO2cbPlugin, StackGlue, type LockingProtocol } from '../../lib/glue.js';
 import { dlmFailure, fakePlugin, freshCluster, silentProtocol } from './test-node.js';
 
 const { EINVAL, EPROTO } = constants.errno;

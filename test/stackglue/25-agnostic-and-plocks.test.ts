@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import { createUserPlugin, StackGlue, type PlockRequest } from '../../lib/index.js';
+import { createUserPlugin, StackGlue, type PlockRequest } from '../../lib/glue.js';
 import {
   disconnectTestNodes,
   dlmFailure,

@@ -10,7 +10,7 @@ import {
   dlmStatusName,
   killO2cbNode,
   StackGlue,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import { statusToErrno } from '../../lib/stacks/o2cb/status.js';
 import { disconnectTestNodes, dlmFailure, silentProtocol, TestNode } from './test-node.js';
 

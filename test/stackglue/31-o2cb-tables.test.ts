@@ -4,7 +4,7 @@
  */
 import { expect } from 'chai';
 
-import { DLM_ERRNO, DLM_LKF, DLM_LOCK } from '../../lib/index.js';
+import { DLM_ERRNO, DLM_LKF, DLM_LOCK } from '../../lib/glue.js';
 import { flagsToO2dlm } from '../../lib/stacks/o2cb/flags.js';
 import {
   STATUS_CANCELGRANT,

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { readFileSync } from 'node:fs';
 
-import { DLM_ERRNO, DLM_LKF, DLM_LOCK, DLM_SBF, GROUP_NAME_MAX } from '../../lib/index.js';
+import { DLM_ERRNO, DLM_LKF, DLM_LOCK, DLM_SBF, GROUP_NAME_MAX } from '../../lib/glue.js';
 
 /** The `#define`s of a header whose value is a number. */
 function defines(path: string): Map<string, number> {

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import { DLM_LKF, DlmError } from '../../lib/index.js';
+import { DLM_LKF, DlmError } from '../../lib/glue.js';
 import { flagsToFsdlm } from '../../lib/stacks/user/flags.js';
 
 describe('flags of the stack user', () => {

@@ -6,7 +6,7 @@ import { openError } from '../../lib/stacks/user/open-failure.js';
 
 const { EMFILE, ENFILE, ENOENT, ENOSPC } = constants.errno;
 
-/** `OpenFailure` of native/libdlm/open_failure.h. */
+/** `OpenFailure` of native/kernel/open_failure.h. */
 const NO_MEMBERSHIP = 7;
 const NO_KEEPER = 11;
 

@@ -17,7 +17,7 @@ import {
   StackGlue,
   type ClusterConnection,
   type DlmErrorCode,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import {
   disconnectTestNodes,
   dlmFailure,

@@ -10,7 +10,7 @@ import {
   DlmLksb,
   StackGlue,
   type ClusterConnection,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import {
   disconnectTestNodes,
   dlmFailure,

@@ -8,7 +8,7 @@ import {
   DlmLksb,
   killO2cbNode,
   type ClusterConnection,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import { runChild } from '../lifecycle/run-child.js';
 import { disconnectTestNodes, freshCluster, TestNode } from './test-node.js';
 

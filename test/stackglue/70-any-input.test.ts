@@ -19,7 +19,7 @@ import {
   StackGlue,
   type ClusterConnection,
   type StackPlugin,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import {
   disconnectTestNodes,
   fakePlugin,

@@ -16,7 +16,7 @@ import {
   StackGlue,
   type ClusterConnection,
   type LockMode,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import { Random } from '../support/random.js';
 import { freshCluster } from './test-node.js';
 

@@ -16,7 +16,7 @@ import {
   killO2cbNode,
   StackGlue,
   type ClusterConnection,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import { Random } from '../support/random.js';
 
 const { EX, NL } = DLM_LOCK;

@@ -16,7 +16,7 @@ import {
   killO2cbNode,
   StackGlue,
   type ClusterConnection,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import { OrderModel } from '../order/model.js';
 import { Random } from '../support/random.js';
 

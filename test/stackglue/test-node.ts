@@ -14,7 +14,7 @@ import {
   type LockMode,
   type StackOperations,
   type StackPlugin,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 
 /** One call of a handler. `at` is what it was called with first: the astarg, or the recovery data. */
 export type Call =

@@ -1,5 +1,5 @@
 /** Connects once to stack `user` as the JSON argument says and prints what came of it. */
-import { createUserPlugin, DlmError, StackGlue, type UserStackOptions } from '../../lib/index.js';
+import { createUserPlugin, DlmError, StackGlue, type UserStackOptions } from '../../lib/glue.js';
 
 const { group, uid, options } = JSON.parse(process.argv[2] ?? '{}') as {
   group: string;

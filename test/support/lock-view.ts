@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-import { DLM_LOCK } from '../../lib/index.js';
+import { DLM_LOCK } from '../../lib/glue.js';
 import { fsdlmInspect } from '../../lib/native.js';
 import { emulatedCluster } from './user-plugin.js';
 

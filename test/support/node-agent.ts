@@ -2,7 +2,7 @@
 import { createInterface } from 'node:readline';
 
 import { NodeAgent, type Command } from '../../lib/conformance/index.js';
-import { StackGlue } from '../../lib/index.js';
+import { StackGlue } from '../../lib/glue.js';
 import { createTestPlugin } from './user-plugin.js';
 
 function say(report: object): void {

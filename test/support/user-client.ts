@@ -6,7 +6,7 @@ import {
   type ClusterConnection,
   type LockMode,
   type UserStackOptions,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 import { createTestPlugin } from './user-plugin.js';
 
 /** A lock, and what becomes of its first request. */

@@ -6,7 +6,7 @@ import {
   userPlugin,
   type StackPlugin,
   type UserStackOptions,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 
 /** Who makes the calls into the kernel: each of them is tested. */
 const SUBMITTERS = ['thread', 'keeper', 'loop'] as const;

@@ -15,7 +15,7 @@ import {
   killO2cbNode,
   StackGlue,
   type StackPlugin,
-} from '../../lib/index.js';
+} from '../../lib/glue.js';
 
 const { NL, PR, EX } = DLM_LOCK;
 

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-import type { UserStackOptions } from '../../lib/index.js';
+import type { UserStackOptions } from '../../lib/glue.js';
 import type { Node } from '../../scripts/vm/index.js';
 import { TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 

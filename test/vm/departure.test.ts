@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import type { NodeDriver } from '../../lib/conformance/index.js';
-import { DLM_LOCK } from '../../lib/index.js';
+import { DLM_LOCK } from '../../lib/glue.js';
 import { controlCommand, startAgent, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));

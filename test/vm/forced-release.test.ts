@@ -5,7 +5,7 @@
 import { expect } from 'chai';
 
 import type { NodeDriver } from '../../lib/conformance/index.js';
-import { DLM_LOCK } from '../../lib/index.js';
+import { DLM_LOCK } from '../../lib/glue.js';
 import type { Node } from '../../scripts/vm/index.js';
 import { keepDlmRunning, startAgent, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 

@@ -1,7 +1,7 @@
 /** Requests that fs/dlm has forgotten, because a process that asked before us has gone, can be cancelled. */
 import { expect } from 'chai';
 
-import { DLM_LOCK } from '../../lib/index.js';
+import { DLM_LOCK } from '../../lib/glue.js';
 import { keepDlmRunning, startAgent, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 
 const { EX } = DLM_LOCK;

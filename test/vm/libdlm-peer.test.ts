@@ -5,7 +5,7 @@ import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import type { NodeDriver } from '../../lib/conformance/index.js';
-import { DLM_LKF, DLM_LOCK } from '../../lib/index.js';
+import { DLM_LKF, DLM_LOCK } from '../../lib/glue.js';
 import type { GuestProcess } from '../../scripts/vm/index.js';
 import { startAgent, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 

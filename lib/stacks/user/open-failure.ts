@@ -1,4 +1,4 @@
-/** Why a lockspace could not be opened: `OpenFailure` of native/libdlm/open_failure.h, for people. */
+/** Why a lockspace could not be opened: `OpenFailure` of native/kernel/open_failure.h, for people. */
 import { constants } from 'node:os';
 
 import { DlmError, type DlmErrorCode } from '../../errors.js';

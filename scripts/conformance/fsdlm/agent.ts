@@ -10,7 +10,7 @@ import {
   type ClusterConnection,
   type LockMode,
   type StackGlue,
-} from '../../../lib/index.js';
+} from '../../../lib/glue.js';
 
 /**
  * A command on its way to a node: what to do, the lock's number in the batch, mode, flags, and the

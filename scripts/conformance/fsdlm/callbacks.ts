@@ -1,5 +1,5 @@
 /** When a kernel adds a callback, and when not. */
-import { DLM_LOCK } from '../../../lib/index.js';
+import { DLM_LOCK } from '../../../lib/glue.js';
 
 /** How a kernel adds callbacks: README.md, "Two kernels". */
 export type CallbackRules = '6.1' | '6.12';

@@ -7,9 +7,9 @@
  * master tell that lock, before the conversion reached it, then comes behind the completion; and is
  * dropped if it is compatible with the new mode (fs/dlm/ast.c:dlm_rem_lkb_callback(), 6.12:
  * dlm_may_skip_callback()). An unlock that has to write or not to write the value block begins with
- * such a conversion (native/libdlm/lock_book.h), and nothing is told to a lock that is being unlocked.
+ * such a conversion (native/user/lock_book.h), and nothing is told to a lock that is being unlocked.
  */
-import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
+import { DLM_LKF, DLM_LOCK } from '../../../lib/glue.js';
 import type { WireEvent } from './agent.js';
 import { at, type History } from './batch.js';
 import { goesWith } from './modes.js';
@@ -48,7 +48,7 @@ function alternatives(
  * the block (fs/dlm/lock.c:dlm_user_unlock()), in the engine after the grant; from another node the grant
  * brings the resource's after that (receive_grant()), and 6.12 keeps what the grant brought
  * (dlm_user_add_ast()). It is something that was written before. Or nothing is read, and the lock's own
- * stays: the unlock, by force, had been asked for and was about to be put (native/libdlm/lock_book.h,
+ * stays: the unlock, by force, had been asked for and was about to be put (native/user/lock_book.h,
  * invariant 3).
  */
 function valuesAtGrant(

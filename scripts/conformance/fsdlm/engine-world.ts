@@ -1,5 +1,5 @@
 /** The engine: three simulated nodes in this process, each with an agent, behind the same fence. */
-import { createEmulatedUserPlugin, killEmulatedUserNode, StackGlue } from '../../../lib/index.js';
+import { createEmulatedUserPlugin, killEmulatedUserNode, StackGlue } from '../../../lib/glue.js';
 import { Agent, type WireCommand, type WireEvent } from './agent.js';
 import { NODES } from './program.js';
 import {

@@ -2,7 +2,7 @@
  * Random sequences. Each command is chosen knowing what the locks have been told so far, so that most
  * of them make sense; some are chosen without, because refusals must agree too.
  */
-import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
+import { DLM_LKF, DLM_LOCK } from '../../../lib/glue.js';
 import type { Random } from '../../random.js';
 import { LOCKS_MAX, NODES, RESOURCES_MAX, type Command, type Step } from './program.js';
 import type { TrackedLock, Tracker } from './tracker.js';

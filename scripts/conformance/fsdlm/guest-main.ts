@@ -13,7 +13,7 @@
  */
 import { createInterface } from 'node:readline';
 
-import { createUserPlugin, StackGlue } from '../../../lib/index.js';
+import { createUserPlugin, StackGlue } from '../../../lib/glue.js';
 import { Agent, type WireCommand } from './agent.js';
 
 interface Request {

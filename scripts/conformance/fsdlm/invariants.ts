@@ -9,7 +9,7 @@
  * 3. Every request ends in one completion, its refusal, or the unlock AST of what ended it; nothing is
  *    told to a lock that has ended, and no blocking AST to one that holds nothing.
  */
-import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../../../lib/glue.js';
 import type { WireEvent } from './agent.js';
 import type { History } from './batch.js';
 import { goesWith } from './modes.js';

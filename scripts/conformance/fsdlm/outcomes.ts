@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:os';
 
-import { DLM_LKF } from '../../../lib/index.js';
+import { DLM_LKF } from '../../../lib/glue.js';
 import type { WireEvent } from './agent.js';
 import type { History } from './batch.js';
 import { callbackCovers, type CallbackRules } from './callbacks.js';
@@ -87,8 +87,8 @@ function skipCovered(
 /**
  * Whether two requests reach the master, so that whoever both of them tell may have read what the first
  * said, or not: fs/dlm/ast.c:dlm_add_lkb_callback() adds a blocking AST that is covered by the one before
- * it only if that was read. An unlock may begin with a conversion (native/libdlm/lock_book.h), and a new
- * lock with NOQUEUE goes by steps (native/libdlm/lock_book_try.cc).
+ * it only if that was read. An unlock may begin with a conversion (native/user/lock_book.h), and a new
+ * lock with NOQUEUE goes by steps (native/user/lock_book_try.cc).
  */
 function hasTwoRequests(step: Step | undefined): boolean {
   if (step === undefined) return false;

@@ -2,7 +2,7 @@
  * What one differential sequence does: plain data, so that it can be sent to a node, written to a
  * file and replayed.
  */
-import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
+import { DLM_LKF, DLM_LOCK } from '../../../lib/glue.js';
 
 /** Nodes are 1 to this many. */
 export const NODES = 3;

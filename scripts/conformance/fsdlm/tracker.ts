@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:os';
 
-import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../../../lib/glue.js';
 import type { WireEvent } from './agent.js';
 import type { Command } from './program.js';
 

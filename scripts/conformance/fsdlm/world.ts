@@ -1,5 +1,5 @@
 /** Where a batch of sequences runs: three nodes and their lockspace, of a kernel or of the engine. */
-import { DLM_LKF } from '../../../lib/index.js';
+import { DLM_LKF } from '../../../lib/glue.js';
 import type { WireCommand, WireEvent } from './agent.js';
 
 /** A command and the node that is to give it. */

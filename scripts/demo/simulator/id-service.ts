@@ -11,7 +11,7 @@ import {
   DlmLksb,
   type ClusterConnection,
   type StackGlue,
-} from '../../../lib/index.js';
+} from '../../../lib/glue.js';
 
 const { NL, EX } = DLM_LOCK;
 const { CONVERT, VALBLK } = DLM_LKF;

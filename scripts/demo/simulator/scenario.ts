@@ -1,5 +1,5 @@
 /** What is tried with the service: three nodes take numbers, while one or another dies. */
-import { StackGlue } from '../../../lib/index.js';
+import { StackGlue } from '../../../lib/glue.js';
 import type { NodeContext, Profile, Simulation } from '../../../lib/simulator/index.js';
 import { IdService } from './id-service.js';
 

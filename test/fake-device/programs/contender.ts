@@ -12,7 +12,7 @@ import {
   dlmDeadlockCancel,
   type ClusterConnection,
   type StackGlue,
-} from '../../../lib/index.js';
+} from '../../../lib/glue.js';
 import type { Random } from '../../support/random.js';
 
 const { EAGAIN, EBUSY, EDEADLK, EINVAL, ENOENT, ENOTCONN } = constants.errno;

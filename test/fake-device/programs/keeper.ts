@@ -19,7 +19,7 @@ import {
   StackGlue,
   type ClusterConnection,
   type UserStackOptions,
-} from '../../../lib/index.js';
+} from '../../../lib/glue.js';
 import { nobodyLeft } from '../../support/nobody-left.js';
 import { Journal } from '../journal.js';
 import { MachineControl, type MachineState } from '../machine.js';

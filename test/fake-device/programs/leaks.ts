@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { isMainThread, Worker } from 'node:worker_threads';
 
-import { createUserPlugin, StackGlue } from '../../../lib/index.js';
+import { createUserPlugin, StackGlue } from '../../../lib/glue.js';
 import { silentProtocol } from '../../stackglue/test-node.js';
 import { UserClient } from '../../support/user-client.js';
 

@@ -15,7 +15,7 @@ import {
   type ClusterConnection,
   type LockMode,
   type UserStackOptions,
-} from '../../../lib/index.js';
+} from '../../../lib/glue.js';
 import { MachineControl, type MachineState } from '../machine.js';
 import { keepersOn } from '../under-sanitizer.js';
 

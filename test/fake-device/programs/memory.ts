@@ -11,7 +11,7 @@ import {
   DlmError,
   StackGlue,
   type StackPlugin,
-} from '../../../lib/index.js';
+} from '../../../lib/glue.js';
 import { silentProtocol } from '../../stackglue/test-node.js';
 import { createTestPlugin } from '../../support/user-plugin.js';
 

@@ -19,7 +19,7 @@ import {
   StackGlue,
   type ClusterConnection,
   type UserStackOptions,
-} from '../../../lib/index.js';
+} from '../../../lib/glue.js';
 import { OrderModel } from '../../order/model.js';
 import { Random } from '../../support/random.js';
 import { Journal } from '../journal.js';

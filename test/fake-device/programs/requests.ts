@@ -16,7 +16,7 @@ import {
   StackGlue,
   type ClusterConnection,
   type UserStackOptions,
-} from '../../../lib/index.js';
+} from '../../../lib/glue.js';
 import { Random } from '../../support/random.js';
 import { MachineControl } from '../machine.js';
 import { keepersOn } from '../under-sanitizer.js';

@@ -11,8 +11,8 @@ import {
   DlmLksb,
   dlmDeadlockCancel,
   StackGlue,
-} from '../../../lib/index.js';
-import type { UserStackOptions } from '../../../lib/index.js';
+} from '../../../lib/glue.js';
+import type { UserStackOptions } from '../../../lib/glue.js';
 import { MachineControl } from '../machine.js';
 
 const [submit = 'thread'] = process.argv.slice(2);

@@ -4,9 +4,9 @@
  */
 import { pathToFileURL } from 'node:url';
 
-import * as first from '../../../lib/index.js';
+import * as first from '../../../lib/glue.js';
 
-const copy = new URL('dist/lib/index.js', pathToFileURL(`${process.argv[2] ?? ''}/`));
+const copy = new URL('dist/lib/glue.js', pathToFileURL(`${process.argv[2] ?? ''}/`));
 const second = (await import(copy.href)) as typeof first;
 if (second.StackGlue === first.StackGlue) throw new Error('they are the same copy');
 

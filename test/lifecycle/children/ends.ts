@@ -9,7 +9,7 @@ import {
   createUserPlugin,
   setLockingProtocol,
   StackGlue,
-} from '../../../lib/index.js';
+} from '../../../lib/glue.js';
 import { silentProtocol } from '../../stackglue/test-node.js';
 import { createNode } from './node.js';
 

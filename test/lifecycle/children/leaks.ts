@@ -4,7 +4,7 @@
  */
 import { queryObjects } from 'node:v8';
 
-import { ClusterConnection, createUserPlugin, DlmLksb, StackGlue } from '../../../lib/index.js';
+import { ClusterConnection, createUserPlugin, DlmLksb, StackGlue } from '../../../lib/glue.js';
 import {
   NativeFsdlmConnection,
   NativeO2dlmConnection,

@@ -6,7 +6,7 @@ import {
   DlmLksb,
   StackGlue,
   type ClusterConnection,
-} from '../../../lib/index.js';
+} from '../../../lib/glue.js';
 
 /** A connection of one node, and its locks. */
 export interface Node {

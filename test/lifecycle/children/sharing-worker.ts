@@ -1,7 +1,7 @@
 /** A worker with one node, that does as it is told and tells what happens. */
 import { parentPort, workerData } from 'node:worker_threads';
 
-import type { DlmLksb } from '../../../lib/index.js';
+import type { DlmLksb } from '../../../lib/glue.js';
 import { createNode } from './node.js';
 
 const { number, cluster } = workerData as { number: number; cluster: string };

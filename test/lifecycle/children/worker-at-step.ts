@@ -15,7 +15,7 @@ function reach(name: string): void {
 }
 
 reach('loading');
-const { createUserPlugin, StackGlue } = await import('../../../lib/index.js');
+const { createUserPlugin, StackGlue } = await import('../../../lib/glue.js');
 const { createGlue, createNode } = await import('./node.js');
 reach('loaded');
 

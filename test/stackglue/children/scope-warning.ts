@@ -4,7 +4,7 @@ import {
   clusterDisconnect,
   defaultGlue,
   setLockingProtocol,
-} from '../../../lib/index.js';
+} from '../../../lib/glue.js';
 import { silentProtocol } from '../test-node.js';
 
 const warnings: object[] = [];

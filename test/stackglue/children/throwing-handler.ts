@@ -14,7 +14,7 @@ import {
   killO2cbNode,
   setLockingProtocol,
   StackGlue,
-} from '../../../lib/index.js';
+} from '../../../lib/glue.js';
 import { silentProtocol } from '../test-node.js';
 
 const [throwing, mode] = process.argv.slice(2);

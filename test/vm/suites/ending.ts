@@ -5,7 +5,7 @@
 import { expect } from 'chai';
 
 import type { NodeDriver } from '../../../lib/conformance/index.js';
-import { DLM_LOCK, type UserStackOptions } from '../../../lib/index.js';
+import { DLM_LOCK, type UserStackOptions } from '../../../lib/glue.js';
 import type { Node } from '../../../scripts/vm/index.js';
 import {
   complaintsOn,

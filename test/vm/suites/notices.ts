@@ -7,7 +7,7 @@ import { expect } from 'chai';
 import { constants } from 'node:os';
 
 import type { NodeDriver } from '../../../lib/conformance/index.js';
-import { DLM_LKF, DLM_LOCK, type ClusterNotice } from '../../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, type ClusterNotice } from '../../../lib/glue.js';
 import {
   complaintsOn,
   controlCommand,

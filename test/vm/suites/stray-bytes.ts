@@ -8,7 +8,7 @@ import { expect } from 'chai';
 import { constants } from 'node:os';
 
 import type { NodeDriver } from '../../../lib/conformance/index.js';
-import { DLM_LKF, DLM_LOCK } from '../../../lib/index.js';
+import { DLM_LKF, DLM_LOCK } from '../../../lib/glue.js';
 import type { Cluster } from '../../../scripts/vm/index.js';
 import { PATTERN } from '../../guest/pattern.js';
 import { dlmMessages } from '../../support/dlm-messages.js';

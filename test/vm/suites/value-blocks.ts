@@ -6,7 +6,7 @@
 import { expect } from 'chai';
 
 import type { NodeDriver } from '../../../lib/conformance/index.js';
-import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../../../lib/index.js';
+import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../../../lib/glue.js';
 import { type Kernel, startAgent, TEST_TIMEOUT_MS, useCluster } from '../../support/vm-world.js';
 
 const { NL, CR, CW, PR, PW, EX } = DLM_LOCK;
