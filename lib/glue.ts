@@ -30,7 +30,14 @@ export { StackGlue, type AgnosticConnectOptions, type ConnectOptions } from './s
 export { DlmLksb, type DlmLksbOptions } from './stackglue/lksb.js';
 export type { ClusterMember, ClusterNotice, NoticeHandler } from './stackglue/notices.js';
 export type { PluginLoader } from './stackglue/registry.js';
-export type { PlockRequest, StackOperations, StackPlugin, StackScope } from './stackglue/plugin.js';
+export {
+  realClock,
+  type PlockRequest,
+  type StackClock,
+  type StackOperations,
+  type StackPlugin,
+  type StackScope,
+} from './stackglue/plugin.js';
 export type { LockingProtocol, ProtocolVersion } from './stackglue/protocol.js';
 export { createO2cbPlugin, killO2cbNode, type O2cbOptions } from './stacks/o2cb/index.js';
 export {

@@ -131,7 +131,7 @@ export class NodeLife extends Clock implements NodeContext {
   constructor(world: World, number: number) {
     super(world, number);
     this.number = number;
-    this.plugin = createSimulatedPlugin(world, number, {
+    this.plugin = createSimulatedPlugin(world, number, this, {
       hasEnded: () => this.#hasEnded,
       add: (connection) => this.#connections.set(connection.number, connection),
       fail: (error) => {

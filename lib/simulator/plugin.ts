@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 
 import { DlmError } from '../errors.js';
-import type { StackOperations, StackPlugin } from '../stackglue/plugin.js';
+import type { StackClock, StackOperations, StackPlugin } from '../stackglue/plugin.js';
 import { createOperations as createO2cbOperations } from '../stacks/o2cb/operations.js';
 import type { LockspaceSource } from '../stacks/user/link.js';
 import { createOperations as createUserOperations } from '../stacks/user/operations.js';
@@ -19,7 +19,12 @@ export interface PluginOwner {
 }
 
 /** The plugin of node `node`: `o2cb` or, with the rules of fs/dlm, `user`. */
-export function createSimulatedPlugin(world: World, node: number, owner: PluginOwner): StackPlugin {
+export function createSimulatedPlugin(
+  world: World,
+  node: number,
+  clock: StackClock,
+  owner: PluginOwner,
+): StackPlugin {
   const isO2dlm = world.profile === 'o2dlm';
   const operations = isO2dlm
     ? o2cbOperations(world, node, owner)
@@ -27,6 +32,7 @@ export function createSimulatedPlugin(world: World, node: number, owner: PluginO
   return Object.freeze({
     name: isO2dlm ? 'o2cb' : 'user',
     scope: 'process' as const,
+    clock,
     operations: {
       ...operations,
       async connect(connection) {

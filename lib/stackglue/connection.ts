@@ -3,7 +3,7 @@ import { reportRejection } from '../async-handler.js';
 import type { LockMode } from '../constants.js';
 import { lksbState, type DlmLksb } from './lksb.js';
 import type { ClusterNotice, NoticeHandler } from './notices.js';
-import type { StackPlugin, StackScope } from './plugin.js';
+import { realClock, type StackClock, type StackPlugin, type StackScope } from './plugin.js';
 import type { LockingProtocol, ProtocolVersion } from './protocol.js';
 
 /** `cc_recovery_handler`: node `nodeNumber` has died. */
@@ -51,6 +51,8 @@ export class ClusterConnection {
   readonly recoveryData: unknown;
   /** How far the locks reach: `process` for the emulation, `cluster` for the real thing. */
   readonly scope: StackScope;
+  /** Time and chance for what is built on it: those of its plugin. */
+  readonly clock: StackClock;
   /** The plugin that serves it; the operations hang here rather than on a global. */
   readonly plugin: StackPlugin;
   /** The glue that made it, and the only one that may use it. */
@@ -75,6 +77,7 @@ export class ClusterConnection {
     this.recoveryData = init.recoveryData;
     this.plugin = init.plugin;
     this.scope = init.plugin.scope;
+    this.clock = init.plugin.clock ?? realClock;
     this.glue = init.glue;
     this.#handlers = init.protocol;
     this.#recoveryHandler = init.recoveryHandler;

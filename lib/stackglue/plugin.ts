@@ -71,6 +71,34 @@ export interface PlockRequest {
   readonly wait: boolean;
 }
 
+/**
+ * Time and chance, as what runs on a stack is to have them: the real ones, or the simulator's, where all
+ * of it runs in virtual time.
+ */
+export interface StackClock {
+  /** Milliseconds since a moment of its own, with fractions. Never goes back. */
+  now(): number;
+  /**
+   * Calls `callback` once, `ms` milliseconds from now; at most 2^31 - 1. It keeps the event loop alive, where
+   * it is one of the event loop's. Returns what `clearTimeout` takes.
+   */
+  setTimeout(callback: () => void, ms: number): unknown;
+  /** Nothing if the timer has gone off. */
+  clearTimeout(timer: unknown): void;
+  /** From 0 to below 1, as `Math.random()`. */
+  random(): number;
+}
+
+/** The clock of a stack that brings none. */
+export const realClock: StackClock = Object.freeze({
+  now: () => performance.now(),
+  setTimeout: (callback: () => void, ms: number) => setTimeout(callback, ms),
+  clearTimeout: (timer: unknown) => {
+    clearTimeout(timer as NodeJS.Timeout);
+  },
+  random: () => Math.random(),
+});
+
 /** How far the locks of a stack reach. */
 export type StackScope = 'process' | 'cluster';
 
@@ -83,4 +111,6 @@ export interface StackPlugin {
   readonly name: string;
   readonly scope: StackScope;
   readonly operations: StackOperations;
+  /** Its time and chance. Absent: `realClock`. */
+  readonly clock?: StackClock | undefined;
 }

@@ -9,7 +9,7 @@ import { constants } from 'node:os';
 
 import { STACK_LABEL_LEN } from '../constants.js';
 import { checkFunction, checkObject, checkString, DlmError, outOfRange } from '../errors.js';
-import type { StackOperations, StackPlugin, StackScope } from './plugin.js';
+import type { StackClock, StackOperations, StackPlugin, StackScope } from './plugin.js';
 
 const { errno } = constants;
 
@@ -208,9 +208,16 @@ function checkLabel(op: string, label: string): void {
   );
 }
 
+const CLOCK = [
+  'now',
+  'setTimeout',
+  'clearTimeout',
+  'random',
+] as const satisfies (keyof StackClock)[];
+
 function checkPlugin(plugin: StackPlugin): void {
   checkObject('plugin', plugin);
-  const { name, scope, operations } = plugin;
+  const { name, scope, operations, clock } = plugin;
   checkString('plugin.name', name);
   if (name === '') throw outOfRange('plugin.name', 'a name', name);
   if (!SCOPES.includes(scope)) throw outOfRange('plugin.scope', SCOPES.join(' or '), scope);
@@ -220,4 +227,8 @@ function checkPlugin(plugin: StackPlugin): void {
   for (const each of OPTIONAL_OPERATIONS) {
     if (given[each] !== undefined) checkFunction(`plugin.operations.${each}`, given[each]);
   }
+  if (clock === undefined) return;
+  checkObject('plugin.clock', clock);
+  const methods: Partial<Record<keyof StackClock, unknown>> = clock;
+  for (const each of CLOCK) checkFunction(`plugin.clock.${each}`, methods[each]);
 }

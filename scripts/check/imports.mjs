@@ -32,7 +32,8 @@ const FORBIDDEN_INCLUDES = {
   'native/user':
     /^(napi|node|uv|js_native)|^(\.\.\/)*(o2dlm|fsdlm|kernel|emulation|simulator|binding|keeper)\//,
   'native/kernel': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|fsdlm|emulation|simulator|binding|keeper)\//,
-  'native/emulation': /^(napi|node|uv|js_native)|^(\.\.\/)*(kernel|binding|keeper|o2dlm|simulator)\//,
+  'native/emulation':
+    /^(napi|node|uv|js_native)|^(\.\.\/)*(kernel|binding|keeper|o2dlm|simulator)\//,
   'native/simulator': /^(napi|node|uv|js_native)|^(\.\.\/)*(kernel|emulation|binding|keeper)\//,
   'native/keeper': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|fsdlm|emulation|simulator|binding)\//,
 };
@@ -59,9 +60,7 @@ for (const path of filesIn('lib')) {
     const toStack = stackOf(target);
     // What the stacks share lies in lib/stacks itself; it knows none of them.
     const isSideways =
-      toStack !== undefined &&
-      toStack !== fromStack &&
-      !/^lib\/(glue\.ts$|simulator\/)/.test(path);
+      toStack !== undefined && toStack !== fromStack && !/^lib\/(glue\.ts$|simulator\/)/.test(path);
     if (layerOf(target) < layerOf(path) || isSideways) {
       faults.push(`${path}: must not import ${target}`);
     }

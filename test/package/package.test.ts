@@ -71,6 +71,7 @@ const EXPORTS = [
   'killO2cbNode',
   'o2cbPlugin',
   'plock',
+  'realClock',
   'setLockingProtocol',
   'setMaxProtoVersion',
   'userPlugin',

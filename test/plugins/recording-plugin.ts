@@ -167,6 +167,7 @@ export function createRecordingPlugin(
   return {
     name: inner.name,
     scope: inner.scope,
+    clock: inner.clock,
     operations: {
       connect: (connection) =>
         recordAsync('connect', { group: connection.name }, () => {
