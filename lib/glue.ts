@@ -23,7 +23,10 @@ export { DlmError, type DlmErrorCode, type DlmErrorDetails } from './errors.js';
 export { statusName as dlmStatusName } from './status.js';
 export {
   ClusterConnection,
+  stackConnectionOf,
+  type ConnectionState,
   type RecoveryHandler,
+  type StackConnection,
   type StackUpcalls,
 } from './stackglue/connection.js';
 export { StackGlue, type AgnosticConnectOptions, type ConnectOptions } from './stackglue/glue.js';

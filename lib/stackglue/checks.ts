@@ -4,7 +4,7 @@ import { types } from 'node:util';
 
 import { DLM_LKF_ALL } from '../constants.js';
 import { checkInteger, checkObject, DlmError, invalidType, outOfRange } from '../errors.js';
-import type { ClusterConnection } from './connection.js';
+import type { StackConnection } from './connection.js';
 import { lksbState, type DlmLksb, type LksbState } from './lksb.js';
 import type { PlockRequest } from './plugin.js';
 
@@ -34,7 +34,7 @@ function checkBigInt(argument: string, value: unknown, max: bigint): void {
 }
 
 /** A lock status block, of this connection if of any. */
-export function checkLksb(lksb: DlmLksb, connection: ClusterConnection, op: string): LksbState {
+export function checkLksb(lksb: DlmLksb, connection: StackConnection, op: string): LksbState {
   const state = lksbState(lksb);
   if (state.connection === undefined || state.connection === connection) return state;
   throw new DlmError(
@@ -48,7 +48,7 @@ export function checkLksb(lksb: DlmLksb, connection: ClusterConnection, op: stri
 export function checkUsed(
   state: LksbState,
   op: string,
-): asserts state is LksbState & { connection: ClusterConnection } {
+): asserts state is LksbState & { connection: StackConnection } {
   if (state.connection !== undefined) return;
   throw new DlmError('ERR_DLM_LKSB_UNUSED', 'The lock status block has never been locked', {
     op,

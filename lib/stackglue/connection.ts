@@ -1,32 +1,40 @@
-/** A cluster connection: `ocfs2_cluster_connection`. */
+/**
+ * A cluster connection, `ocfs2_cluster_connection`, from both sides: what a program has of it, and what its
+ * stack has.
+ */
+import { inspect, type InspectOptions } from 'node:util';
+
 import { reportRejection } from '../async-handler.js';
 import type { LockMode } from '../constants.js';
 import { lksbState, type DlmLksb } from './lksb.js';
 import type { ClusterNotice, NoticeHandler } from './notices.js';
 import { realClock, type StackClock, type StackPlugin, type StackScope } from './plugin.js';
-import type { LockingProtocol, ProtocolVersion } from './protocol.js';
+import { formatVersion, type LockingProtocol, type ProtocolVersion } from './protocol.js';
 
 /** `cc_recovery_handler`: node `nodeNumber` has died. */
 export type RecoveryHandler = (nodeNumber: number, recoveryData: unknown) => void;
 
-/** What a stack tells a connection: the methods of `ClusterConnection` that are for stacks. */
+/** What a stack tells a connection. */
 export type StackUpcalls = Pick<
-  ClusterConnection,
+  StackConnection,
   'lockAst' | 'blockingAst' | 'unlockAst' | 'nodeDown' | 'notice'
 >;
 
+/** Where a connection is in its life. */
+export type ConnectionState = 'connecting' | 'connected' | 'disconnecting' | 'disconnected';
+
 /** A protocol's handlers, whatever they return. */
-type Handlers = {
-  [Name in 'lockAst' | 'blockingAst' | 'unlockAst']: (
-    ...args: Parameters<LockingProtocol[Name]>
-  ) => unknown;
-};
+interface Handlers {
+  lockAst(astarg: unknown): unknown;
+  blockingAst(astarg: unknown, level: LockMode): unknown;
+  unlockAst(astarg: unknown, error: number): unknown;
+}
 
 /** What `clusterConnect` fills in. */
 export interface ConnectionInit {
   readonly name: string;
   readonly clusterName: string;
-  readonly protocol: LockingProtocol;
+  readonly protocol: LockingProtocol<never>;
   readonly recoveryHandler: RecoveryHandler;
   readonly noticeHandler: NoticeHandler | undefined;
   readonly recoveryData: unknown;
@@ -34,11 +42,104 @@ export interface ConnectionInit {
   readonly glue: object;
 }
 
+/** For people: what there is to see of a connection. */
+function inspectConnection(
+  this: ClusterConnection<never>,
+  _depth: number,
+  options: InspectOptions,
+): string {
+  const { name, scope, state, version } = this;
+  const seen = { name, scope, state, version: formatVersion(version) };
+  return `ClusterConnection ${inspect(seen, options)}`;
+}
+
+let stackConnection: (connection: unknown) => StackConnection | undefined;
+
 /**
- * A connection to one group (lockspace, domain) of the active stack. Made by `clusterConnect`. It
- * keeps the event loop alive until it is disconnected, unless `unref()` was called.
+ * A connection to one group (lockspace, domain) of the active stack, as the program has it that made it by
+ * `clusterConnect`. It keeps the event loop alive until it is disconnected, unless `unref()` was called.
+ *
+ * `Astarg`: what its protocol's handlers take.
  */
-export class ClusterConnection {
+export class ClusterConnection<in Astarg = unknown> {
+  readonly #stack: StackConnection;
+
+  /** Made by the glue. */
+  constructor(stack: StackConnection) {
+    this.#stack = stack;
+  }
+
+  static {
+    stackConnection = (connection) =>
+      typeof connection === 'object' && connection !== null && #stack in connection
+        ? connection.#stack
+        : undefined;
+    // Not declared: the types of the package do without Node.js's.
+    Object.defineProperty(this.prototype, inspect.custom, { value: inspectConnection });
+  }
+
+  /** `cc_name`: the group. */
+  get name(): string {
+    return this.#stack.name;
+  }
+
+  /** `cc_cluster_name`; empty when none was given. */
+  get clusterName(): string {
+    return this.#stack.clusterName;
+  }
+
+  /** `cc_version`: what the group runs at. */
+  get version(): ProtocolVersion {
+    return this.#stack.version;
+  }
+
+  /** `cc_proto` */
+  get protocol(): LockingProtocol<Astarg> {
+    // What it was connected with: the glue saw to it.
+    return this.#stack.protocol as LockingProtocol<Astarg>;
+  }
+
+  /** `cc_recovery_data` */
+  get recoveryData(): unknown {
+    return this.#stack.recoveryData;
+  }
+
+  /** How far the locks reach: `process` for the emulation, `cluster` for the real thing. */
+  get scope(): StackScope {
+    return this.#stack.scope;
+  }
+
+  /** Time and chance for what is built on it: those of its stack. */
+  get clock(): StackClock {
+    return this.#stack.clock;
+  }
+
+  /** Where it is in its life. */
+  get state(): ConnectionState {
+    return this.#stack.state;
+  }
+
+  /** Keeps the event loop alive while connected (the default). */
+  ref(): this {
+    this.#stack.setRef(true);
+    return this;
+  }
+
+  /** Lets the process end although the connection is open. */
+  unref(): this {
+    this.#stack.setRef(false);
+    return this;
+  }
+}
+
+/**
+ * What the stack has of a program's connection, for plugins with calls of their own; undefined when it is none
+ * of a `ClusterConnection`. One function, because every call about a lock asks.
+ */
+export const stackConnectionOf = stackConnection;
+
+/** A connection as its stack has it, in all of its operations. Made by `clusterConnect`. */
+export class StackConnection {
   /** `cc_name`: the group. */
   readonly name: string;
   /** `cc_cluster_name`; empty when none was given. */
@@ -46,7 +147,7 @@ export class ClusterConnection {
   /** `cc_version`: what the group runs at. Set by the stack while it connects. */
   version: ProtocolVersion;
   /** `cc_proto` */
-  readonly protocol: LockingProtocol;
+  readonly protocol: LockingProtocol<never>;
   /** `cc_recovery_data` */
   readonly recoveryData: unknown;
   /** How far the locks reach: `process` for the emulation, `cluster` for the real thing. */
@@ -60,9 +161,12 @@ export class ClusterConnection {
   /** `cc_private`: the stack's own. */
   private: unknown = undefined;
   /** Where the connection is in its life. Set by the glue. */
-  state: 'connecting' | 'connected' | 'disconnecting' | 'disconnected' = 'connecting';
-  /** For stacks: who is told of what a handler throws. Absent: it is an uncaught exception. */
+  state: ConnectionState = 'connecting';
+  /** Who is told of what a handler throws. Absent: it is an uncaught exception. */
   onHandlerError: ((error: unknown) => void) | undefined = undefined;
+
+  /** What the program has of it. */
+  readonly handle = new ClusterConnection<never>(this);
 
   /** As they are to this class: what an async one returns tells how it ended. */
   readonly #handlers: Handlers;
@@ -84,19 +188,12 @@ export class ClusterConnection {
     this.#noticeHandler = init.noticeHandler;
   }
 
-  /** Keeps the event loop alive while connected (the default). */
-  ref(): this {
-    if (this.state === 'connected') this.plugin.operations.setRef?.(this, true);
-    return this;
+  /** Whether the connection keeps the event loop alive, if the stack can tell it. */
+  setRef(referenced: boolean): void {
+    if (this.state === 'connected') this.plugin.operations.setRef?.(this, referenced);
   }
 
-  /** Lets the process end although the connection is open. */
-  unref(): this {
-    if (this.state === 'connected') this.plugin.operations.setRef?.(this, false);
-    return this;
-  }
-
-  /** For stacks: a lock or conversion completed. */
+  /** A lock or conversion completed. */
   lockAst(lksb: DlmLksb): void {
     const { astarg } = lksbState(lksb);
     try {
@@ -107,7 +204,7 @@ export class ClusterConnection {
     }
   }
 
-  /** For stacks: the lock blocks a request for `level`. */
+  /** The lock blocks a request for `level`. */
   blockingAst(lksb: DlmLksb, level: LockMode): void {
     const { astarg } = lksbState(lksb);
     try {
@@ -119,7 +216,7 @@ export class ClusterConnection {
   }
 
   /**
-   * For stacks: an unlock or cancel completed, with 0 or a negative errno; `astarg` is what
+   * An unlock or cancel completed, with 0 or a negative errno; `astarg` is what
    * `dlmUnlock` was given.
    */
   unlockAst(astarg: unknown, error: number): void {
@@ -131,7 +228,7 @@ export class ClusterConnection {
     }
   }
 
-  /** For stacks: a node of the group has died. */
+  /** A node of the group has died. */
   nodeDown(nodeNumber: number): void {
     try {
       const returned = this.#recoveryHandler(nodeNumber, this.recoveryData);
@@ -141,7 +238,7 @@ export class ClusterConnection {
     }
   }
 
-  /** For stacks: something else happened to the group. */
+  /** Something else happened to the group. */
   notice(notice: ClusterNotice): void {
     try {
       const returned = this.#noticeHandler?.(notice, this.recoveryData);
@@ -172,7 +269,7 @@ export class ClusterConnection {
    * connection what they like; what they leave out is handed on as it is. `private` is the inner
    * stack's own, all else is this connection's.
    */
-  layered(upcalls: Partial<StackUpcalls>): ClusterConnection {
+  layered(upcalls: Partial<StackUpcalls>): StackConnection {
     const own: StackUpcalls = {
       lockAst: (lksb) => this.lockAst(lksb),
       blockingAst: (lksb, level) => this.blockingAst(lksb, level),
@@ -180,7 +277,7 @@ export class ClusterConnection {
       nodeDown: (nodeNumber) => this.nodeDown(nodeNumber),
       notice: (notice) => this.notice(notice),
     };
-    const inner = Object.create(this) as ClusterConnection;
+    const inner = Object.create(this) as StackConnection;
     Object.defineProperty(inner, 'private', { value: undefined, writable: true });
     Object.defineProperty(inner, 'version', {
       get: () => this.version,

@@ -30,7 +30,12 @@ import {
   checkUsed,
   hasOwnBytes,
 } from './checks.js';
-import { ClusterConnection, type RecoveryHandler } from './connection.js';
+import {
+  StackConnection,
+  stackConnectionOf,
+  type ClusterConnection,
+  type RecoveryHandler,
+} from './connection.js';
 import { lksbState, readFlags, type DlmLksb } from './lksb.js';
 import type { ClusterMember, NoticeHandler } from './notices.js';
 import type { PlockRequest, StackPlugin } from './plugin.js';
@@ -49,8 +54,8 @@ const { errno } = constants;
 const { CONVERT } = DLM_LKF;
 const { NL, EX } = DLM_LOCK;
 
-/** What `clusterConnect` needs. */
-export interface ConnectOptions {
+/** What `clusterConnect` needs. `Astarg`: what the protocol's handlers take. */
+export interface ConnectOptions<Astarg = unknown> {
   /** Label of the stack, four characters; absent or empty: `o2cb`, this process only. */
   readonly stackName?: string | undefined;
   /** At most 16 bytes of UTF-8. */
@@ -64,7 +69,7 @@ export interface ConnectOptions {
    * Who is called; its `maxVersion` must be the registered one, and becomes it where there is none. Absent: the
    * registered protocol.
    */
-  readonly protocol?: LockingProtocol | undefined;
+  readonly protocol?: LockingProtocol<Astarg> | undefined;
   /** Called once for each node of the group that dies, before any grant that its recovery makes. */
   readonly recoveryHandler: RecoveryHandler;
   /** Called for whatever else happens to the group, by stacks that can tell. */
@@ -74,7 +79,10 @@ export interface ConnectOptions {
 }
 
 /** What `clusterConnectAgnostic` needs. */
-export type AgnosticConnectOptions = Omit<ConnectOptions, 'stackName' | 'clusterName'>;
+export type AgnosticConnectOptions<Astarg = unknown> = Omit<
+  ConnectOptions<Astarg>,
+  'stackName' | 'clusterName'
+>;
 
 const AGNOSTIC_OPTIONS: Readonly<Record<keyof AgnosticConnectOptions, true>> = {
   group: true,
@@ -108,7 +116,8 @@ function warnOfScope(): void {
 export class StackGlue {
   readonly #registry = new StackRegistry();
   #maxVersion: ProtocolVersion = { major: 0, minor: 0 };
-  #protocol: LockingProtocol | undefined;
+  #protocol: LockingProtocol<never> | undefined;
+
   /** `ocfs2_stack_glue_register`. Throws `ERR_DLM_STACK_EXISTS` for a second one of its name. */
   register(plugin: StackPlugin): void {
     this.#registry.register(plugin);
@@ -141,8 +150,11 @@ export class StackGlue {
     this.#maxVersion = { major: version.major, minor: version.minor };
   }
 
-  /** `ocfs2_stack_glue_set_locking_protocol`: the version, and the protocol that connections use. */
-  setLockingProtocol(protocol: LockingProtocol): void {
+  /**
+   * `ocfs2_stack_glue_set_locking_protocol`: the version, and the protocol of connections that bring none. What
+   * their handlers take is not known from such a connection's type: say it, `clusterConnect<Mine>(...)`.
+   */
+  setLockingProtocol<Astarg = unknown>(protocol: LockingProtocol<Astarg>): void {
     checkProtocol('protocol', protocol);
     this.setMaxProtoVersion(protocol.maxVersion);
     this.#protocol = protocol;
@@ -174,7 +186,9 @@ export class StackGlue {
   }
 
   /** `ocfs2_cluster_connect`. */
-  async clusterConnect(options: ConnectOptions): Promise<ClusterConnection> {
+  async clusterConnect<Astarg = unknown>(
+    options: ConnectOptions<Astarg>,
+  ): Promise<ClusterConnection<Astarg>> {
     checkOptions<ConnectOptions>('options', options, CONNECT_OPTIONS);
     const { stackName = '', clusterName = '', group, recoveryData } = options;
     const { recoveryHandler, noticeHandler } = options;
@@ -218,7 +232,7 @@ export class StackGlue {
     }
     this.setMaxProtoVersion(protocol.maxVersion);
     if (stackName === '' && plugin.scope === 'process') warnOfScope();
-    const connection = new ClusterConnection({
+    const connection = new StackConnection({
       name: group,
       clusterName,
       protocol,
@@ -236,11 +250,11 @@ export class StackGlue {
       throw error;
     }
     connection.state = 'connected';
-    return connection;
+    return connection.handle as ClusterConnection<Astarg>;
   }
 
   /** Throws unless the protocol's version is the registered one, or can become it. */
-  #checkRegistered({ maxVersion }: LockingProtocol, group: string): void {
+  #checkRegistered({ maxVersion }: LockingProtocol<never>, group: string): void {
     if (this.#maxVersion.major === 0 || sameVersion(maxVersion, this.#maxVersion)) return;
     throw new DlmError(
       'ERR_DLM_PROTOCOL',
@@ -253,7 +267,9 @@ export class StackGlue {
    * `ocfs2_cluster_connect_agnostic`: connects to whatever stack is selected (`clusterStack`), for
    * callers that do not keep a stack's name. They see to it that all nodes have the same one.
    */
-  async clusterConnectAgnostic(options: AgnosticConnectOptions): Promise<ClusterConnection> {
+  async clusterConnectAgnostic<Astarg = unknown>(
+    options: AgnosticConnectOptions<Astarg>,
+  ): Promise<ClusterConnection<Astarg>> {
     checkOptions<AgnosticConnectOptions>('options', options, AGNOSTIC_OPTIONS);
     return this.clusterConnect({ ...options, stackName: this.clusterStack });
   }
@@ -264,26 +280,29 @@ export class StackGlue {
    * way, it throws `ERR_DLM_DISCONNECTED`. A rejection with `ERR_DLM_TIMEOUT` says that the connection
    * is gone, but that its locks stand in others' way until the group works again.
    */
-  async clusterDisconnect(connection: ClusterConnection, hangupPending = false): Promise<void> {
-    this.#checkConnection(connection, 'disconnect');
+  async clusterDisconnect(
+    connection: ClusterConnection<never>,
+    hangupPending = false,
+  ): Promise<void> {
+    const stack = this.#stackOf(connection, 'disconnect');
     if (typeof hangupPending !== 'boolean') {
       throw invalidType('hangupPending', 'of type boolean', hangupPending);
     }
-    connection.state = 'disconnecting';
+    stack.state = 'disconnecting';
     try {
-      await connection.plugin.operations.disconnect(connection);
+      await stack.plugin.operations.disconnect(stack);
     } catch (error) {
       if (!(error instanceof DlmError && error.code === 'ERR_DLM_TIMEOUT')) {
-        connection.state = 'connected';
+        stack.state = 'connected';
         throw error;
       }
-      this.#disconnected(connection, hangupPending);
+      this.#disconnected(stack, hangupPending);
       throw error;
     }
-    this.#disconnected(connection, hangupPending);
+    this.#disconnected(stack, hangupPending);
   }
 
-  #disconnected(connection: ClusterConnection, hangupPending: boolean): void {
+  #disconnected(connection: StackConnection, hangupPending: boolean): void {
     connection.state = 'disconnected';
     if (hangupPending) this.#registry.expectHangup(connection.name);
     else this.#registry.unpin();
@@ -295,15 +314,15 @@ export class StackGlue {
   }
 
   /** `ocfs2_cluster_this_node`: the cluster's number of this node. */
-  clusterThisNode(connection: ClusterConnection): number {
-    this.#checkConnection(connection, 'thisNode');
-    return connection.plugin.operations.thisNode(connection);
+  clusterThisNode(connection: ClusterConnection<never>): number {
+    const stack = this.#stackOf(connection, 'thisNode');
+    return stack.plugin.operations.thisNode(stack);
   }
 
   /** The group's members, by number; empty where the stack cannot tell, and when the locks are lost. */
-  clusterMembers(connection: ClusterConnection): readonly ClusterMember[] {
-    this.#checkConnection(connection, 'members');
-    return connection.plugin.operations.members?.(connection) ?? [];
+  clusterMembers(connection: ClusterConnection<never>): readonly ClusterMember[] {
+    const stack = this.#stackOf(connection, 'members');
+    return stack.plugin.operations.members?.(stack) ?? [];
   }
 
   /**
@@ -318,16 +337,31 @@ export class StackGlue {
    * @param astarg what the handlers are given; by default `lksb`. A conversion keeps the first one's.
    */
   dlmLock(
-    connection: ClusterConnection,
+    connection: ClusterConnection<DlmLksb>,
+    mode: LockMode,
+    lksb: DlmLksb,
+    flags: number,
+    name: string | Uint8Array,
+  ): number;
+  dlmLock<Astarg>(
+    connection: ClusterConnection<Astarg>,
+    mode: LockMode,
+    lksb: DlmLksb,
+    flags: number,
+    name: string | Uint8Array,
+    astarg: Astarg,
+  ): number;
+  dlmLock(
+    connection: ClusterConnection<never>,
     mode: LockMode,
     lksb: DlmLksb,
     flags: number,
     name: string | Uint8Array,
     astarg?: unknown,
   ): number {
-    this.#checkConnection(connection, 'lock');
+    const stack = this.#stackOf(connection, 'lock');
     checkInteger('mode', mode, NL, EX);
-    const state = checkLksb(lksb, connection, 'lock');
+    const state = checkLksb(lksb, stack, 'lock');
     checkFlags(flags);
     const isNew = (flags & CONVERT) === 0;
     if (isNew) {
@@ -335,10 +369,10 @@ export class StackGlue {
       if (!hasOwnBytes(name, state.name)) return -errno.EINVAL;
     }
     const { connection: connectionBefore, astarg: astargBefore } = state;
-    state.connection = connection;
+    state.connection = stack;
     if (isNew) state.astarg = arguments.length > 5 ? astarg : lksb;
     try {
-      return connection.plugin.operations.dlmLock(connection, mode, lksb, flags, name);
+      return stack.plugin.operations.dlmLock(stack, mode, lksb, flags, name);
     } catch (error) {
       state.connection = connectionBefore;
       state.astarg = astargBefore;
@@ -353,13 +387,18 @@ export class StackGlue {
    *
    * @param astarg what this `unlockAst` is given; by default what the lock's handlers are.
    */
-  dlmUnlock(connection: ClusterConnection, lksb: DlmLksb, flags: number, astarg?: unknown): number {
-    this.#checkConnection(connection, 'unlock');
-    const state = checkLksb(lksb, connection, 'unlock');
+  dlmUnlock<Astarg>(
+    connection: ClusterConnection<Astarg>,
+    lksb: DlmLksb,
+    flags: number,
+    astarg?: Astarg,
+  ): number {
+    const stack = this.#stackOf(connection, 'unlock');
+    const state = checkLksb(lksb, stack, 'unlock');
     checkFlags(flags);
     checkUsed(state, 'unlock');
     const unlockAstarg = arguments.length > 3 ? astarg : state.astarg;
-    return connection.plugin.operations.dlmUnlock(connection, lksb, flags, unlockAstarg);
+    return stack.plugin.operations.dlmUnlock(stack, lksb, flags, unlockAstarg);
   }
 
   /** `ocfs2_dlm_lock_status`: 0 or a negative errno. */
@@ -395,24 +434,19 @@ export class StackGlue {
     return operationsOf(lksb, 'dumpLksb').dumpLksb?.(lksb) ?? '';
   }
 
-  #checkConnection(connection: unknown, op: string): asserts connection is ClusterConnection {
+  #stackOf(connection: unknown, op: string): StackConnection {
+    const stack = stackConnectionOf(connection);
     // All that is asked on the way of a lock.
-    if (
-      connection instanceof ClusterConnection &&
-      connection.glue === this &&
-      connection.state === 'connected'
-    ) {
-      return;
-    }
-    throw this.#unusable(connection, op);
+    if (stack?.glue === this && stack.state === 'connected') return stack;
+    throw this.#unusable(stack, connection, op);
   }
 
   /** Why the connection cannot be used here. */
-  #unusable(connection: unknown, op: string): Error {
-    if (!(connection instanceof ClusterConnection)) {
+  #unusable(stack: StackConnection | undefined, connection: unknown, op: string): Error {
+    if (stack === undefined) {
       return invalidType('connection', 'an instance of ClusterConnection', connection);
     }
-    const { name, state, glue } = connection;
+    const { name, state, glue } = stack;
     if (glue !== this) {
       return new DlmError('ERR_DLM_WRONG_GLUE', `The connection to "${name}" is another glue's`, {
         op,
@@ -437,10 +471,10 @@ export class StackGlue {
   }
 
   /** `ocfs2_plock`: a POSIX lock; -EOPNOTSUPP from a stack that has none. */
-  plock(connection: ClusterConnection, inode: bigint, request: PlockRequest): number {
-    this.#checkConnection(connection, 'plock');
+  plock(connection: ClusterConnection<never>, inode: bigint, request: PlockRequest): number {
+    const stack = this.#stackOf(connection, 'plock');
     checkPlock(inode, request);
-    return connection.plugin.operations.plock?.(connection, inode, request) ?? -errno.EOPNOTSUPP;
+    return stack.plugin.operations.plock?.(stack, inode, request) ?? -errno.EOPNOTSUPP;
   }
 }
 

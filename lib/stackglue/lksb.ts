@@ -8,14 +8,14 @@
  */
 import { checkOptions, invalidType, outOfRange } from '../errors.js';
 import { BLOCKS_PER_SLAB, registerSlab, releaseSlab, STATUS_BLOCK } from '../native.js';
-import type { ClusterConnection } from './connection.js';
+import type { StackConnection } from './connection.js';
 
 /** What the glue and the stacks keep in a lock status block. */
 export interface LksbState {
   /** Whose inside this is. */
   readonly lksb: DlmLksb;
   /** `lksb_conn`: the connection of its first lock. */
-  connection: ClusterConnection | undefined;
+  connection: StackConnection | undefined;
   /** The slab, by bytes and by 32-bit words; this block starts `offset` bytes into it. */
   readonly bytes: Uint8Array;
   readonly words: Int32Array;

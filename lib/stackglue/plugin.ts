@@ -1,6 +1,6 @@
 /** What a cluster stack is to the glue: `ocfs2_stack_operations`, `ocfs2_stack_plugin`. */
 import type { LockMode } from '../constants.js';
-import type { ClusterConnection } from './connection.js';
+import type { StackConnection } from './connection.js';
 import type { DlmLksb } from './lksb.js';
 import type { ClusterMember } from './notices.js';
 
@@ -14,22 +14,22 @@ export interface StackOperations {
    * before node-down notices will reach the recovery handler *and* lock requests will be served. A
    * stack that negotiates sets `connection.version`.
    */
-  connect(connection: ClusterConnection): Promise<void>;
+  connect(connection: StackConnection): Promise<void>;
   /**
    * Detaches. Must not settle before the stack will never touch the connection again. Locks that
    * are still there are dropped; their completions are not delivered. Rejects with `ERR_DLM_TIMEOUT`
    * when it has detached, but cannot tell when the locks will have been dropped; after another error
    * the connection is as it was.
    */
-  disconnect(connection: ClusterConnection): Promise<void>;
+  disconnect(connection: StackConnection): Promise<void>;
   /** The cluster's unique number of this node. */
-  thisNode(connection: ClusterConnection): number;
+  thisNode(connection: StackConnection): number;
   /**
    * Asks for a lock, or with `DLM_LKF.CONVERT` for another mode. Completion comes by
    * `connection.lockAst`, never before this returns.
    */
   dlmLock(
-    connection: ClusterConnection,
+    connection: StackConnection,
     mode: LockMode,
     lksb: DlmLksb,
     flags: number,
@@ -39,7 +39,7 @@ export interface StackOperations {
    * Asks for the unlock, or with `DLM_LKF.CANCEL` for a cancel. Completion comes by
    * `connection.unlockAst` with this `astarg`, never before this returns.
    */
-  dlmUnlock(connection: ClusterConnection, lksb: DlmLksb, flags: number, astarg: unknown): number;
+  dlmUnlock(connection: StackConnection, lksb: DlmLksb, flags: number, astarg: unknown): number;
   /** The lock's status as 0 or a negative errno. */
   lockStatus(lksb: DlmLksb): number;
   /** `DLM_SBF` of the last completion. Absent where native code writes them to the status block. */
@@ -52,13 +52,13 @@ export interface StackOperations {
    * A POSIX lock of the cluster on an inode; 0 or a negative errno. Absent in a stack that has none,
    * and then `supportsPlocks` is false.
    */
-  plock?(connection: ClusterConnection, inode: bigint, request: PlockRequest): number;
+  plock?(connection: StackConnection, inode: bigint, request: PlockRequest): number;
   /** The group's members, this node included, by number. */
-  members?(connection: ClusterConnection): readonly ClusterMember[];
+  members?(connection: StackConnection): readonly ClusterMember[];
   /** One line about the lock, for people. */
   dumpLksb?(lksb: DlmLksb): string;
   /** Whether the connection keeps the event loop alive. */
-  setRef?(connection: ClusterConnection, referenced: boolean): void;
+  setRef?(connection: StackConnection, referenced: boolean): void;
 }
 
 /** `struct file_lock`, as far as a stack needs it. */

@@ -15,18 +15,20 @@ export interface ProtocolVersion {
  * A handler is never called from inside the call that caused it. It may lock, unlock and disconnect.
  * What it throws, or rejects with if it is async, becomes an uncaught exception and disturbs no other
  * handler. Nothing waits for an async one: the next handler may run before it has come to its end.
+ *
+ * `Astarg`: what the handlers take, and so what requests on a connection of this protocol may be given.
  */
-export interface LockingProtocol {
+export interface LockingProtocol<in Astarg = unknown> {
   readonly maxVersion: ProtocolVersion;
   /** A lock or conversion has completed: `lockStatus` tells how. */
-  lockAst(astarg: unknown): void;
+  readonly lockAst: (astarg: Astarg) => void;
   /** The lock stands in the way of a request for `level`. */
-  blockingAst(astarg: unknown, level: LockMode): void;
+  readonly blockingAst: (astarg: Astarg, level: LockMode) => void;
   /**
    * An unlock or cancel has completed; `error` is 0 or a negative errno. With 0 the lock is gone, or
    * (a cancelled conversion) back in its old mode.
    */
-  unlockAst(astarg: unknown, error: number): void;
+  readonly unlockAst: (astarg: Astarg, error: number) => void;
 }
 
 /** Throws unless `version` has two bytes. */

@@ -6,7 +6,7 @@
  * that native code writes to is held, and an index names one lock at a time.
  */
 import type { LockMode } from '../constants.js';
-import type { ClusterConnection } from '../stackglue/connection.js';
+import type { StackConnection } from '../stackglue/connection.js';
 import { lksbState, type DlmLksb, type LksbState } from '../stackglue/lksb.js';
 import {
   BATCH_ARGUMENTS,
@@ -37,9 +37,9 @@ const RESULT = BATCH_RESULT;
 /** What a stack does with the two events that it must interpret. */
 export interface AstWrappers {
   /** A completion came; the status block tells of what. */
-  completion(connection: ClusterConnection, state: LksbState): void;
+  completion(connection: StackConnection, state: LksbState): void;
   /** An unlock AST came with the stack's own status. */
-  unlock(connection: ClusterConnection, state: LksbState, status: number): void;
+  unlock(connection: StackConnection, state: LksbState, status: number): void;
   /** A call that is about no lock has completed. */
   call?(ticket: number, status: number): void;
 }
@@ -53,10 +53,10 @@ export class NativeLocks {
   /** Who delivers the batches, if it has more of them than it delivers. */
   native: NativeConnection | undefined;
   readonly #locks: (LksbState | undefined)[] = [];
-  readonly #connection: ClusterConnection;
+  readonly #connection: StackConnection;
   readonly #wrappers: AstWrappers;
 
-  constructor(connection: ClusterConnection, wrappers: AstWrappers) {
+  constructor(connection: StackConnection, wrappers: AstWrappers) {
     this.#connection = connection;
     this.#wrappers = wrappers;
   }

@@ -5,7 +5,14 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import { DLM_LKF, DLM_LOCK, DlmLksb, StackGlue, type ClusterConnection } from '../../lib/glue.js';
+import {
+  DLM_LKF,
+  DLM_LOCK,
+  DlmLksb,
+  StackGlue,
+  stackConnectionOf,
+  type ClusterConnection,
+} from '../../lib/glue.js';
 import {
   collected,
   countDescriptors,
@@ -145,7 +152,7 @@ describe('connecting and disconnecting 50 times', () => {
     const round = async (): Promise<void> => {
       const client = new Client();
       await client.connect('again');
-      const { native } = client.connection.private as { native: object };
+      const { native } = stackConnectionOf(client.connection)?.private as { native: object };
       const lksb = new DlmLksb();
       expect(await client.lock(lksb, 'r', DLM_LKF.VALBLK)).to.equal(0);
       await client.unlock(lksb);

@@ -74,12 +74,14 @@ const EXPORTS = [
   'realClock',
   'setLockingProtocol',
   'setMaxProtoVersion',
+  'stackConnectionOf',
   'userPlugin',
 ];
 
 const CONSUMER = `
 import {
-  clusterConnect, clusterDisconnect, DLM_LKF, DLM_LOCK, DlmError, DlmLksb, dlmLock, setLockingProtocol,
+  clusterConnect, clusterDisconnect, DLM_LKF, DLM_LOCK, DlmError, DlmLksb, dlmLock, dlmUnlock,
+  setLockingProtocol,
   type ClusterConnection, type ConnectOptions, type DlmErrorCode, type DlmErrorDetails, type LockMode,
   type LockingProtocol, type O2cbOptions, type PluginLoader, type ProtocolVersion, type RecoveryHandler,
   type StackOperations, type StackPlugin, type StackScope, type StackUpcalls, type UserStackOptions,
@@ -99,6 +101,28 @@ const connection: ClusterConnection = await clusterConnect({ group: 'g', recover
 const result: number = dlmLock(connection, DLM_LOCK.EX, new DlmLksb(), DLM_LKF.VALBLK, 'name');
 // @ts-expect-error -- 6 is no mode
 dlmLock(connection, 6, new DlmLksb(), 0, 'name');
+interface Request { readonly name: string; granted(): void }
+const typed: LockingProtocol<Request> = {
+  maxVersion: { major: 1, minor: 0 },
+  lockAst: (request) => request.granted(),
+  blockingAst: ({ name }, level) => void [name, level],
+  unlockAst: ({ name }, error) => void [name, error],
+};
+const own = await clusterConnect({ group: 'g', protocol: typed, recoveryHandler: () => {} });
+const request: Request = { name: 'name', granted: () => {} };
+dlmLock(own, DLM_LOCK.EX, new DlmLksb(), 0, 'name', request);
+dlmUnlock(own, new DlmLksb(), 0);
+// @ts-expect-error -- its handlers take a Request
+dlmLock(own, DLM_LOCK.EX, new DlmLksb(), 0, 'name', 'something else');
+// @ts-expect-error -- its handlers take a Request, and would be given the lksb
+dlmLock(own, DLM_LOCK.EX, new DlmLksb(), 0, 'name');
+// @ts-expect-error -- a handler that takes something else
+void ({ ...typed, lockAst: (astarg: number) => void astarg } satisfies LockingProtocol<Request>);
+const plain: LockingProtocol<DlmLksb> = { ...protocol, lockAst: (lksb) => void lksb };
+const other = await clusterConnect({ group: 'g', protocol: plain, recoveryHandler: () => {} });
+dlmLock(other, DLM_LOCK.EX, new DlmLksb(), 0, 'name');
+// @ts-expect-error -- what a connection tells is read
+other.version = { major: 1, minor: 1 };
 // @ts-expect-error -- a group is needed
 await clusterConnect({ recoveryHandler: () => {} });
 await clusterDisconnect(connection).catch((error: unknown) => {

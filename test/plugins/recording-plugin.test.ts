@@ -8,7 +8,7 @@ import {
   DLM_LOCK,
   DlmLksb,
   StackGlue,
-  type ClusterConnection,
+  type StackConnection,
   type StackOperations,
   type StackPlugin,
 } from '../../lib/glue.js';
@@ -81,7 +81,7 @@ async function runSuite(wrap: (plugin: StackPlugin) => StackPlugin): Promise<Col
 }
 
 type Sabotage = (below: StackOperations) => {
-  upcalls?: (connection: ClusterConnection) => Partial<StackUpcalls>;
+  upcalls?: (connection: StackConnection) => Partial<StackUpcalls>;
   operations?: Partial<StackOperations>;
 };
 

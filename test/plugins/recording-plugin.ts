@@ -7,19 +7,25 @@
  * "o2cb", every other label by the plugin "user". So a stack of one's own takes one of these names in
  * a glue in which it is alone; this layer takes the name of the stack below it.
  *
- * What an operation must do is told at `StackOperations`. What a stack has to tell, it tells by four
+ * What an operation must do is told at `StackOperations`. What a stack has to tell, it tells by five
  * methods of the connection that it was given with `connect`: `lockAst`, `blockingAst`, `unlockAst`,
- * `nodeDown`. It must not call them from inside an operation: whoever asks for a lock may count on
+ * `nodeDown`, `notice`. It must not call them from inside an operation: whoever asks for a lock may count on
  * having the call's result before its completion.
  *
  * A layer stands in the middle. The stack below must tell the layer rather than the connection, so it
  * is given another connection, `connection.layered(...)`, and that one in every operation. A status
  * block goes through as it is: the stack below keeps its state in it.
  */
-import type { ClusterConnection, DlmLksb, StackOperations, StackPlugin } from '../../lib/glue.js';
+import type {
+  DlmLksb,
+  StackConnection,
+  StackOperations,
+  StackPlugin,
+  StackUpcalls,
+} from '../../lib/glue.js';
 
 /** The names of what a stack tells. */
-type Upcall = 'lockAst' | 'blockingAst' | 'unlockAst' | 'nodeDown';
+type Upcall = keyof StackUpcalls;
 
 /** One line of the record. */
 export interface Entry {
@@ -34,10 +40,15 @@ export interface Entry {
   readonly values: readonly unknown[];
 }
 
+/** What a stack may leave out. */
+type OptionalOperation = {
+  [Name in keyof StackOperations]-?: undefined extends StackOperations[Name] ? Name : never;
+}[keyof StackOperations];
+
 /** What the layer keeps of a connection. */
 interface Layer {
   /** The connection that the stack below has. */
-  readonly below: ClusterConnection;
+  readonly below: StackConnection;
 }
 
 /** What the layer gives as `astarg` of an unlock, to know the lock when its AST comes. */
@@ -104,12 +115,12 @@ export function createRecordingPlugin(
   }
 
   /** `cc_private` of this layer. The stack below has another one, on its own connection. */
-  function belowOf(connection: ClusterConnection): ClusterConnection {
+  function belowOf(connection: StackConnection): StackConnection {
     return (connection.private as Layer).below;
   }
 
   /** What the stack below tells: it is recorded, and handed on. */
-  function layer(connection: ClusterConnection): Layer {
+  function layer(connection: StackConnection): Layer {
     const group = connection.name;
     const upcall = (name: Upcall, place: Place, ...values: unknown[]) =>
       log({ kind: 'upcall', name, group, ...place, values });
@@ -133,35 +144,45 @@ export function createRecordingPlugin(
           upcall('nodeDown', {}, nodeNumber);
           connection.nodeDown(nodeNumber);
         },
-      }),
+        notice: (notice) => {
+          upcall('notice', {}, notice);
+          connection.notice(notice);
+        },
+      } satisfies StackUpcalls),
     };
   }
 
-  // An operation that the stack below does not have, this one does not have either.
+  // An operation that the stack below does not have, this one does not have either. Each that there can be
+  // is named here: the compiler sees to it, so that a layer forgets none that comes later.
   const plock = operations.plock?.bind(operations);
   const lockFlags = operations.lockFlags?.bind(operations);
+  const members = operations.members?.bind(operations);
   const dumpLksb = operations.dumpLksb?.bind(operations);
   const setRef = operations.setRef?.bind(operations);
-  const optional: Partial<StackOperations> = {
-    ...(plock && {
-      plock: (connection, inode, request) =>
+  const optional: { [Name in OptionalOperation]: StackOperations[Name] | undefined } = {
+    plock:
+      plock &&
+      ((connection, inode, request) =>
         record('plock', { group: connection.name }, [inode, request], () =>
           plock(belowOf(connection), inode, request),
-        ),
-    }),
-    ...(lockFlags && {
-      lockFlags: (lksb) => record('lockFlags', { lock: numberOf(lksb) }, [], () => lockFlags(lksb)),
-    }),
-    ...(dumpLksb && {
-      dumpLksb: (lksb) => record('dumpLksb', { lock: numberOf(lksb) }, [], () => dumpLksb(lksb)),
-    }),
-    ...(setRef && {
-      setRef: (connection, referenced) => {
+        )),
+    lockFlags:
+      lockFlags &&
+      ((lksb) => record('lockFlags', { lock: numberOf(lksb) }, [], () => lockFlags(lksb))),
+    members:
+      members &&
+      ((connection) =>
+        record('members', { group: connection.name }, [], () => members(belowOf(connection)))),
+    dumpLksb:
+      dumpLksb &&
+      ((lksb) => record('dumpLksb', { lock: numberOf(lksb) }, [], () => dumpLksb(lksb))),
+    setRef:
+      setRef &&
+      ((connection, referenced) => {
         record('setRef', { group: connection.name }, [referenced], () => {
           setRef(belowOf(connection), referenced);
         });
-      },
-    }),
+      }),
   };
 
   return {
@@ -209,7 +230,9 @@ export function createRecordingPlugin(
       lockLvb: (lksb) =>
         record('lockLvb', { lock: numberOf(lksb) }, [], () => operations.lockLvb(lksb)),
 
-      ...optional,
+      ...(Object.fromEntries(
+        Object.entries(optional).filter(([, operation]) => operation !== undefined),
+      ) as Partial<StackOperations>),
     },
   };
 }

@@ -2,7 +2,12 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import { createUserPlugin, StackGlue, type PlockRequest } from '../../lib/glue.js';
+import {
+  createUserPlugin,
+  StackGlue,
+  stackConnectionOf,
+  type PlockRequest,
+} from '../../lib/glue.js';
 import {
   disconnectTestNodes,
   dlmFailure,
@@ -22,7 +27,7 @@ describe('agnostic connecting', () => {
   it('connects to the stack that is selected', async () => {
     const node = new TestNode();
     const connection = await node.glue.clusterConnectAgnostic(group);
-    expect(connection.plugin).to.equal(node.plugin);
+    expect(stackConnectionOf(connection)?.plugin).to.equal(node.plugin);
     await node.glue.clusterDisconnect(connection);
 
     const glue = new StackGlue();
@@ -30,7 +35,7 @@ describe('agnostic connecting', () => {
     glue.setLockingProtocol(silentProtocol(1, 0));
     glue.clusterStack = 'pcmk';
     const chosen = await glue.clusterConnectAgnostic(group);
-    expect(chosen.plugin.name).to.equal('user');
+    expect(stackConnectionOf(chosen)?.plugin.name).to.equal('user');
     await glue.clusterDisconnect(chosen);
   });
 

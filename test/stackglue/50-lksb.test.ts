@@ -10,6 +10,7 @@ import {
   DlmLksb,
   StackGlue,
   type ClusterConnection,
+  type StackConnection,
 } from '../../lib/glue.js';
 import {
   disconnectTestNodes,
@@ -210,7 +211,7 @@ describe('lock status block', () => {
   it('is as it was when the stack throws at the request', async () => {
     const glue = new StackGlue();
     const given: unknown[] = [];
-    let told!: ClusterConnection;
+    let told!: StackConnection;
     glue.register(
       fakePlugin('user', {
         connect: (connecting) => {

@@ -17,6 +17,7 @@ import {
   killEmulatedUserNode,
   killO2cbNode,
   StackGlue,
+  stackConnectionOf,
   type ClusterConnection,
   type StackPlugin,
 } from '../../lib/glue.js';
@@ -218,10 +219,13 @@ const FUNCTIONS: Record<string, { args: fc.Arbitrary<Argument>[]; call: Call }> 
     ],
     call: ({ glue }, ...args) => glue.plock(...(args as unknown as Parameters<StackGlue['plock']>)),
   },
-  lockAst: { args: [lksbs], call: ({ connection }, lksb) => connection.lockAst(lksb) },
+  lockAst: {
+    args: [lksbs],
+    call: ({ connection }, lksb) => stackConnectionOf(connection)?.lockAst(lksb),
+  },
   blockingAst: {
     args: [lksbs, modes],
-    call: ({ connection }, lksb, level) => connection.blockingAst(lksb, level),
+    call: ({ connection }, lksb, level) => stackConnectionOf(connection)?.blockingAst(lksb, level),
   },
   createO2cbPlugin: {
     args: [objectOf({ node: numbers, cluster: text })],

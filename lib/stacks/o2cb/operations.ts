@@ -12,7 +12,7 @@ import {
   type NativeO2dlmOptions,
 } from '../../native.js';
 import { statusName } from '../../status.js';
-import type { ClusterConnection } from '../../stackglue/connection.js';
+import type { StackConnection } from '../../stackglue/connection.js';
 import {
   lksbState,
   readLockId,
@@ -66,7 +66,7 @@ interface Private {
   readonly closed: Promise<void>;
 }
 
-function privateOf(connection: ClusterConnection): Private {
+function privateOf(connection: StackConnection): Private {
   return connection.private as Private;
 }
 
@@ -75,7 +75,7 @@ const JOIN_CODES: ReadonlyMap<number, DlmErrorCode> = new Map([
   [errno.ENAMETOOLONG, 'ERR_DLM_GROUP_NAME'],
 ]);
 
-function joinError(connection: ClusterConnection, status: number): DlmError {
+function joinError(connection: StackConnection, status: number): DlmError {
   const { major, minor } = connection.version;
   return new DlmError(
     JOIN_CODES.get(-status) ?? 'ERR_DLM_CONNECT',

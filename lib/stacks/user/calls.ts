@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 
 import { checkInteger, DlmError, invalidType } from '../../errors.js';
 import type { Version } from '../../native.js';
-import { ClusterConnection } from '../../stackglue/connection.js';
+import { stackConnectionOf, type ClusterConnection } from '../../stackglue/connection.js';
 import { lksbState, type DlmLksb } from '../../stackglue/lksb.js';
 import { Link, linkOf } from './link.js';
 
@@ -33,7 +33,7 @@ export interface DlmVersions {
  * @param pid by which the kernel knew the owner: what `dlmOwnPid` returned there.
  */
 export async function dlmPurge(
-  connection: ClusterConnection,
+  connection: ClusterConnection<never>,
   nodeId: number,
   pid: number,
 ): Promise<void> {
@@ -55,10 +55,10 @@ export async function dlmPurge(
  * that is faster ends it as usual. Returns 0 or a negative errno: -EBUSY during an unlock, -EINVAL
  * without a lock.
  */
-export function dlmDeadlockCancel(connection: ClusterConnection, lksb: DlmLksb): number {
-  const { native } = checkedLink(connection, 'deadlockCancel');
+export function dlmDeadlockCancel(connection: ClusterConnection<never>, lksb: DlmLksb): number {
+  const { native, connection: own } = checkedLink(connection, 'deadlockCancel');
   const state = lksbState(lksb);
-  if (state.connection !== undefined && state.connection !== connection) {
+  if (state.connection !== undefined && state.connection !== own) {
     throw new DlmError(
       'ERR_DLM_WRONG_CONNECTION',
       `The lock status block belongs to another connection, to "${state.connection.name}"`,
@@ -69,7 +69,7 @@ export function dlmDeadlockCancel(connection: ClusterConnection, lksb: DlmLksb):
 }
 
 /** The versions of libdlm and of the kernel's DLM that serve this connection. */
-export function dlmVersions(connection: ClusterConnection): DlmVersions {
+export function dlmVersions(connection: ClusterConnection<never>): DlmVersions {
   const [library, kernel] = checkedLink(connection, 'versions').native.versions();
   return Object.freeze({ library, kernel });
 }
@@ -79,23 +79,24 @@ export function dlmVersions(connection: ClusterConnection): DlmVersions {
  * that of the thread which makes the calls, in the machine's own numbering. 0 in a PID namespace (a
  * container), where that number cannot be seen.
  */
-export function dlmOwnPid(connection: ClusterConnection): number {
+export function dlmOwnPid(connection: ClusterConnection<never>): number {
   return checkedLink(connection, 'ownPid').native.ownerPid();
 }
 
 function checkedLink(connection: unknown, op: string): Link {
-  if (!(connection instanceof ClusterConnection)) {
+  const stack = stackConnectionOf(connection);
+  if (stack === undefined) {
     throw invalidType('connection', 'an instance of ClusterConnection', connection);
   }
-  if (!(connection.private instanceof Link)) {
+  if (!(stack.private instanceof Link)) {
     throw invalidType('connection', 'a connection of stack user', connection);
   }
-  if (connection.state !== 'connected') {
+  if (stack.state !== 'connected') {
     throw new DlmError(
       'ERR_DLM_DISCONNECTED',
-      `The connection to "${connection.name}" is ${connection.state}`,
-      { op, resource: connection.name, errno: errno.ENOTCONN },
+      `The connection to "${stack.name}" is ${stack.state}`,
+      { op, resource: stack.name, errno: errno.ENOTCONN },
     );
   }
-  return linkOf(connection);
+  return linkOf(stack);
 }

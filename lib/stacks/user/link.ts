@@ -9,7 +9,7 @@ import {
   type NativeUserConnection as NativeUser,
   type NativeUserListener,
 } from '../../native.js';
-import type { ClusterConnection } from '../../stackglue/connection.js';
+import type { StackConnection } from '../../stackglue/connection.js';
 import type { ClusterNotice } from '../../stackglue/notices.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
 import { openNative } from '../open-native.js';
@@ -38,6 +38,7 @@ export interface LinkEnd {
 
 /** A link to a lockspace, open or being opened. */
 export class Link {
+  readonly connection: StackConnection;
   readonly native: NativeUser;
   readonly locks: NativeLocks;
   /** Resolves once the lockspace is open; rejects if it does not come to that. */
@@ -53,8 +54,9 @@ export class Link {
   #lastTicket = 0;
   #hasBegun = false;
 
-  constructor(connection: ClusterConnection, wrappers: AstWrappers, source: LockspaceSource) {
+  constructor(connection: StackConnection, wrappers: AstWrappers, source: LockspaceSource) {
     const { name } = connection;
+    this.connection = connection;
     this.locks = new NativeLocks(connection, {
       ...wrappers,
       call: (ticket, status) => {
@@ -164,6 +166,6 @@ function toNotice(kind: number, node: number, needsKeeper: boolean): ClusterNoti
 }
 
 /** The link of a connection that is open. */
-export function linkOf(connection: ClusterConnection): Link {
+export function linkOf(connection: StackConnection): Link {
   return connection.private as Link;
 }
