@@ -7,6 +7,7 @@
         'native/binding/arguments.cc',
         'native/binding/event_channel.cc',
         'native/binding/fsdlm_connection.cc',
+        'native/binding/numbers.cc',
         'native/binding/o2dlm_connection.cc',
         'native/binding/simulation.cc',
         'native/binding/slabs.cc',

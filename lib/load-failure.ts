@@ -42,6 +42,15 @@ function whyNotLoaded(cause: unknown): string {
   return known?.why ?? REBUILD;
 }
 
+/** The error for an addon that is not of this package's version. */
+export function otherVersionError(): DlmError {
+  return new DlmError(
+    'ERR_DLM_ADDON',
+    `The stackglue addon is of another version than the package: ${REBUILD}`,
+    { op: 'load' },
+  );
+}
+
 /** The error for what the loader has thrown, which is its cause. */
 export function loadError(cause: unknown): DlmError {
   const error = new DlmError(

@@ -1,11 +1,12 @@
 /**
- * The typed face of the addon: every native class, its loader, and the numbers that both sides share
- * (native/util/event_record.h, native/util/status_block.h).
+ * The typed face of the addon: every native class, its loader, and the numbers that both sides share. The
+ * addon has them too (native/binding/numbers.cc), and is refused if they are not the same.
  */
 import loadBinding from 'bindings';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 
-import { loadError } from './load-failure.js';
+import { loadError, otherVersionError } from './load-failure.js';
 
 /** `EventKind` of native/util/event_record.h. */
 export const EventKind = Object.freeze({
@@ -29,6 +30,23 @@ export const NoticeKind = Object.freeze({
   daemonGone: 9,
   keeperGone: 10,
   killed: 11,
+});
+
+/** `OpenFailure` of native/kernel/open_failure.h: why a lockspace could not be opened. */
+export const OpenFailure = Object.freeze({
+  noLibrary: 1,
+  noDlm: 2,
+  noDevice: 3,
+  permission: 4,
+  noDaemon: 5,
+  unknownLockspace: 6,
+  noMembership: 7,
+  foreignLockspace: 8,
+  failed: 9,
+  lockspaceExists: 10,
+  noKeeper: 11,
+  daemonRefused: 12,
+  deviceMissing: 13,
 });
 
 /** `Lockspace::Submission` of native/kernel/lockspace.h: who makes the calls into the kernel. */
@@ -322,6 +340,7 @@ export interface NativeSimulation {
 export type NativeSimulationClass = new (options: NativeSimulationOptions) => NativeSimulation;
 
 interface Addon {
+  readonly numbers?: unknown;
   NativeSimulation: NativeSimulationClass;
   NativeUserConnection: NativeUserConnectionClass;
   NativeFsdlmConnection: NativeFsdlmConnectionClass;
@@ -340,15 +359,42 @@ interface Addon {
   readonly fsdlmInspect: (cluster: string, lockspace: string) => FsdlmLock[];
 }
 
+/** The numbers as native/binding/numbers.cc has them. */
+const NUMBERS = {
+  EventKind,
+  NoticeKind,
+  OpenFailure,
+  Submission,
+  RequestKind,
+  SimulationOccurrence,
+  STATUS_BLOCK,
+  BATCH: {
+    max: EVENT_BATCH_MAX,
+    eventWords: EVENT_WORDS,
+    told: BATCH_TOLD,
+    next: BATCH_NEXT,
+    request: BATCH_REQUEST,
+    arguments: BATCH_ARGUMENTS,
+    transaction: BATCH_TRANSACTION,
+    result: BATCH_RESULT,
+    words: BATCH_WORDS,
+  },
+  SLAB: { blocks: BLOCKS_PER_SLAB },
+};
+
 function load(): Addon {
+  let addon: Addon;
   try {
-    return loadBinding({
+    addon = loadBinding({
       bindings: 'stackglue',
       module_root: fileURLToPath(new URL('../..', import.meta.url)),
     }) as Addon;
   } catch (cause) {
     throw loadError(cause);
   }
+  // An addon of another version would read and write other memory than is meant.
+  if (!isDeepStrictEqual(addon.numbers, NUMBERS)) throw otherVersionError();
+  return addon;
 }
 
 export const {

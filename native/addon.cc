@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "binding/fsdlm_connection.h"
+#include "binding/numbers.h"
 #include "binding/o2dlm_connection.h"
 #include "binding/object_memory.h"
 #include "binding/simulation.h"
@@ -13,6 +14,7 @@ namespace {
 
 Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   ObjectMemory::Initialize(env);
+  exports.Set("numbers", Numbers(env));
   Slabs::Initialize(env, exports);
   exports.Set("NativeUserConnection", UserConnection::Define(env));
   exports.Set("NativeO2dlmConnection", O2dlmConnection::Define(env));

@@ -1,10 +1,12 @@
 /** A simulated node's connection with the rules of fs/dlm: what stack `user` has beyond the other. */
-import type { NativeUserConnection, NativeUserListener, Version } from '../native.js';
+import {
+  OpenFailure,
+  type NativeUserConnection,
+  type NativeUserListener,
+  type Version,
+} from '../native.js';
 import { SimulatedConnection } from './connection.js';
 import type { World } from './world.js';
-
-/** `OpenFailure` of native/kernel/open_failure.h: for another reason than those that it names. */
-const OPEN_FAILURE_OTHER = 9;
 
 /** The interface of the kernel's DLM device that is simulated. */
 const KERNEL_VERSION: Version = [6, 0, 2];
@@ -31,7 +33,7 @@ export class SimulatedUserConnection extends SimulatedConnection implements Nati
         onEvents,
         onLost: () => onState('dead', 0, 0, ''),
         onClosed: () => {
-          if (this.joinStatus !== 0) onState('failed', OPEN_FAILURE_OTHER, -this.joinStatus, '');
+          if (this.joinStatus !== 0) onState('failed', OpenFailure.failed, -this.joinStatus, '');
           onState('closed', 0, 0, '');
         },
       },

@@ -20,10 +20,10 @@ class SimulationHandle final : public Napi::ObjectWrap<SimulationHandle> {
   // new (options): see lib/native.ts.
   explicit SimulationHandle(const Napi::CallbackInfo& info);
 
- private:
   // lib/native.ts repeats the numbers.
   enum class Occurrence : int32_t { kEvent = 0, kTimer = 1, kFenced = 2 };
 
+ private:
   Napi::Value Control(const Napi::CallbackInfo& info);
   Napi::Value State(const Napi::CallbackInfo& info);
   Napi::Value Join(const Napi::CallbackInfo& info);

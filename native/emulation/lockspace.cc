@@ -5,12 +5,12 @@
 
 namespace stackglue::emulation {
 
+using user::Answer;
 using user::Cookie;
 using user::LockBook;
 using user::Operation;
 using user::Order;
 using user::Result;
-using user::Answer;
 
 namespace {
 

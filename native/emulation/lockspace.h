@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "fsdlm/fsdlm.h"
-#include "user/lock_book.h"
 #include "order/delivery.h"
+#include "user/lock_book.h"
 #include "util/event_record.h"
 #include "util/status_block.h"
 

@@ -30,12 +30,12 @@
 
 #include "kernel/device_protocol.h"
 #include "kernel/keeper_client.h"
-#include "user/lock_book.h"
 #include "kernel/lockspace_watch.h"
 #include "kernel/open_failure.h"
 #include "kernel/submit_port.h"
 #include "kernel/submitter.h"
 #include "order/delivery.h"
+#include "user/lock_book.h"
 #include "util/event_record.h"
 #include "util/status_block.h"
 

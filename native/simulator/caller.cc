@@ -150,7 +150,8 @@ class FsdlmCaller final : public Caller {
   static bool ValidRequest(const Request& request) {
     const bool convert = request.kind == Request::Kind::kConvert;
     return (request.flags & fsdlm::kLkfConvert) == 0 &&
-           user::AreLockFlagsValid(request.mode, request.flags | (convert ? fsdlm::kLkfConvert : 0U));
+           user::AreLockFlagsValid(request.mode,
+                                   request.flags | (convert ? fsdlm::kLkfConvert : 0U));
   }
 
   // fs/dlm takes what a conversion sends for the resource's block when the master dies, so one that
@@ -163,11 +164,12 @@ class FsdlmCaller final : public Caller {
   }
 
   static Verdict JudgeUnlock(Request* request, CallerLock* lock) {
-    if (!user::AreUnlockFlagsValid(request->flags) || lock == nullptr) return {Way::kAnswer, -EINVAL};
+    if (!user::AreUnlockFlagsValid(request->flags) || lock == nullptr)
+      return {Way::kAnswer, -EINVAL};
     if (lock->unlocking) return {Way::kAnswer, -EBUSY};
     const bool busy = lock->operation != Operation::kNone;
-    const bool can_cancel =
-        user::CanCancel(busy, lock->operation == Operation::kLock, lock->flags, lock->cancelling > 0);
+    const bool can_cancel = user::CanCancel(busy, lock->operation == Operation::kLock, lock->flags,
+                                            lock->cancelling > 0);
     if ((request->flags & fsdlm::kLkfCancel) != 0) {
       return {can_cancel ? Way::kSend : Way::kNothing, 0};
     }

@@ -111,9 +111,8 @@ void LockBook::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint3
 
 // Whether there is something to cancel that may be cancelled, by invariant 1.
 bool LockBook::CanCancel(const LockRecord& record) {
-  return user::CanCancel(record.operation != Pending::kNone,
-                              record.operation == Pending::kLock, record.request_flags,
-                              record.cancelling);
+  return user::CanCancel(record.operation != Pending::kNone, record.operation == Pending::kLock,
+                         record.request_flags, record.cancelling);
 }
 
 int LockBook::Unlock(uint32_t index, uint32_t flags) {

@@ -33,13 +33,13 @@
 #include <string_view>
 #include <vector>
 
+#include "order/clock.h"
+#include "user/lock_rules.h"
 #include "user/probe_table.h"
 #include "user/request.h"
-#include "order/clock.h"
 #include "util/event_record.h"
 #include "util/slot_table.h"
 #include "util/status_block.h"
-#include "user/lock_rules.h"
 
 namespace stackglue::user {
 

@@ -88,8 +88,7 @@ bool LockBook::EndsSteps(uint32_t index, LockRecord* record, Result* result) {
 }
 
 // The call that was to make a step has failed.
-bool LockBook::HandleRefusedStep(const Answer& answer, LockRecord* record,
-                                 EventRecord* event) {
+bool LockBook::HandleRefusedStep(const Answer& answer, LockRecord* record, EventRecord* event) {
   const uint32_t index = answer.cookie.index;
   if (answer.operation == Operation::kConvert) {
     GiveBack(index, record, answer.status);

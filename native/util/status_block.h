@@ -2,7 +2,7 @@
 // struct dlm_lockstatus and struct dlm_lksb that fs/ocfs2/stackglue.h keeps in an ocfs2_dlm_lksb.
 //
 // Threads: written on the event loop's thread only, between two JavaScript callbacks.
-// lib/stackglue/lksb.ts repeats these offsets.
+// lib/native.ts repeats these offsets.
 #ifndef STACKGLUE_NATIVE_UTIL_STATUS_BLOCK_H_
 #define STACKGLUE_NATIVE_UTIL_STATUS_BLOCK_H_
 
@@ -16,6 +16,9 @@ class StatusBlock {
  public:
   // Bytes: int32 status, uint32 flags, uint32 lock id, 4 spare, the value block.
   static constexpr size_t kSize = 80;
+  static constexpr size_t kStatusOffset = 0;
+  static constexpr size_t kFlagsOffset = 4;
+  static constexpr size_t kLockIdOffset = 8;
   static constexpr size_t kLvbOffset = 16;
   static constexpr size_t kLvbMax = 64;
 
@@ -23,9 +26,9 @@ class StatusBlock {
   // `memory`: kSize bytes, aligned to 4, that outlive the lock.
   explicit StatusBlock(uint8_t* memory) : memory_(memory) {}
 
-  void set_status(int32_t status) { Store(0, status); }
-  void set_flags(uint32_t flags) { Store(4, flags); }
-  void set_lock_id(uint32_t lock_id) { Store(8, lock_id); }
+  void set_status(int32_t status) { Store(kStatusOffset, status); }
+  void set_flags(uint32_t flags) { Store(kFlagsOffset, flags); }
+  void set_lock_id(uint32_t lock_id) { Store(kLockIdOffset, lock_id); }
   uint8_t* lvb() const { return memory_ + kLvbOffset; }
 
  private:

@@ -1,6 +1,14 @@
 /** What a program hears when the addon cannot be loaded: why, and what helps. */
 import { expect } from 'chai';
-import { cpSync, mkdtempSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdtempSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,6 +59,16 @@ describe('loading', () => {
 
   it('says that it is not built', () => {
     expect(load(copy)).to.match(/^ERR_DLM_ADDON: .*is not built.*npm rebuild stackglue/);
+  });
+
+  it('says that it is of another version', () => {
+    cpSync(join(packageRoot, 'build/Release/stackglue.node'), join(release, 'stackglue.node'));
+    expect(load(copy)).to.equal('loaded\n');
+    const path = join(copy, 'dist/lib/native.js');
+    const text = readFileSync(path, 'utf8');
+    expect(text).to.contain('nodeLeft: 2,');
+    writeFileSync(path, text.replace('nodeLeft: 2,', 'nodeLeft: 3,'));
+    expect(load(copy)).to.match(/^ERR_DLM_ADDON: .*another version than the package.*npm rebuild/);
   });
 
   it('says that it is damaged, or for another processor', () => {

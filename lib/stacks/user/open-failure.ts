@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 
 import { DlmError, type DlmErrorCode } from '../../errors.js';
+import { OpenFailure } from '../../native.js';
 import { statusName } from '../../status.js';
 
 interface Explanation {
@@ -9,70 +10,75 @@ interface Explanation {
   readonly text: (lockspace: string) => string;
 }
 
-/** By number; 0 is no failure. */
-const EXPLANATIONS: readonly (Explanation | undefined)[] = [
-  undefined,
-  {
+const EXPLANATIONS: Readonly<Record<keyof typeof OpenFailure, Explanation>> = {
+  noLibrary: {
     code: 'ERR_DLM_NO_LIBRARY',
     text: () =>
       'libdlm could not be loaded: install libdlm3 (Debian, Ubuntu) or dlm-lib (Fedora, RHEL, SUSE)',
   },
-  {
+  noDlm: {
     code: 'ERR_DLM_NO_DLM',
     text: () =>
       'the kernel has no DLM: load it with "modprobe dlm" (a kernel that has the module is needed; Debian\'s cloud kernel does not) and start dlm_controld',
   },
-  {
+  noDevice: {
     code: 'ERR_DLM_NO_DEVICE',
     text: () =>
       'the DLM has no device node /dev/misc/dlm-control: install the udev rule 51-dlm.rules that comes with dlm_controld',
   },
-  {
+  permission: {
     code: 'ERR_DLM_PERMISSION',
     text: (lockspace) =>
       `this user may not: creating a lockspace takes CAP_SYS_ADMIN, using one takes read and write permission on /dev/misc/dlm_${lockspace} and read permission on /dev/misc/dlm-control`,
   },
-  {
+  noDaemon: {
     code: 'ERR_DLM_NO_DAEMON',
     text: () =>
       'dlm_controld is not running, or not ready: start corosync and dlm_controld, and see "dlm_tool status"',
   },
-  {
+  unknownLockspace: {
     code: 'ERR_DLM_UNKNOWN_LOCKSPACE',
     text: (lockspace) =>
       `there is no lockspace of this name on this node: "dlm_tool join ${lockspace}" creates it, and so does connecting with create: true`,
   },
-  {
+  noMembership: {
     code: 'ERR_DLM_NO_MEMBERSHIP',
     text: () =>
       "the members of the lockspace cannot be watched, and a node's death would go unnoticed: mount configfs at /sys/kernel/config",
   },
-  {
+  foreignLockspace: {
     code: 'ERR_DLM_FOREIGN_LOCKSPACE',
     text: () =>
       'the kernel has made a lockspace of this name for itself (GFS2, OCFS2), here or on another node, and its value blocks are of another size than those of user space: use another name',
   },
-  { code: 'ERR_DLM_CONNECT', text: () => 'the lockspace could not be opened' },
-  {
+  failed: { code: 'ERR_DLM_CONNECT', text: () => 'the lockspace could not be opened' },
+  lockspaceExists: {
     code: 'ERR_DLM_LOCKSPACE_EXISTS',
     text: () => 'it exists on this node already, and was to be created exclusively',
   },
-  {
+  noKeeper: {
     code: 'ERR_DLM_NO_KEEPER',
     text: () =>
       'the process that opens lockspaces could not be started, or has died; "npm rebuild stackglue" builds it',
   },
-  {
+  daemonRefused: {
     code: 'ERR_DLM_DAEMON_REFUSED',
     text: () =>
       'dlm_controld did not let this node join it; its log has the reason ("dlm_tool dump", or /var/log/dlm_controld/dlm_controld.log): often corosync has no room for it in /dev/shm',
   },
-  {
+  deviceMissing: {
     code: 'ERR_DLM_NO_DEVICE',
     text: () =>
       "the lockspace was joined, but its device did not appear, so it was given up again: is udev running, with the rule 51-dlm.rules that comes with dlm_controld? In a container, mount the host's /dev/misc",
   },
-];
+};
+
+const BY_NUMBER: ReadonlyMap<number, Explanation> = new Map(
+  Object.entries(EXPLANATIONS).map(([name, each]) => [
+    OpenFailure[name as keyof typeof OpenFailure],
+    each,
+  ]),
+);
 
 /** What there is too little of, for failures that are nothing else's. */
 const LIMITS: Readonly<Record<number, string>> = {
@@ -90,7 +96,7 @@ export function openError(
   errno: number,
   detail: string,
 ): DlmError {
-  const explanation = EXPLANATIONS[failure];
+  const explanation = BY_NUMBER.get(failure);
   if (explanation === undefined) throw new Error(`stackglue: no open failure ${failure}`);
   const limit = LIMITS[errno];
   const { code, text } =
