@@ -40,7 +40,7 @@ const TASKS = {
       '/usr/include/libdlm.h': 'libdlm-dev',
     },
   },
-  conformance: { run: ['dist/scripts/conformance/main.js'], vm: true },
+  differential: { run: ['dist/scripts/differential/main.js'], vm: true },
   test: { run: ['dist/scripts/test/main.js'], needs: 'dist/scripts/test/needs.js' },
 };
 

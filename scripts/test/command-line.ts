@@ -20,7 +20,7 @@ const EXAMPLES = `
 Examples:
   npm test                                      what a person waits for: 6 minutes at most
   npm run test:fast                             no virtual machine, no compiler: a minute
-  npm test -- test/stackglue/50-lksb.test.ts    one file, or the files of a folder
+  npm test -- test/stackglue/lksb.test.ts    one file, or the files of a folder
   npm test -- --grep "value block"              the tests of such titles
   npm test -- --full                            everything, as CI does
   npm run test:fast -- --repeat 200 --busy      again and again on a busy host`;

@@ -20,7 +20,7 @@ const TOMORROW = new Date('2026-03-02T00:00:00Z');
 const VM = 'dist/test/vm';
 const FILES = [
   'dist/test/engines.test.js',
-  'dist/test/stackglue/50-lksb.test.js',
+  'dist/test/stackglue/lksb.test.js',
   `${VM}/partition.test.js`,
   `${VM}/harness.test.js`,
   ...['6.1', '6.12'].flatMap((version) =>
@@ -82,7 +82,7 @@ describe('the choice of tests', () => {
     );
     expect(all).to.deep.equal(FILES);
     expect(fast!.some(needsMachines)).to.equal(false);
-    expect(fast).to.deep.equal(['dist/test/stackglue/50-lksb.test.js']);
+    expect(fast).to.deep.equal(['dist/test/stackglue/lksb.test.js']);
     expect(quick).to.include.members(all!.filter((file) => !needsMachines(file)));
     expect(full).to.include.members([...quick!]);
     expect([fast, quick, full].map((files) => files!.length)).to.deep.equal([1, 4, 8]);
@@ -118,7 +118,7 @@ describe('the choice of tests', () => {
 
 describe('npm test', function () {
   this.timeout(600_000);
-  const file = join(PROJECT_ROOT, 'test/stackglue/32-constants.test.ts');
+  const file = join(PROJECT_ROOT, 'test/stackglue/constants.test.ts');
 
   it('counts all runs when it runs often', async () => {
     const { code, stdout } = await command('--repeat', '2', file);

@@ -1,14 +1,14 @@
 /**
- * A sample of `npm run conformance` with a fresh seed: an engine does what the kernel does, on random
- * sequences. scripts/conformance/README.md says how they are compared.
+ * A sample of `npm run differential` with a fresh seed: an engine does what the kernel does, on random
+ * sequences. scripts/differential/README.md says how they are compared.
  */
 import { expect } from 'chai';
 import { randomInt } from 'node:crypto';
 
-import { BATCH as FSDLM_BATCH } from '../../../scripts/conformance/fsdlm/differential.js';
-import { runFsdlm } from '../../../scripts/conformance/fsdlm/index.js';
-import { runO2dlm } from '../../../scripts/conformance/o2dlm/index.js';
-import { BATCH as O2DLM_BATCH } from '../../../scripts/conformance/o2dlm/run.js';
+import { BATCH as FSDLM_BATCH } from '../../../scripts/differential/fsdlm/differential.js';
+import { runFsdlm } from '../../../scripts/differential/fsdlm/index.js';
+import { runO2dlm } from '../../../scripts/differential/o2dlm/index.js';
+import { BATCH as O2DLM_BATCH } from '../../../scripts/differential/o2dlm/run.js';
 import { progress, requireVms, TEST_TIMEOUT_MS, type Kernel } from '../../support/vm-world.js';
 
 /** In a profile's second batch a node dies. For o2dlm each batch boots machines of its own. */
@@ -40,7 +40,7 @@ export function differential(kernel: Kernel, profile: keyof typeof SAMPLES): voi
         say: (line) => said.push(line),
         progress,
       });
-      const repeat = `npm run conformance -- --profile ${profile} --kernel ${kernel} --seed ${seed} --first ${first} --sequences ${sequences}`;
+      const repeat = `npm run differential -- --profile ${profile} --kernel ${kernel} --seed ${seed} --first ${first} --sequences ${sequences}`;
       expect(disagreements, `${said.join('\n')}\nto repeat it: ${repeat}`).to.deep.equal([]);
       expect(undecided, `${said.join('\n')}\nto repeat it: ${repeat}`).to.equal(0);
       expect(agreed).to.equal(sequences);

@@ -10,7 +10,7 @@
 
 #include "inspect.h"
 
-namespace stackglue::conformance {
+namespace stackglue::differential {
 namespace {
 
 using o2dlm::Event;
@@ -479,4 +479,4 @@ std::string World::State() const {
   return state;
 }
 
-}  // namespace stackglue::conformance
+}  // namespace stackglue::differential

@@ -7,7 +7,7 @@ import { Agent, type Report } from './agent.js';
 import type { Command, HandleState, NodeNumber, Observation } from './commands.js';
 import { buildAgent } from './programs.js';
 
-const DOMAIN = 'conformance';
+const DOMAIN = 'differential';
 
 /** The handles and unlinks of all sequences have numbers of their own on the nodes. */
 interface Entry {

@@ -8,8 +8,8 @@ import { PROJECT_ROOT } from '../../vm/paths.js';
 
 const run = promisify(execFile);
 
-const FOLDER = 'build/conformance';
-const HERE = 'scripts/conformance/o2dlm';
+const FOLDER = 'build/differential';
+const HERE = 'scripts/differential/o2dlm';
 const ENGINE = 'native/o2dlm';
 
 /** The program on each node, from the project's folder. */

@@ -14,7 +14,7 @@
 
 #include "o2dlm.h"
 
-namespace stackglue::conformance {
+namespace stackglue::differential {
 
 struct Task {
   enum class What : uint8_t {
@@ -124,6 +124,6 @@ class DlmfsFile {
   o2dlm::ValueBlock block_{};
 };
 
-}  // namespace stackglue::conformance
+}  // namespace stackglue::differential
 
 #endif  // STACKGLUE_SCRIPTS_CONFORMANCE_O2DLM_CHECKER_DLMFS_H_

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace stackglue::conformance {
+namespace stackglue::differential {
 namespace {
 
 // So many steps outweigh one unlikely decision.
@@ -88,4 +88,4 @@ bool Search::Agrees(Decisions given) {
   return true;
 }
 
-}  // namespace stackglue::conformance
+}  // namespace stackglue::differential

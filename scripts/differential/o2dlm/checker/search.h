@@ -18,7 +18,7 @@
 #include "commands.h"
 #include "world.h"
 
-namespace stackglue::conformance {
+namespace stackglue::differential {
 
 class Search final : public Choices {
  public:
@@ -67,6 +67,6 @@ class Search final : public Choices {
   Decisions decided_;
 };
 
-}  // namespace stackglue::conformance
+}  // namespace stackglue::differential
 
 #endif  // STACKGLUE_SCRIPTS_CONFORMANCE_O2DLM_CHECKER_SEARCH_H_

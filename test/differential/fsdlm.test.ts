@@ -3,11 +3,11 @@ import { expect } from 'chai';
 import { constants } from 'node:os';
 
 import { DLM_LKF, DLM_LOCK } from '../../lib/glue.js';
-import type { WireEvent } from '../../scripts/conformance/fsdlm/agent.js';
-import type { BatchResult, History } from '../../scripts/conformance/fsdlm/batch.js';
-import { generate, judge } from '../../scripts/conformance/fsdlm/differential.js';
-import { brokenInvariants } from '../../scripts/conformance/fsdlm/invariants.js';
-import type { Command, Program, Step } from '../../scripts/conformance/fsdlm/program.js';
+import type { WireEvent } from '../../scripts/differential/fsdlm/agent.js';
+import type { BatchResult, History } from '../../scripts/differential/fsdlm/batch.js';
+import { generate, judge } from '../../scripts/differential/fsdlm/differential.js';
+import { brokenInvariants } from '../../scripts/differential/fsdlm/invariants.js';
+import type { Command, Program, Step } from '../../scripts/differential/fsdlm/program.js';
 import { Random } from '../support/random.js';
 
 const SEQUENCES = 50;
@@ -41,7 +41,7 @@ const ways: Readonly<Record<string, (events: readonly WireEvent[]) => WireEvent[
   },
 };
 
-describe('conformance: the comparison of profile fsdlm', function () {
+describe('differential: the comparison of profile fsdlm', function () {
   const { seed } = new Random();
   let programs: Program[];
   let result: BatchResult;

@@ -1,15 +1,15 @@
 /** dlmfs on the emulation: what the differential test against the kernel takes for its behaviour. */
 import { expect } from 'chai';
 
-import { check, play } from '../../scripts/conformance/o2dlm/checker.js';
+import { check, play } from '../../scripts/differential/o2dlm/checker.js';
 import type {
   Command,
   HandleState,
   Observation,
   Step,
-} from '../../scripts/conformance/o2dlm/commands.js';
-import { Generator } from '../../scripts/conformance/o2dlm/generator.js';
-import { buildChecker } from '../../scripts/conformance/o2dlm/programs.js';
+} from '../../scripts/differential/o2dlm/commands.js';
+import { Generator } from '../../scripts/differential/o2dlm/generator.js';
+import { buildChecker } from '../../scripts/differential/o2dlm/programs.js';
 import { Random } from '../support/random.js';
 
 const NODES = [1, 2, 3];
@@ -74,7 +74,7 @@ async function lastOf(...steps: Command[][]): Promise<string> {
   return (await play(1, NODES, steps)).at(-1) ?? '';
 }
 
-describe('conformance: dlmfs on the emulation', function () {
+describe('differential: dlmfs on the emulation', function () {
   before(async function () {
     this.timeout(0); // a compiler ends by itself
     await buildChecker();
@@ -127,7 +127,7 @@ describe('conformance: dlmfs on the emulation', function () {
   });
 });
 
-describe('conformance: comparing with the kernel', function () {
+describe('differential: comparing with the kernel', function () {
   before(async function () {
     this.timeout(0); // a compiler ends by itself
     await buildChecker();

@@ -15,7 +15,7 @@
 #include "dlmfs.h"
 #include "o2dlm.h"
 
-namespace stackglue::conformance {
+namespace stackglue::differential {
 
 class World;
 
@@ -102,6 +102,6 @@ class World {
   char question_ = 0;
 };
 
-}  // namespace stackglue::conformance
+}  // namespace stackglue::differential
 
 #endif  // STACKGLUE_SCRIPTS_CONFORMANCE_O2DLM_CHECKER_WORLD_H_

@@ -34,7 +34,7 @@ class Guest implements FencedNode {
   }
 
   static async start(node: Node): Promise<Guest> {
-    const command = 'exec node dist/scripts/conformance/fsdlm/guest-main.js';
+    const command = 'exec node dist/scripts/differential/fsdlm/guest-main.js';
     const guest = new Guest(node, node.spawn(command));
     await guest.#answer();
     return guest;

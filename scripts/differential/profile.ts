@@ -1,4 +1,4 @@
-/** What a profile of the engine offers to `npm run conformance`. */
+/** What a profile of the engine offers to `npm run differential`. */
 import type { Progress } from '../vm/index.js';
 
 export interface ProfileOptions {

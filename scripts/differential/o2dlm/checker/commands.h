@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace stackglue::conformance {
+namespace stackglue::differential {
 
 struct Command {
   enum class Kind : uint8_t { kOpen, kClose, kWrite, kInterrupt, kUnlink, kKill };
@@ -35,6 +35,6 @@ struct Sequence {
   std::vector<Step> steps;
 };
 
-}  // namespace stackglue::conformance
+}  // namespace stackglue::differential
 
 #endif  // STACKGLUE_SCRIPTS_CONFORMANCE_O2DLM_CHECKER_COMMANDS_H_

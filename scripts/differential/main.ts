@@ -1,4 +1,4 @@
-/** `npm run conformance`: runs random sequences on the engine and on real kernels, and compares. */
+/** `npm run differential`: runs random sequences on the engine and on real kernels, and compares. */
 import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -11,7 +11,7 @@ import type { Outcome, ProfileOptions } from './profile.js';
 
 const USAGE = `Runs random sequences of commands on the engine and on real kernels, and compares.
 
-  npm run conformance -- [options]
+  npm run differential -- [options]
       --profile <name>     fsdlm, o2dlm (all)
       --kernel <package>   a Debian kernel package, more than once for several
                            (linux-image-amd64 and linux-image-6.12-amd64)

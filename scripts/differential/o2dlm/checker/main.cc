@@ -31,7 +31,7 @@
 #include "search.h"
 #include "world.h"
 
-namespace stackglue::conformance {
+namespace stackglue::differential {
 namespace {
 
 [[noreturn]] void Misread(const std::string& line) {
@@ -204,6 +204,6 @@ int Main() {
 }
 
 }  // namespace
-}  // namespace stackglue::conformance
+}  // namespace stackglue::differential
 
-int main() { return stackglue::conformance::Main(); }
+int main() { return stackglue::differential::Main(); }

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 
-namespace stackglue::conformance {
+namespace stackglue::differential {
 namespace {
 
 using o2dlm::kModeEx;
@@ -211,4 +211,4 @@ void DlmfsFile::AppendState(const Host& host, std::string* state) const {
   for (const std::string& sleeper : sleepers) *state += sleeper;
 }
 
-}  // namespace stackglue::conformance
+}  // namespace stackglue::differential
