@@ -1,7 +1,8 @@
 /** The command line of `npm test`: what is asked for, and which files that is. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { availableParallelism } from 'node:os';
 
+import { wholeFrom } from '../arguments.js';
 import { allFiles, namedFiles, select, type Extent, type Selection } from './selection.js';
 
 export interface Options {
@@ -20,16 +21,10 @@ const EXAMPLES = `
 Examples:
   npm test                                      what a person waits for: 6 minutes at most
   npm run test:fast                             no virtual machine, no compiler: a minute
-  npm test -- test/stackglue/lksb.test.ts    one file, or the files of a folder
+  npm test -- test/stackglue/lksb.test.ts       one file, or the files of a folder
   npm test -- --grep "value block"              the tests of such titles
   npm test -- --full                            everything, as CI does
   npm run test:fast -- --repeat 200 --busy      again and again on a busy host`;
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError('It must be a whole number above 0.');
-}
 
 /** Machines wait for each other now and then, so that there is room for one job more. */
 function defaultJobs(): number {
@@ -63,9 +58,9 @@ export function parse(args: readonly string[]): Options {
     .option('--all', 'with --full: on each kernel')
     .option('-g, --grep <regex>', 'only tests whose titles match')
     .option('-b, --bail', 'end with the first failure')
-    .option('--repeat <n>', 'so many times', positive, 1)
+    .option('--repeat <n>', 'so many times', wholeFrom(1), 1)
     .option('--busy', 'keep all processors busy meanwhile')
-    .option('--jobs <n>', 'so many files at a time', positive, defaultJobs())
+    .option('--jobs <n>', 'so many files at a time', wholeFrom(1), defaultJobs())
     .addHelpText('after', EXAMPLES)
     .showHelpAfterError('(npm test -- --help says more)');
   command.parse([...args], { from: 'user' });

@@ -1,11 +1,12 @@
 /** `npm run cluster`: a cluster to try things out on, from the command line. */
 
+import { Command } from 'commander';
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { parseArgs } from 'node:util';
 
+import { oneOf, wholeFrom } from '../arguments.js';
 import { GuestProcess } from './agent-client.js';
 import {
   ask,
@@ -19,57 +20,17 @@ import { VmError, messageOf } from './errors.js';
 import { whyNotHere } from './index.js';
 import { printingProgress } from './progress.js';
 
-const USAGE = `A cluster of virtual machines with the Linux kernel's DLM.
+const MEMBERSHIPS = ['corosync', 'host', 'o2cb', 'none'] as const;
+const DEVICE_MANAGERS = ['devtmpfs', 'udev'] as const;
 
-  npm run cluster -- up [nodes]         boot a cluster (3 nodes, unless told otherwise)
-      --membership corosync|host|o2cb|none
-                                        who decides membership (corosync)
-      --memory <MiB>                    memory of each node (384)
-      --kernel <package>[/<suite>]      Debian kernel package (linux-image-amd64)
-      --devices devtmpfs|udev           who makes the nodes' devices (devtmpfs)
-  npm run cluster -- status             what is running
-  npm run cluster -- run <node> <command>
-                                        run a shell command; its input, output and exit code
-  npm run cluster -- shell <node>       an interactive shell
-  npm run cluster -- kill <node>        cut a node's power
-  npm run cluster -- restart <node>     boot it again
-  npm run cluster -- evict <node>       membership host or o2cb: declare a node failed
-  npm run cluster -- cut <a> <b> [--one-way]
-                                        lose all frames between two nodes, or from a to b
-  npm run cluster -- isolate <node>     cut all links of a node
-  npm run cluster -- heal               restore all links
-  npm run cluster -- logs [node]        where the logs are, or a node's console
-  npm run cluster -- down               end the cluster
-`;
-
-const MEMBERSHIPS = ['corosync', 'host', 'o2cb', 'none'];
-const DEVICE_MANAGERS = ['devtmpfs', 'udev'];
-
-interface Flags {
-  membership?: string | undefined;
-  memory?: string | undefined;
-  kernel?: string | undefined;
-  devices?: string | undefined;
-  'one-way'?: boolean | undefined;
+interface UpFlags {
+  readonly membership: (typeof MEMBERSHIPS)[number];
+  readonly memory?: number;
+  readonly kernel?: string;
+  readonly devices?: (typeof DEVICE_MANAGERS)[number];
 }
 
-function number(word: string | undefined, what: string): number {
-  const value = Number(word);
-  if (word !== undefined && Number.isInteger(value) && value > 0) return value;
-  const got = word === undefined ? 'nothing' : `"${word}"`;
-  throw new VmError('usage', `${what} must be a number such as 1, not ${got}.`);
-}
-
-async function up(words: readonly string[], flags: Flags): Promise<void> {
-  const nodes = number(words[0] ?? '3', 'The number of nodes');
-  const membership = flags.membership ?? 'corosync';
-  if (!MEMBERSHIPS.includes(membership)) {
-    throw new VmError('usage', `--membership can be ${MEMBERSHIPS.join(', ')}.`);
-  }
-  const { devices } = flags;
-  if (devices !== undefined && !DEVICE_MANAGERS.includes(devices)) {
-    throw new VmError('usage', `--devices can be ${DEVICE_MANAGERS.join(', ')}.`);
-  }
+async function up(nodes: number, flags: UpFlags): Promise<void> {
   const reason = await whyNotHere();
   if (reason) throw new VmError('unsupported', reason);
   if (await isClusterUp()) {
@@ -77,10 +38,10 @@ async function up(words: readonly string[], flags: Flags): Promise<void> {
   }
   const started = performance.now();
   await startSupervisor([
-    ...['--nodes', String(nodes), '--membership', membership],
-    ...(flags.memory === undefined ? [] : ['--memory', String(number(flags.memory, '--memory'))]),
+    ...['--nodes', String(nodes), '--membership', flags.membership],
+    ...(flags.memory === undefined ? [] : ['--memory', String(flags.memory)]),
     ...(flags.kernel === undefined ? [] : ['--kernel', flags.kernel]),
-    ...(devices === undefined ? [] : ['--devices', devices]),
+    ...(flags.devices === undefined ? [] : ['--devices', flags.devices]),
   ]);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.log(`${seconds.padStart(6)} s  in all. Next: npm run cluster -- shell 1`);
@@ -137,8 +98,7 @@ async function status(): Promise<void> {
   if (logFolder) console.log(`Logs: ${logFolder}`);
 }
 
-async function runningNode(word: string | undefined): Promise<{ id: number; agentPort: number }> {
-  const id = number(word, 'The node');
+async function runningNode(id: number): Promise<{ id: number; agentPort: number }> {
   const { nodes } = await clusterStatus();
   const node = nodes.find((each) => each.id === id);
   if (!node) {
@@ -153,10 +113,7 @@ async function runningNode(word: string | undefined): Promise<{ id: number; agen
   return { id, agentPort };
 }
 
-async function run(words: readonly string[]): Promise<void> {
-  const [node, ...rest] = words;
-  const command = rest[0] === '--' ? rest.slice(1) : rest;
-  if (command.length === 0) throw new VmError('usage', 'Which command? For example: run 1 "ls"');
+async function run(node: number, command: readonly string[]): Promise<void> {
   const { id, agentPort } = await runningNode(node);
   const line = command.join(' ');
   const child = new GuestProcess(agentPort, line, `"${line}" on node ${id}`);
@@ -169,13 +126,13 @@ async function run(words: readonly string[]): Promise<void> {
   process.stdin.destroy();
 }
 
-async function shell(words: readonly string[]): Promise<void> {
+async function shell(node: number): Promise<void> {
   const { stdin, stdout } = process;
   if (!stdin.isTTY || !stdout.isTTY) {
     const script = await text(stdin);
-    return run([words[0] ?? '', script]);
+    return run(node, [script]);
   }
-  const { id, agentPort } = await runningNode(words[0]);
+  const { id, agentPort } = await runningNode(node);
   const terminal = { rows: stdout.rows, columns: stdout.columns };
   const command = `PS1='n${id}:\\w# ' exec sh`;
   const child = new GuestProcess(agentPort, command, `the shell on node ${id}`, { terminal });
@@ -193,10 +150,10 @@ async function shell(words: readonly string[]): Promise<void> {
   }
 }
 
-async function logs(words: readonly string[]): Promise<void> {
+async function logs(node: number | undefined): Promise<void> {
   const { logFolder } = await clusterStatus();
-  if (words[0] !== undefined) {
-    const file = join(logFolder, `n${number(words[0], 'The node')}.console.log`);
+  if (node !== undefined) {
+    const file = join(logFolder, `n${node}.console.log`);
     console.log(readFileSync(file, 'utf8'));
     return;
   }
@@ -207,54 +164,74 @@ async function tell(request: ControlRequest): Promise<void> {
   await ask(request);
 }
 
-async function main(): Promise<void> {
-  const [command, ...rest] = process.argv.slice(2);
-  if (command === 'run') return run(rest); // its words are the guest's, flags included
-  const { positionals: words, values: flags } = parseArgs({
-    args: rest,
-    allowPositionals: true,
-    options: {
-      membership: { type: 'string' },
-      memory: { type: 'string' },
-      kernel: { type: 'string' },
-      devices: { type: 'string' },
-      'one-way': { type: 'boolean' },
-    },
-  });
-  const node = (index: number): number => number(words[index], 'The node');
-  switch (command) {
-    case 'up':
-      return up(words, flags);
-    case 'status':
-      return status();
-    case 'shell':
-      return shell(words);
-    case 'logs':
-      return logs(words);
-    case 'kill':
-    case 'restart':
-    case 'evict':
-    case 'isolate':
-      return tell({ op: command, node: node(0) });
-    case 'cut': {
-      const oneWay = flags['one-way'] ?? false;
-      return tell({ op: 'cut', from: node(0), to: node(1), oneWay });
-    }
-    case 'heal':
-    case 'down':
-      return tell({ op: command });
-    case undefined:
-    case 'help':
-    case '--help':
-      console.log(USAGE);
-      return;
-    default:
-      throw new VmError('usage', `There is no command "${command}".\n\n${USAGE}`);
+function commands(): Command {
+  const node = wholeFrom(1);
+  const program = new Command('npm run cluster --')
+    .description("A cluster of virtual machines with the Linux kernel's DLM.")
+    .enablePositionalOptions()
+    .showHelpAfterError('(npm run cluster -- --help says more)');
+  program
+    .command('up')
+    .description('boot a cluster')
+    .argument('[nodes]', 'how many', node, 3)
+    .option('--membership <who>', 'who decides membership', oneOf(MEMBERSHIPS), 'corosync')
+    .option('--memory <MiB>', 'memory of each node (384)', node)
+    .option('--kernel <package[/suite]>', 'Debian kernel package (linux-image-amd64)')
+    .option('--devices <who>', "who makes the nodes' devices (devtmpfs)", oneOf(DEVICE_MANAGERS))
+    .action(up);
+  program.command('status').description('what is running').action(status);
+  program
+    .command('run')
+    .description('run a shell command; its input, output and exit code')
+    .argument('<node>', 'on which', node)
+    .argument('<command...>', "a line of the node's shell")
+    // Its words are the guest's, flags included.
+    .passThroughOptions()
+    .action(run);
+  program
+    .command('shell')
+    .description('an interactive shell')
+    .argument('<node>', 'on which', node)
+    .action(shell);
+  for (const [op, description] of [
+    ['kill', "cut a node's power"],
+    ['restart', 'boot it again'],
+    ['evict', 'membership host or o2cb: declare a node failed'],
+    ['isolate', 'cut all links of a node'],
+  ] as const) {
+    program
+      .command(op)
+      .description(description)
+      .argument('<node>', 'which', node)
+      .action((which: number) => tell({ op, node: which }));
   }
+  program
+    .command('cut')
+    .description('lose all frames between two nodes')
+    .argument('<from>', 'the one', node)
+    .argument('<to>', 'the other', node)
+    .option('--one-way', 'only those from the first to the second')
+    .action((from: number, to: number, { oneWay = false }: { oneWay?: boolean }) =>
+      tell({ op: 'cut', from, to, oneWay }),
+    );
+  program
+    .command('heal')
+    .description('restore all links')
+    .action(() => tell({ op: 'heal' }));
+  program
+    .command('logs')
+    .description("where the logs are, or a node's console")
+    .argument('[node]', 'which', node)
+    .action(logs);
+  program
+    .command('down')
+    .description('end the cluster')
+    .action(() => tell({ op: 'down' }));
+  return program;
 }
 
 try {
-  await main();
+  await commands().parseAsync();
 } catch (error) {
   console.error(messageOf(error));
   process.exitCode = 1;
