@@ -72,7 +72,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   'the death of a node that lives': {
     edits: [
       {
-        file: 'kernel/lockspace_watch.cc',
+        file: 'kernel/membership.cc',
         right: 'node == this_node_) {\n    order_->SeeOwnEnd();',
         wrong: 'node == this_node_) {',
       },

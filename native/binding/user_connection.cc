@@ -150,7 +150,7 @@ Napi::Value UserConnection::Members(const Napi::CallbackInfo& info) {
     auto member = Napi::Array::New(env, 3);
     auto addresses = Napi::Array::New(env);
     uint32_t address_count = 0;
-    for (const std::string& address : kernel::LockspaceWatch::AddressesOf(node)) {
+    for (const std::string& address : kernel::Membership::AddressesOf(node)) {
       addresses.Set(address_count++, Napi::String::New(env, address));
     }
     member.Set(0U, Napi::Number::New(env, node));

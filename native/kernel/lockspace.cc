@@ -125,7 +125,7 @@ void Lockspace::AttachDevice(int device_fd, const KeeperVersions& versions) {
     // It may have been taken away since the keeper has opened it.
     const bool has_gone = error == ENOENT && watch_.watches_cluster();
     Fail(has_gone ? OpenFailure::kUnknownLockspace : OpenFailure::kNoMembership, error, {});
-  } else if (watch_.this_node() == 0) {
+  } else if (watch_.membership().this_node() == 0) {
     Fail(OpenFailure::kNoDaemon, 0, {});
   } else if (submission_ == Submission::kThread) {
     if (const int failure = SubmitPort::StartThread(port_)) Fail(OpenFailure::kFailed, failure, {});
@@ -233,7 +233,7 @@ void Lockspace::HandleCause(int node, bool has_failed) {
 
 // Does what follows from what the watch has seen.
 void Lockspace::HandleSeen() {
-  for (const auto& [departure, node, since_s] : watch_.TakeUnknown()) {
+  for (const auto& [departure, node, since_s] : watch_.membership().TakeUnknown()) {
     // Who leaves loses all members so, and does not care.
     if (state_ == State::kOpen && keeper_.AskWhyGone(node, since_s)) {
       asked_[node].push_back(departure);
@@ -241,7 +241,7 @@ void Lockspace::HandleSeen() {
       order_->SeeCause(departure, false);
     }
   }
-  if (watch_.TakeHasJoined()) keeper_.Send(KeeperRequestKind::kNames);
+  if (watch_.membership().TakeHasJoined()) keeper_.Send(KeeperRequestKind::kNames);
   if (order_->is_lost()) {
     if (!is_lost_) Lose();
   } else if (is_stopped() != is_paused_) {
@@ -251,7 +251,7 @@ void Lockspace::HandleSeen() {
 
 const std::map<int, int64_t>& Lockspace::members() const {
   static const std::map<int, int64_t> none;
-  return is_lost_ ? none : watch_.members();
+  return is_lost_ ? none : watch_.membership().members();
 }
 
 void Lockspace::SetPaused(bool paused) {

@@ -96,7 +96,7 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   // The kernel was too busy for a request: HandleTime() has become due, soon.
   bool is_submitter_busy() const { return submitter_is_busy_; }
 
-  int this_node() const { return watch_.this_node(); }
+  int this_node() const { return watch_.membership().this_node(); }
   // None when it is lost; from this node's own end on, those who were there when it began.
   const std::map<int, int64_t>& members() const;
   // The node's name; empty when it has none.

@@ -59,7 +59,7 @@ class Watched {
   // Looks, and has dlm_controld asked: it knows when each node has failed last.
   std::string Look() {
     watch_.Look();
-    for (const auto& [departure, node, since_s] : watch_.TakeUnknown()) {
+    for (const auto& [departure, node, since_s] : watch_.membership().TakeUnknown()) {
       const auto failed_s = failed_s_.find(node);
       order_.SeeCause(departure, failed_s != failed_s_.end() && failed_s->second >= since_s);
     }

@@ -196,7 +196,7 @@ class Life final : public EventSource, public EventListener {
   void Looked() {
     CheckResumed();
     told_first_.clear();
-    for (const auto& [departure, node, since_s] : watch_.TakeUnknown()) {
+    for (const auto& [departure, node, since_s] : watch_.membership().TakeUnknown()) {
       world_.Asked({departure, node});
     }
     run_ = order_.is_stopped() ? 0 : world_.run_began_at;
