@@ -12,7 +12,7 @@ import {
   type ControlMessage,
   type TurnMessage,
   type WorkerMessage,
-} from './protocol.js';
+} from './worker-messages.js';
 import type { SimulationPort } from './port.js';
 import { checkPort } from './remote-host.js';
 import { drained, WORLD_CALLS, type World } from './world.js';

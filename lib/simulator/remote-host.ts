@@ -11,7 +11,7 @@ import {
   type ControlMessage,
   type TurnMessage,
   type WorkerMessage,
-} from './protocol.js';
+} from './worker-messages.js';
 import { WORLD_CALLS, type World } from './world.js';
 
 /** Throws unless `value` is a port. */

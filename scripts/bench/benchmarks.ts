@@ -6,7 +6,7 @@
  */
 import { cpus } from 'node:os';
 
-import { Cluster, step, type Node, type Progress } from '../vm/index.js';
+import { Cluster, step, type GuestNode, type Progress } from '../vm/index.js';
 import {
   buildReference,
   Contestant,
@@ -143,7 +143,7 @@ function choose(workloads: readonly Workload[], where: string, options: Choice):
 }
 
 async function runWorkloads(
-  node: Node,
+  node: GuestNode,
   workloads: readonly NamedWorkload[],
   prefix: string,
   machine: Machine,

@@ -2,7 +2,7 @@
  * A crowd of waiters of one lock that gives up: how fast it has gone, how long the event loop stood still
  * meanwhile, and how long another node had to wait for a lock of its own.
  */
-import { step, type Node, type Progress } from '../vm/index.js';
+import { step, type GuestNode, type Progress } from '../vm/index.js';
 import { compile } from './compile.js';
 import { Talker, type Mode } from './contestant.js';
 import { makeRow, type Machine, type Row } from './result.js';
@@ -77,15 +77,15 @@ export function buildCrowdReference(): void {
 
 /** Measures them: the contestants are on one node, and what they wait for is on the other. */
 export async function runCrowds(
-  here: Node,
-  there: Node,
+  here: GuestNode,
+  there: GuestNode,
   crowds: readonly Crowd[],
   machine: Machine,
   { modes, rounds, progress, report }: CrowdOptions,
 ): Promise<void> {
-  const c = (node: Node): Promise<Talker> =>
+  const c = (node: GuestNode): Promise<Talker> =>
     Talker.start(node, `exec ./build/bench/${REFERENCE} ${LOCKSPACE}`);
-  const javascript = (node: Node, submit: Mode): Promise<Talker> =>
+  const javascript = (node: GuestNode, submit: Mode): Promise<Talker> =>
     Talker.start(node, `exec node ${JAVASCRIPT} ${LOCKSPACE} '${JSON.stringify({ submit })}'`);
 
   const contestants = [await c(here)];

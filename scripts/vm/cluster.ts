@@ -22,7 +22,7 @@ import {
   type Membership,
   type MembershipMode,
 } from './membership.js';
-import { Node } from './node.js';
+import { GuestNode } from './guest-node.js';
 import { cacheFolder } from './paths.js';
 import { SILENT, step, type Progress } from './progress.js';
 import type { Accelerator } from './qemu.js';
@@ -98,7 +98,7 @@ export class Cluster {
   readonly accelerator: Accelerator;
   /** The folder with this run's logs: `n1.console.log` and so on. */
   readonly logFolder: string;
-  readonly #nodes: readonly Node[];
+  readonly #nodes: readonly GuestNode[];
   readonly #hub: HubThread;
   readonly #membership: Membership;
   readonly #harnessEvicts: boolean;
@@ -109,7 +109,7 @@ export class Cluster {
     options: ClusterOptions,
     accelerator: Accelerator,
     logFolder: string,
-    nodes: readonly Node[],
+    nodes: readonly GuestNode[],
     hub: HubThread,
   ) {
     this.mode = options.membership;
@@ -144,7 +144,7 @@ export class Cluster {
     const hub = await HubThread.start();
     const nodes = Array.from({ length: count }, (_, index) => {
       const node = index + 1;
-      return new Node({
+      return new GuestNode({
         image,
         accelerator,
         node,
@@ -177,7 +177,7 @@ export class Cluster {
   }
 
   /** All nodes, node 1 first. */
-  get nodes(): readonly Node[] {
+  get nodes(): readonly GuestNode[] {
     return this.#nodes;
   }
 
@@ -186,7 +186,7 @@ export class Cluster {
    *
    * @throws {VmError} `usage` when the cluster has no such node.
    */
-  node(id: number): Node {
+  node(id: number): GuestNode {
     const node = this.#nodes[id - 1];
     if (node) return node;
     const known = this.#nodes.map((each) => each.id).join(', ');

@@ -2,7 +2,7 @@
 
 import { HANG_MS, withDeadline } from './deadline.js';
 import { messageOf, VmError } from './errors.js';
-import type { Node } from './node.js';
+import type { GuestNode } from './guest-node.js';
 
 /** A node that is beyond answering must not keep those waiting who ask. */
 const ASK_MS = 120_000;
@@ -24,7 +24,7 @@ const QUESTIONS = [
 ].join('; ');
 
 /** Never rejects, and takes two minutes at most: a node may be beyond answering. */
-export async function diagnose(node: Node): Promise<string> {
+export async function diagnose(node: GuestNode): Promise<string> {
   try {
     const { stdout, stderr } = await node.run(QUESTIONS, { timeoutMs: ASK_MS });
     return `${stdout}${stderr}`;
@@ -39,7 +39,7 @@ export async function diagnose(node: Node): Promise<string> {
  * @param what what the node does meanwhile, e.g. "no answer".
  * @throws {VmError} `timeout`, which tells what the node waits for.
  */
-export async function inTime<T>(node: Node, what: string, work: Promise<T>): Promise<T> {
+export async function inTime<T>(node: GuestNode, what: string, work: Promise<T>): Promise<T> {
   const describe = (): string => `Node ${node.id}: ${what} for ${HANG_MS / 1000} s.`;
   try {
     return await withDeadline(work, HANG_MS, describe);

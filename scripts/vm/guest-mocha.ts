@@ -10,7 +10,7 @@ import { diagnose } from './diagnosis.js';
 import { VmError, messageOf } from './errors.js';
 import { MOCHA, REPORTER, listTests } from './guest-listing.js';
 import { parseReport, type TestReport } from './guest-reporter.js';
-import type { Node } from './node.js';
+import type { GuestNode } from './guest-node.js';
 import { PROJECT_ROOT } from './paths.js';
 
 /** How the guest runs the tests. */
@@ -41,7 +41,7 @@ const TAIL_LENGTH = 8000;
  */
 export function describeInGuest(
   title: string,
-  getNode: () => Node,
+  getNode: () => GuestNode,
   specFile: string,
   options: GuestMochaOptions = {},
 ): void {
@@ -148,7 +148,7 @@ class GuestRun {
     }
   }
 
-  start(node: Node, spec: string, options: GuestMochaOptions): void {
+  start(node: GuestNode, spec: string, options: GuestMochaOptions): void {
     this.#running = this.#run(node, spec, options).then(
       (code) => {
         this.#end(
@@ -179,7 +179,7 @@ class GuestRun {
     if (this.#problem !== undefined) throw new VmError('command', this.#problem);
   }
 
-  async #run(node: Node, spec: string, options: GuestMochaOptions): Promise<number> {
+  async #run(node: GuestNode, spec: string, options: GuestMochaOptions): Promise<number> {
     const assignments = Object.entries(options.env ?? {}).map(
       ([name, value]) => `${name}=${quote(value)}`,
     );

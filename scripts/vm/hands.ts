@@ -2,7 +2,7 @@
 
 import type { GuestProcess } from './agent-client.js';
 import { VmError } from './errors.js';
-import type { Node } from './node.js';
+import type { GuestNode } from './guest-node.js';
 
 /** The kernel's announcement that a lockspace is being created or released; it waits. */
 export type LockspaceEvent = 'online' | 'offline';
@@ -18,7 +18,7 @@ const NOBODY: Waiting = { action: 'nothing', resolve: () => undefined, reject: (
 
 /** See the top of this file. */
 export class Hands {
-  readonly #node: Node;
+  readonly #node: GuestNode;
   readonly #process: GuestProcess;
   readonly #onEvent: (event: LockspaceEvent, lockspace: string) => void;
   /** Actions sent to the guest, answered in their order. */
@@ -26,7 +26,10 @@ export class Hands {
   #gone = false;
   #ready: () => void = () => undefined;
 
-  private constructor(node: Node, onEvent: (event: LockspaceEvent, lockspace: string) => void) {
+  private constructor(
+    node: GuestNode,
+    onEvent: (event: LockspaceEvent, lockspace: string) => void,
+  ) {
     this.#node = node;
     this.#onEvent = onEvent;
     this.#process = node.spawn('exec dlm-hands');
@@ -38,7 +41,7 @@ export class Hands {
    * @throws {VmError} `gone` when they end before they are ready.
    */
   static async start(
-    node: Node,
+    node: GuestNode,
     onEvent: (event: LockspaceEvent, lockspace: string) => void,
   ): Promise<Hands> {
     const hands = new Hands(node, onEvent);

@@ -13,7 +13,7 @@ export { VmError, type VmErrorCode } from './errors.js';
 export type { LinkRule } from './hub.js';
 export { prepareImage, type Image, type ImageOptions } from './image.js';
 export type { EvictOptions, MembershipMode } from './membership.js';
-export type { Node } from './node.js';
+export type { GuestNode } from './guest-node.js';
 export { printingProgress, step, type Progress } from './progress.js';
 export type { Accelerator } from './qemu.js';
 export type { RunOptions, RunResult } from './run.js';

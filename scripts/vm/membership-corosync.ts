@@ -2,7 +2,7 @@
 
 import { VmError, messageOf } from './errors.js';
 import type { Membership } from './membership.js';
-import { nodeAddress, type Node } from './node.js';
+import { nodeAddress, type GuestNode } from './guest-node.js';
 
 /** Options of the mode `corosync`. */
 export interface CorosyncOptions {
@@ -69,11 +69,11 @@ export class CorosyncMembership implements Membership {
     this.#conf = corosyncConf(nodes, options.tokenMs);
   }
 
-  async form(nodes: readonly Node[]): Promise<void> {
+  async form(nodes: readonly GuestNode[]): Promise<void> {
     await Promise.all(nodes.map((node) => this.rejoin(node, nodes.length)));
   }
 
-  async rejoin(node: Node, upNodes: number): Promise<void> {
+  async rejoin(node: GuestNode, upNodes: number): Promise<void> {
     await node.exec('cat > /etc/corosync/corosync.conf', { input: this.#conf });
     await node.exec('cat > /etc/dlm/dlm.conf', { input: DLM_CONF });
     try {

@@ -24,7 +24,7 @@ import { setTimeout } from 'node:timers/promises';
 import { VmError, messageOf } from './errors.js';
 import { Hands, type LockspaceEvent } from './hands.js';
 import type { EvictOptions, Membership } from './membership.js';
-import { nodeAddress, type Node } from './node.js';
+import { nodeAddress, type GuestNode } from './guest-node.js';
 
 const CLUSTER = '/sys/kernel/config/dlm/cluster';
 
@@ -93,11 +93,11 @@ export class HostMembership implements Membership {
     this.#log = log;
   }
 
-  async form(nodes: readonly Node[]): Promise<void> {
+  async form(nodes: readonly GuestNode[]): Promise<void> {
     for (const node of nodes) await this.rejoin(node);
   }
 
-  rejoin(node: Node): Promise<void> {
+  rejoin(node: GuestNode): Promise<void> {
     return this.#change(`node ${node.id} joins the cluster`, async () => {
       const hands = await Hands.start(node, (event, lockspace) => {
         this.#onEvent(node.id, event, lockspace);

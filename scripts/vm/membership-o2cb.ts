@@ -10,7 +10,7 @@
 import { HEARTBEAT_BLOCK, HEARTBEAT_BLOCKS, HEARTBEAT_START } from './heartbeat-disk.js';
 import { declareDead } from './heartbeat-disk.js';
 import type { Membership } from './membership.js';
-import { nodeAddress, type Node } from './node.js';
+import { nodeAddress, type GuestNode } from './guest-node.js';
 
 const CLUSTER = '/sys/kernel/config/cluster/stackglue';
 const REGION = `${CLUSTER}/heartbeat/5374616b676c7565`;
@@ -67,7 +67,7 @@ function seenCommand(id: number, members: readonly number[]): string {
 export class O2cbMembership implements Membership {
   readonly #count: number;
   readonly #disk: string;
-  readonly #members = new Map<number, Node>();
+  readonly #members = new Map<number, GuestNode>();
 
   /**
    * @param count how many nodes the cluster has.
@@ -78,12 +78,12 @@ export class O2cbMembership implements Membership {
     this.#disk = disk;
   }
 
-  async form(nodes: readonly Node[]): Promise<void> {
+  async form(nodes: readonly GuestNode[]): Promise<void> {
     await Promise.all(nodes.map((node) => this.#start(node)));
     await this.#allSeen();
   }
 
-  async rejoin(node: Node): Promise<void> {
+  async rejoin(node: GuestNode): Promise<void> {
     await this.#start(node);
     await this.#allSeen();
   }
@@ -103,7 +103,7 @@ export class O2cbMembership implements Membership {
     return Promise.resolve();
   }
 
-  async #start(node: Node): Promise<void> {
+  async #start(node: GuestNode): Promise<void> {
     await node.exec(startCommand(node.id, this.#count));
     this.#members.set(node.id, node);
   }

@@ -1,6 +1,6 @@
 /** Who is a member of the cluster, and who decides it. */
 
-import type { Node } from './node.js';
+import type { GuestNode } from './guest-node.js';
 
 /**
  * - `corosync`: corosync and dlm_controld run in the guests. The real thing: a dead node is noticed
@@ -25,14 +25,14 @@ export interface EvictOptions {
 /** One way of deciding membership, for one cluster. */
 export interface Membership {
   /** Makes a cluster of nodes that have just booted; lockspaces can be joined when it resolves. */
-  form(nodes: readonly Node[]): Promise<void>;
+  form(nodes: readonly GuestNode[]): Promise<void>;
 
   /**
    * Makes a node that has just booted again a member.
    *
    * @param upNodes how many nodes are running, this one included.
    */
-  rejoin(node: Node, upNodes: number): Promise<void>;
+  rejoin(node: GuestNode, upNodes: number): Promise<void>;
 
   /** Removes nodes that have failed, all in one change, where it falls to the harness to do so. */
   evict(ids: readonly number[], options?: EvictOptions): Promise<void>;

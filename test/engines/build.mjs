@@ -32,7 +32,9 @@ const engines = {
 const ledAside = {
   order: {
     header: join(root, 'test/order/host_root.h'),
-    files: ['lockspace_watch.cc', 'membership.cc', 'loop_inotify.cc'].map((name) => join(nativeDir, 'kernel', name)),
+    files: ['lockspace_watch.cc', 'membership.cc', 'loop_inotify.cc'].map((name) =>
+      join(nativeDir, 'kernel', name),
+    ),
   },
 };
 /** Suites of which the tests of threads run under the thread sanitizer too. */

@@ -17,7 +17,7 @@ import {
   whyNotHere,
   type ClusterOptions,
   type GuestProcess,
-  type Node,
+  type GuestNode,
 } from '../../scripts/vm/index.js';
 import { complaintsIn } from './kernel-log.js';
 import { skipBecause } from './skip.js';
@@ -73,7 +73,7 @@ export function controlCommand(lockspace: string, value: 0 | 1): string {
 }
 
 /** The complaints in the log of a node's kernel. */
-export async function complaintsOn(node: Node): Promise<string[]> {
+export async function complaintsOn(node: GuestNode): Promise<string[]> {
   const { stdout } = await node.exec('dmesg');
   return complaintsIn(stdout);
 }
@@ -126,12 +126,12 @@ export function useCluster(options: ClusterOptions): () => Cluster {
 
 /** A program on a node that takes a line and answers with lines. */
 export class LineProcess {
-  readonly #node: Node;
+  readonly #node: GuestNode;
   readonly #process: GuestProcess;
   readonly #lines: AsyncIterableIterator<string>;
 
   /** Starts `command` on a node. */
-  constructor(node: Node, command: string) {
+  constructor(node: GuestNode, command: string) {
     this.#node = node;
     this.#process = node.spawn(command);
     this.#lines = this.#process.lines;

@@ -1,7 +1,7 @@
 /** Where the threads of a guest's processes are in its kernel, as /proc tells it. */
 import { setTimeout as pause } from 'node:timers/promises';
 
-import type { Node } from '../../scripts/vm/index.js';
+import type { GuestNode } from '../../scripts/vm/index.js';
 
 /** A thread of a process in a guest, at one moment. */
 export interface ThreadView {
@@ -18,7 +18,7 @@ export interface ThreadView {
 const PAUSE_MS = 20;
 
 /** The threads of a process; none when there is no such process. Rejects as `Node.run` does. */
-export async function threadsOf(node: Node, pid: number): Promise<ThreadView[]> {
+export async function threadsOf(node: GuestNode, pid: number): Promise<ThreadView[]> {
   const folder = `/proc/${pid}/task`;
   // One program looks at them all: a thread that comes or goes meanwhile is listed in part or not at all.
   const { stdout } = await node.run(`grep -sH '' ${folder}/*/stat ${folder}/*/stack`);
@@ -43,7 +43,7 @@ export const oneWaitsInDlm = (threads: readonly ThreadView[]): boolean => thread
 
 /** Resolves to a process's threads once they are as wanted; the test's own limit ends the wait. */
 export async function untilThreads(
-  node: Node,
+  node: GuestNode,
   pid: number,
   areAsWanted: (threads: readonly ThreadView[]) => boolean,
 ): Promise<ThreadView[]> {
@@ -55,7 +55,7 @@ export async function untilThreads(
 }
 
 /** The process that keeps a lockspace, which one connection on the node has open. */
-export async function keeperOf(node: Node, lockspace: string): Promise<number> {
+export async function keeperOf(node: GuestNode, lockspace: string): Promise<number> {
   const { stdout } = await node.exec(
     `ps -o pid,args | awk '$2 == "stackglue-keeper" && $3 == "${lockspace}" { print $1 }'`,
   );

@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 import type { UserStackOptions } from '../../lib/glue.js';
-import type { Node } from '../../scripts/vm/index.js';
+import type { GuestNode } from '../../scripts/vm/index.js';
 import { TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 
 const { errno } = constants;
@@ -60,7 +60,7 @@ describe('connecting to stack user where something is missing', function () {
 
   describe('on a virtual machine that gains one part after the other', () => {
     const getCluster = useCluster({ nodes: 1, membership: 'none' });
-    let node: Node;
+    let node: GuestNode;
     const attempt = async (what: Attempt): Promise<Outcome> => {
       const { stdout } = await node.exec(`node ${PROGRAM} '${JSON.stringify(what)}'`);
       return JSON.parse(stdout) as Outcome;

@@ -6,7 +6,7 @@ import { expect } from 'chai';
 
 import type { NodeDriver } from '../../lib/conformance/index.js';
 import { DLM_LOCK } from '../../lib/glue.js';
-import type { Node } from '../../scripts/vm/index.js';
+import type { GuestNode } from '../../scripts/vm/index.js';
 import { keepDlmRunning, startAgent, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 
 const { PR } = DLM_LOCK;
@@ -36,7 +36,7 @@ describe('giving up a lockspace that has locks of other nodes', function () {
     return agent;
   }
 
-  const isThere = async (node: Node, lockspace: string): Promise<boolean> => {
+  const isThere = async (node: GuestNode, lockspace: string): Promise<boolean> => {
     const { stdout } = await node.exec(
       `test -e /sys/kernel/dlm/${lockspace} && echo there || true`,
     );

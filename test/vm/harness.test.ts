@@ -12,7 +12,7 @@ import { writeCpio } from '../../scripts/vm/cpio.js';
 import { FrameReader, frame } from '../../scripts/vm/framing.js';
 import { describeInGuest } from '../../scripts/vm/guest-mocha.js';
 import { Hub, clusterMac } from '../../scripts/vm/hub.js';
-import { VmError, type Node } from '../../scripts/vm/index.js';
+import { VmError, type GuestNode } from '../../scripts/vm/index.js';
 import { modulesDep } from '../../scripts/vm/kernel.js';
 import { withLock } from '../../scripts/vm/lock.js';
 import { GUEST_PACKAGES, hasPackages } from '../../scripts/vm/packages.js';
@@ -316,7 +316,7 @@ async function failure(work: Promise<unknown>): Promise<VmError> {
 describe('vm: one node without a cluster', function () {
   this.timeout(TEST_TIMEOUT_MS);
   const getCluster = useCluster({ nodes: 1, membership: 'none' });
-  let node: Node;
+  let node: GuestNode;
 
   before(function () {
     node = getCluster().node(1);

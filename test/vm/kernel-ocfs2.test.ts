@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 
 import type { NodeDriver } from '../../lib/conformance/index.js';
 import { DLM_LOCK } from '../../lib/glue.js';
-import type { Node } from '../../scripts/vm/index.js';
+import type { GuestNode } from '../../scripts/vm/index.js';
 import { startAgent, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 
 const { errno } = constants;
@@ -15,7 +15,7 @@ const { EX, PR } = DLM_LOCK;
 
 /** The version lock as the kernel's debugfs shows it: the block's bytes, and its locks' modes. */
 async function versionLock(
-  node: Node,
+  node: GuestNode,
   lockspace: string,
 ): Promise<{ block: string; modes: number[] }> {
   const { stdout } = await node.exec(`cat /sys/kernel/debug/dlm/${lockspace}_all`);
@@ -31,8 +31,8 @@ async function versionLock(
 describe("ocfs2's own user stack in the kernel, and ours", function () {
   this.timeout(TEST_TIMEOUT_MS);
   const getCluster = useCluster({ nodes: 2, membership: 'host' });
-  let kernel: Node;
-  let ours: Node;
+  let kernel: GuestNode;
+  let ours: GuestNode;
   let agent: NodeDriver;
   let neighbour: NodeDriver;
 

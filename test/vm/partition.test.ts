@@ -5,7 +5,7 @@
  */
 import { expect } from 'chai';
 
-import type { Node } from '../../scripts/vm/index.js';
+import type { GuestNode } from '../../scripts/vm/index.js';
 import type { Submitter } from '../support/user-plugin.js';
 import { LineProcess, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 import {
@@ -27,7 +27,7 @@ interface Service {
 describe('a node that is cut off', function () {
   this.timeout(TEST_TIMEOUT_MS);
   const getCluster = useCluster({ nodes: 3, membership: 'corosync' });
-  let node: Node;
+  let node: GuestNode;
   const services = new Map<Submitter, Service>();
 
   /** A service on node 1, in a lockspace of its own that others are in: alone it is without quorum. */

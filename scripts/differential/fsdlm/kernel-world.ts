@@ -3,7 +3,13 @@
  */
 import { createInterface } from 'node:readline';
 
-import { Cluster, inTime, type GuestProcess, type Node, type Progress } from '../../vm/index.js';
+import {
+  Cluster,
+  inTime,
+  type GuestProcess,
+  type GuestNode,
+  type Progress,
+} from '../../vm/index.js';
 import type { WireCommand, WireEvent } from './agent.js';
 import { NODES } from './program.js';
 import { fencedStep, type FencedNode, type Placed, type Told, type World } from './world.js';
@@ -23,17 +29,17 @@ interface Answer {
 
 /** The agent on one node, asked for one thing at a time. */
 class Guest implements FencedNode {
-  readonly #node: Node;
+  readonly #node: GuestNode;
   readonly #process: GuestProcess;
   readonly #lines: AsyncIterableIterator<string>;
 
-  private constructor(node: Node, process: GuestProcess) {
+  private constructor(node: GuestNode, process: GuestProcess) {
     this.#node = node;
     this.#process = process;
     this.#lines = process.lines;
   }
 
-  static async start(node: Node): Promise<Guest> {
+  static async start(node: GuestNode): Promise<Guest> {
     const command = 'exec node dist/scripts/differential/fsdlm/guest-main.js';
     const guest = new Guest(node, node.spawn(command));
     await guest.#answer();
@@ -67,11 +73,11 @@ class Guest implements FencedNode {
  * early: fs/dlm/recoverd.c:ls_recover() grants what waits after that, and logs after the grants.
  */
 class RecoveryLog {
-  readonly #node: Node;
+  readonly #node: GuestNode;
   readonly #generations = new Map<string, number>();
   #news: () => void = () => undefined;
 
-  constructor(node: Node) {
+  constructor(node: GuestNode) {
     this.#node = node;
     const log = node.spawn('exec cat /dev/kmsg');
     createInterface({ input: log.stdout }).on('line', (line) => {

@@ -1,5 +1,5 @@
 /** The program on a node that uses dlmfs (guest/dlmfs-agent.c), from the host. */
-import { inTime, type GuestProcess, type Node } from '../../vm/index.js';
+import { inTime, type GuestProcess, type GuestNode } from '../../vm/index.js';
 import { AGENT } from './programs.js';
 
 /** What a node says after a fence: only what has changed since the last one. */
@@ -14,14 +14,14 @@ export interface Report {
 
 /** See the top of this file. */
 export class Agent {
-  readonly #node: Node;
+  readonly #node: GuestNode;
   readonly #process: GuestProcess;
   readonly #lines: AsyncIterator<string>;
   /** Never resolves. Opens that wait in the kernel keep a program that has failed from ending. */
   readonly #failure: Promise<never>;
   #unsent = '';
 
-  constructor(node: Node, folder: string) {
+  constructor(node: GuestNode, folder: string) {
     this.#node = node;
     this.#process = node.spawn(`exec ${AGENT} ${folder}`);
     this.#lines = this.#process.lines;

@@ -6,7 +6,7 @@ import { expect } from 'chai';
 
 import type { NodeDriver } from '../../../lib/conformance/index.js';
 import { DLM_LOCK, type UserStackOptions } from '../../../lib/glue.js';
-import type { Node } from '../../../scripts/vm/index.js';
+import type { GuestNode } from '../../../scripts/vm/index.js';
 import {
   complaintsOn,
   controlCommand,
@@ -62,11 +62,11 @@ interface Service {
 
 /** A bench for services on one node. */
 class Bench {
-  readonly #node: Node;
+  readonly #node: GuestNode;
   readonly #agent: NodeDriver;
   static #groups = 0;
 
-  constructor(node: Node, agent: NodeDriver) {
+  constructor(node: GuestNode, agent: NodeDriver) {
     this.#node = node;
     this.#agent = agent;
   }

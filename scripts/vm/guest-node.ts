@@ -8,7 +8,7 @@ import { Machine, type MachineOptions } from './qemu.js';
 import { runToEnd, type RunOptions, type RunResult } from './run.js';
 
 /** A node. It stays the same object when its virtual machine is killed and started again. */
-export class Node {
+export class GuestNode {
   /** The node's number, from 1: its DLM node id and the last part of its address. */
   readonly id: number;
   /** The project's root in the guest; read-only. `/tmp` and `/run` can be written. */
