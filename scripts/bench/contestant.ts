@@ -1,19 +1,10 @@
 /** The programs that are measured, in a guest or on the host: they obey lines. */
-import type { Writable } from 'node:stream';
-
+import { LineProgram, type LineProcess } from '../line-program.js';
 import { compile } from './compile.js';
-
-/** A program that runs: a `GuestProcess` or a `HostProgram`. */
-export interface Program {
-  readonly stdin: Writable;
-  readonly lines: AsyncIterableIterator<string>;
-  readonly exit: Promise<number | null>;
-  readonly stderrText: string;
-}
 
 /** Where programs run: a node of a cluster, or the host. Commands are the shell's. */
 export interface Place {
-  spawn(command: string): Program;
+  spawn(command: string): LineProcess;
 }
 
 /** Who makes the calls into the kernel: the option `submit` of stack `user`. */
@@ -48,42 +39,27 @@ export function buildReference(): void {
 
 /** A program that has joined a lockspace and does one thing at a time. */
 export class Talker {
-  readonly #process: Program;
-  readonly #lines: AsyncIterableIterator<string>;
+  readonly #program: LineProgram;
 
-  private constructor(process: Program) {
-    this.#process = process;
-    this.#lines = process.lines; // to be asked for once
+  private constructor(process: LineProcess) {
+    this.#program = new LineProgram(process, 'A program');
   }
 
   /** Starts the program that is said to, and resolves when it is ready. */
   static async start(place: Place, command: string): Promise<Talker> {
     const talker = new Talker(place.spawn(command));
-    await talker.#answer();
+    await talker.#program.hear();
     return talker;
   }
 
   /** What it answers to the line. */
   async ask(line: string): Promise<unknown> {
-    this.#process.stdin.write(`${line}\n`);
-    return this.#answer();
+    return JSON.parse(await this.#program.ask(line));
   }
 
   /** Leaves the lockspace, which drops what is held, and ends. */
-  async end(): Promise<void> {
-    this.#process.stdin.end();
-    const code = await this.#process.exit;
-    if (code !== 0) throw new Error(`A program ended with code ${String(code)}: ${this.#said()}`);
-  }
-
-  async #answer(): Promise<unknown> {
-    const next = await this.#lines.next();
-    if (next.done === true) throw new Error(`A program ended: ${this.#said()}`);
-    return JSON.parse(next.value);
-  }
-
-  #said(): string {
-    return this.#process.stderrText;
+  end(): Promise<void> {
+    return this.#program.end();
   }
 }
 

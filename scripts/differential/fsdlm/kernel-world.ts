@@ -3,6 +3,7 @@
  */
 import { createInterface } from 'node:readline';
 
+import { LineProgram } from '../../line-program.js';
 import {
   Cluster,
   inTime,
@@ -30,25 +31,22 @@ interface Answer {
 /** The agent on one node, asked for one thing at a time. */
 class Guest implements FencedNode {
   readonly #node: GuestNode;
-  readonly #process: GuestProcess;
-  readonly #lines: AsyncIterableIterator<string>;
+  readonly #program: LineProgram;
 
   private constructor(node: GuestNode, process: GuestProcess) {
     this.#node = node;
-    this.#process = process;
-    this.#lines = process.lines;
+    this.#program = new LineProgram(process, `The agent on node ${node.id}`);
   }
 
   static async start(node: GuestNode): Promise<Guest> {
     const command = 'exec node dist/scripts/differential/fsdlm/guest-main.js';
     const guest = new Guest(node, node.spawn(command));
-    await guest.#answer();
+    await guest.#answer(guest.#program.hear());
     return guest;
   }
 
-  async ask(request: object): Promise<Answer> {
-    this.#process.stdin.write(`${JSON.stringify(request)}\n`);
-    return this.#answer();
+  ask(request: object): Promise<Answer> {
+    return this.#answer(this.#program.ask(JSON.stringify(request)));
   }
 
   async commands(commands: readonly WireCommand[]): Promise<WireEvent[]> {
@@ -59,10 +57,9 @@ class Guest implements FencedNode {
     return (await this.ask({ ping: true })).events ?? [];
   }
 
-  async #answer(): Promise<Answer> {
-    const next = await inTime(this.#node, 'its agent has not answered', this.#lines.next());
-    if (next.done === true) throw new Error(`An agent ended: ${this.#process.stderrText}`);
-    const answer = JSON.parse(next.value) as Answer;
+  async #answer(line: Promise<string>): Promise<Answer> {
+    const said = await inTime(this.#node, 'its agent has not answered', line);
+    const answer = JSON.parse(said) as Answer;
     if (answer.error !== undefined) throw new Error(`An agent: ${answer.error}`);
     return answer;
   }

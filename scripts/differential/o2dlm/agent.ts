@@ -1,5 +1,6 @@
 /** The program on a node that uses dlmfs (guest/dlmfs-agent.c), from the host. */
-import { inTime, type GuestProcess, type GuestNode } from '../../vm/index.js';
+import { LineProgram } from '../../line-program.js';
+import { inTime, type GuestNode } from '../../vm/index.js';
 import { AGENT } from './programs.js';
 
 /** What a node says after a fence: only what has changed since the last one. */
@@ -15,18 +16,17 @@ export interface Report {
 /** See the top of this file. */
 export class Agent {
   readonly #node: GuestNode;
-  readonly #process: GuestProcess;
-  readonly #lines: AsyncIterator<string>;
+  readonly #program: LineProgram;
   /** Never resolves. Opens that wait in the kernel keep a program that has failed from ending. */
   readonly #failure: Promise<never>;
   #unsent = '';
 
   constructor(node: GuestNode, folder: string) {
     this.#node = node;
-    this.#process = node.spawn(`exec ${AGENT} ${folder}`);
-    this.#lines = this.#process.lines;
+    const process = node.spawn(`exec ${AGENT} ${folder}`);
+    this.#program = new LineProgram(process, `dlmfs-agent on node ${node.id}`);
     this.#failure = new Promise((_resolve, reject) => {
-      this.#process.stderr.once('data', (words: Buffer) => {
+      process.stderr.once('data', (words: Buffer) => {
         reject(new Error(`Node ${node.id}: ${words.toString()}`));
       });
     });
@@ -40,7 +40,7 @@ export class Agent {
 
   /** Waits until the node has come to rest. */
   async fence(): Promise<Report> {
-    this.#process.stdin.write(`${this.#unsent}f\n`);
+    this.#program.say(`${this.#unsent}f\n`);
     this.#unsent = '';
     const report = Promise.race([this.#report(), this.#failure]);
     return inTime(this.#node, 'dlmfs has not come to rest', report);
@@ -51,13 +51,8 @@ export class Agent {
     const states: [number, boolean, string][] = [];
     const unlinks: [number, number][] = [];
     for (;;) {
-      const next = await this.#lines.next();
-      if (next.done === true) {
-        throw new Error(
-          `dlmfs-agent on node ${this.#node.id} ended: ${this.#process.stderrText} ${this.#node.consoleTail()}`,
-        );
-      }
-      const [verb, first = '', second = '', third = ''] = next.value.split(' ');
+      const line = await this.#program.hear();
+      const [verb, first = '', second = '', third = ''] = line.split(' ');
       if (verb === 'd') ended.push([Number(first), Number(second)]);
       else if (verb === 's') states.push([Number(first), second === '1', third]);
       else if (verb === 'u') unlinks.push([Number(first), Number(second)]);
