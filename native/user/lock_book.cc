@@ -184,7 +184,7 @@ bool LockBook::HandleAnswer(const Answer& answer, EventRecord* event) {
   *event = {};
   event->index = static_cast<int32_t>(answer.cookie.index);
   LockRecord* record = locks_.Find(answer.cookie.index, answer.cookie.generation);
-  if (record == nullptr || record->ended) return false;
+  if (is_lost_ || record == nullptr || record->ended) return false;
   if (answer.operation != Operation::kAdopt) TakeDue(record);
   if (record->is_probe) {
     HandleRefusedProbe(answer.cookie.index, *record);
@@ -226,7 +226,7 @@ bool LockBook::HandleAnswer(const Answer& answer, EventRecord* event) {
 bool LockBook::HandleResult(const Result& result, EventRecord* event) {
   LockRecord* record = locks_.Find(result.cookie.index, result.cookie.generation);
   // A record that ended in this batch is still in the table, but no longer the kernel's.
-  if (record == nullptr || record->ended) return false;
+  if (is_lost_ || record == nullptr || record->ended) return false;
   if (record->is_probe) {
     if (!result.blocking) HandleProbeResult(result, record);
     return false;
@@ -316,6 +316,7 @@ void LockBook::ReleaseEnded() {
 }
 
 size_t LockBook::EndLost(EventRecord* events, size_t max) {
+  is_lost_ = true;
   std::vector<std::pair<uint64_t, uint32_t>> due;
   locks_.ForEach([&due](uint32_t index, const LockRecord& record) {
     const bool is_due = record.operation != Pending::kNone || record.unlocking;

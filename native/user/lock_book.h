@@ -105,7 +105,8 @@ class LockBook {
   void ReleaseEnded();
   // The lockspace is gone, and nothing comes back any more: ends up to `max` of what is under way
   // with -ENOTCONN, in the order in which it was asked for; each in a completion, an unlock in its
-  // own event. Between BeginBatch() and ReleaseEnded(); 0: nothing is left.
+  // own event. Between BeginBatch() and ReleaseEnded(); 0: nothing is left. What comes back after
+  // that is told to nobody.
   size_t EndLost(EventRecord* events, size_t max);
   // To be called now and then while the lockspace runs. Puts the cancels whose probes have not been
   // granted for kProbeMs by the clock: then the request that went first was another process's, and
@@ -200,6 +201,7 @@ class LockBook {
   const order::Clock* const clock_;
   SlotTable<LockRecord> locks_;
   size_t results_due_ = 0;
+  bool is_lost_ = false;
   uint64_t last_asked_ = 0;
   std::vector<uint32_t> ended_;
   ProbeTable probes_;

@@ -1,7 +1,7 @@
 // The kernel, for tests of the book: sees each order, and answers it when the test says so. One
 // connection, whose locks share one status block.
-#ifndef STACKGLUE_TEST_LIBDLM_BOOK_KERNEL_H_
-#define STACKGLUE_TEST_LIBDLM_BOOK_KERNEL_H_
+#ifndef STACKGLUE_TEST_USER_BOOK_KERNEL_H_
+#define STACKGLUE_TEST_USER_BOOK_KERNEL_H_
 
 #include <linux/dlm.h>
 #include <linux/dlmconstants.h>
@@ -159,4 +159,4 @@ inline const std::string kProbe = "lock NL EXPEDITE NODLCKWT";
 
 }  // namespace stackglue::user::test
 
-#endif  // STACKGLUE_TEST_LIBDLM_BOOK_KERNEL_H_
+#endif  // STACKGLUE_TEST_USER_BOOK_KERNEL_H_
