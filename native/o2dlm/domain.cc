@@ -2,7 +2,9 @@
 #include "domain.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
+#include <new>
 
 #include "cluster.h"
 #include "member.h"
@@ -25,11 +27,40 @@ bool Domain::Negotiate(ProtocolVersion* version) const {
   return true;
 }
 
-void Domain::AddMember(MemberImpl* member) { members_.push_back(member); }
+size_t Domain::Nodes(int* out, size_t max) const {
+  std::array<bool, kMaxNodes> is_there{};
+  for (const MemberImpl* member : members_) is_there[static_cast<size_t>(member->node())] = true;
+  size_t count = 0;
+  for (int node = 0; node < kMaxNodes; ++node) {
+    if (!is_there[static_cast<size_t>(node)]) continue;
+    if (count < max) out[count] = node;
+    ++count;
+  }
+  return count;
+}
+
+void Domain::TellOfNode(Event::Kind kind, int node) {
+  for (MemberImpl* member : members_) {
+    auto* notice = member->watches_nodes() ? new (std::nothrow) OwnedEvent : nullptr;
+    if (notice == nullptr) continue;
+    notice->kind = kind;
+    notice->value = node;
+    member->PostEvent(notice);
+  }
+}
+
+void Domain::AddMember(MemberImpl* member) {
+  const bool is_new = !HasNode(member->node());
+  members_.push_back(member);
+  if (is_new) TellOfNode(Event::Kind::kNodeJoined, member->node());
+}
 
 void Domain::RemoveMember(MemberImpl* member) {
   members_.erase(std::remove(members_.begin(), members_.end(), member), members_.end());
   member->DropEvents();
+  // Before what its locks leave to others.
+  const bool was_last = !HasNode(member->node());
+  if (was_last) TellOfNode(Event::Kind::kNodeLeft, member->node());
 
   LockTable* locks = member->locks();
   locks->ForEachSafe([](Lock* lock) {
@@ -46,7 +77,7 @@ void Domain::RemoveMember(MemberImpl* member) {
   FlushBasts();
   locks->ForEachSafe([this](Lock* lock) { RemoveLock(lock); });
 
-  if (!HasNode(member->node())) {
+  if (was_last) {
     resources_.ForEachSafe([member](Resource* resource) {
       if (resource->master() == member->node()) resource->Migrate();
     });

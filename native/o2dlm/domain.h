@@ -42,6 +42,9 @@ class Domain {
   // Throws std::bad_alloc, and then changed nothing.
   void AddMember(MemberImpl* member);
 
+  // As Member's.
+  size_t Nodes(int* out, size_t max) const;
+
   // Drops the member's locks, hands its node's resources over when it was the node's last member,
   // and grants what became free. dlm/dlmdomain.c:dlm_unregister_domain().
   void RemoveMember(MemberImpl* member);
@@ -107,6 +110,8 @@ class Domain {
     }
   }
   void RunThreadOverWaiters(Resource* resource);
+  // Tells the members that watch nodes.
+  void TellOfNode(Event::Kind kind, int node);
   // dlm/dlmthread.c:dlm_flush_asts(): BASTs follow the ASTs of the same run.
   void FlushBasts();
 

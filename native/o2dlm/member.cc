@@ -89,6 +89,16 @@ Status MemberImpl::Recall(LockId id, int held, bool reads) {
   return Status::kNormal;
 }
 
+void MemberImpl::WatchNodes() {
+  const ClusterImpl::Section section(cluster_.get());
+  watches_nodes_ = true;
+}
+
+size_t MemberImpl::Nodes(int* out, size_t max) const {
+  const ClusterImpl::Section section(cluster_.get());
+  return domain_ == nullptr ? 0 : domain_->Nodes(out, max);
+}
+
 size_t MemberImpl::TakeEvents(Event* out, size_t max) {
   if (out == nullptr) return 0;
   const ClusterImpl::Section section(cluster_.get());

@@ -32,6 +32,8 @@ class MemberImpl final : public Member, public ListNode {
   Status Unlock(LockId id, uint32_t flags, const uint8_t* lvb) override;
   int MasterOf(std::string_view name) const override;
   Status Recall(LockId id, int held, bool reads) override;
+  void WatchNodes() override;
+  size_t Nodes(int* out, size_t max) const override;
   size_t TakeEvents(Event* out, size_t max) override;
   void SetTold(bool told) override;
   bool has_events();
@@ -44,6 +46,8 @@ class MemberImpl final : public Member, public ListNode {
   void set_domain(Domain* domain) { domain_ = domain; }
   LockTable* locks() { return &locks_; }
   const std::shared_ptr<Notifier>& notifier() const { return notifier_; }
+
+  bool watches_nodes() const { return watches_nodes_; }
 
   // Appends an event; has the owner woken if there was none before.
   void PostEvent(EventNode* event);
@@ -59,6 +63,7 @@ class MemberImpl final : public Member, public ListNode {
   const std::shared_ptr<Notifier> notifier_;
   const bool has_sink_;
   bool is_told_;
+  bool watches_nodes_ = false;
   const int node_;
   std::atomic<bool> dead_{false};
   Domain* domain_ = nullptr;

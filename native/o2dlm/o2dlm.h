@@ -127,6 +127,9 @@ struct Event {
     kBlockingAst,  // value: the highest blocked mode, kModePr or kModeEx
     kUnlockAst,    // value: the Status handed to the unlock AST, kNormal or kCancelGrant
     kEviction,     // value: the number of the node that died
+    // Only for a member that watches nodes.
+    kNodeLeft,    // value: the number of the node whose last member left
+    kNodeJoined,  // value: the number of the node that had no member before
   };
   Kind kind = Kind::kLockAst;
   // The lock no longer exists once this event was taken; its LockId is dead.
@@ -238,6 +241,14 @@ class Member {
   // recovery. `reads`: its AST is to bring the value block. Returns kNormal, kIvLockId when the
   // lock is not this member's, or kDenied when it is not granted, or owes an event.
   [[nodiscard]] virtual Status Recall(LockId id, int held, bool reads) = 0;
+
+  // From now on kNodeLeft and kNodeJoined tell of nodes; a node that leaves while there is no
+  // memory is not told of.
+  virtual void WatchNodes() = 0;
+
+  // Puts the numbers of the domain's nodes, ascending, at most `max`; returns how many there are.
+  // A dead member has none.
+  virtual size_t Nodes(int* out, size_t max) const = 0;
 
   // Moves up to `max` of the oldest events to `out`; returns how many. A dead member has none.
   virtual size_t TakeEvents(Event* out, size_t max) = 0;

@@ -57,6 +57,10 @@ inline std::string Show(const Event& event) {
       return (event.final ? "ended " : "cancelled ") + lock;
     case Event::Kind::kEviction:
       return "died " + std::to_string(event.value);
+    case Event::Kind::kNodeLeft:
+      return "left " + std::to_string(event.value);
+    case Event::Kind::kNodeJoined:
+      return "joined " + std::to_string(event.value);
   }
   return "strange event";
 }

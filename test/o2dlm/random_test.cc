@@ -314,6 +314,8 @@ class Run {
           locks_.erase(lock->id);
         }
         break;
+      case Event::Kind::kNodeLeft:
+      case Event::Kind::kNodeJoined:
       case Event::Kind::kEviction:
         break;
     }

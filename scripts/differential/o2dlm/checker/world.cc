@@ -363,6 +363,8 @@ void World::TakeEvent(Node* node) {
       // o2dlm_unlock_ast_wrapper() keeps it to itself.
       if (event.value != static_cast<int>(Status::kCancelGrant)) node->file->UnlockAst(node);
       return;
+    case Event::Kind::kNodeLeft:
+    case Event::Kind::kNodeJoined:
     case Event::Kind::kEviction:
       return;
   }
