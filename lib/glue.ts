@@ -31,7 +31,12 @@ export {
 } from './stackglue/connection.js';
 export { StackGlue, type AgnosticConnectOptions, type ConnectOptions } from './stackglue/glue.js';
 export { DlmLksb, type DlmLksbOptions } from './stackglue/lksb.js';
-export type { ClusterMember, ClusterNotice, NoticeHandler } from './stackglue/notices.js';
+export type {
+  ClusterMember,
+  ClusterMembership,
+  ClusterNotice,
+  NoticeHandler,
+} from './stackglue/notices.js';
 export type { PluginLoader } from './stackglue/registry.js';
 export {
   realClock,
@@ -77,6 +82,7 @@ export const clusterConnectAgnostic = defaultGlue.clusterConnectAgnostic.bind(de
 export const clusterDisconnect = defaultGlue.clusterDisconnect.bind(defaultGlue);
 export const clusterHangup = defaultGlue.clusterHangup.bind(defaultGlue);
 export const clusterMembers = defaultGlue.clusterMembers.bind(defaultGlue);
+export const clusterMembership = defaultGlue.clusterMembership.bind(defaultGlue);
 export const clusterThisNode = defaultGlue.clusterThisNode.bind(defaultGlue);
 export const dlmLock = defaultGlue.dlmLock.bind(defaultGlue);
 export const dlmUnlock = defaultGlue.dlmUnlock.bind(defaultGlue);

@@ -118,6 +118,10 @@ export interface NativeConnection {
    * `deadlineMs` at the latest.
    */
   close(deadlineMs?: number): void;
+  /** Each member's number, name (empty: it has none) and addresses, by number. */
+  members(): [number, string, string[]][];
+  /** The number of the nodes' membership, 0 when the locks are lost, and whether it has a quorum. Absent: not known. */
+  membership?(): readonly [ring: number, isQuorate: boolean];
   /** Keeps the event loop alive while connected (the default). */
   ref(): void;
   unref(): void;
@@ -148,8 +152,6 @@ export interface NativeUserConnection extends NativeConnection {
   deadlockCancel(index: number): number;
   /** Drops orphans; an event of kind `call` with `ticket` as its index tells. 0, or the refusal. */
   purge(node: number, pid: number, ticket: number): number;
-  /** Each member's number, name (empty: it has none) and addresses, by number. */
-  members(): [number, string, string[]][];
   /** Of libdlm, and of the kernel's interface. */
   versions(): [Version, Version];
   /** By which number the kernel knows the owner of the locks. */
@@ -259,6 +261,10 @@ export interface NativeSimulationOptions {
   delayMinUs: number;
   delayMaxUs: number;
   detectUs: number;
+  recoveryMinUs: number;
+  recoveryMaxUs: number;
+  /** 0: never. */
+  quorumUs: number;
   /** A history that is followed; empty: none. */
   replay: string;
 }
@@ -280,13 +286,27 @@ export type NativeOccurrence =
   | NativeSimulatedEvent
   | readonly [what: 1, node: number, timer: number]
   /** The last that the node's programs hear: events, in order. */
-  | readonly [what: 2, node: number, ends: readonly NativeSimulatedEvent[]];
+  | readonly [what: 2, node: number, ends: readonly NativeSimulatedEvent[]]
+  /** The same of one connection, whose lockspace was taken away. */
+  | readonly [what: 3, connection: number, ends: readonly NativeSimulatedEvent[]];
 
 /** `SimulationHandle::Occurrence` of native/binding/simulation.h. */
-export const SimulationOccurrence = Object.freeze({ event: 0, timer: 1, fenced: 2 });
+export const SimulationOccurrence = Object.freeze({ event: 0, timer: 1, fenced: 2, lost: 3 });
 
 /** `Simulation::NodeState` of native/simulator/simulation.h, by its number. */
 export const SIMULATION_NODE_STATES = ['unknown', 'running', 'paused', 'cutOff', 'down'] as const;
+
+/** What can happen to a node of a simulation. */
+export type SimulationControl =
+  | 'start'
+  | 'kill'
+  | 'partition'
+  | 'heal'
+  | 'pause'
+  | 'resume'
+  | 'loseQuorum'
+  | 'regainQuorum'
+  | 'loseDaemon';
 
 /**
  * A simulation: native/binding/simulation.h. Requests return 0 (`lock`: the lock's number), or the
@@ -294,8 +314,17 @@ export const SIMULATION_NODE_STATES = ['unknown', 'running', 'paused', 'cutOff',
  */
 export interface NativeSimulation {
   readonly nowUs: number;
-  /** `start`: 0 or a negative errno. The others change nothing where they do not apply. */
-  control(what: 'start' | 'kill' | 'partition' | 'heal' | 'pause' | 'resume', node: number): number;
+  /**
+   * `start`, and `loseDaemon` where there is none: 0 or a negative errno. The others change nothing where
+   * they do not apply.
+   */
+  control(what: SimulationControl, node: number): number;
+  /** What happens between two nodes; one way: what the first sends does not reach the second. */
+  link(what: 'partition' | 'partitionOneWay' | 'heal', from: number, to: number): void;
+  /** What happens to a group, or with an empty name to all; `release` on that node: 0 or a negative errno. */
+  group(what: 'stop' | 'resume' | 'release', group: string, node: number): number;
+  /** Of a connection that is gone the ring is 0. */
+  membership(connection: number): readonly [ring: number, isQuorate: boolean];
   /** Index into {@link SIMULATION_NODE_STATES}. */
   state(node: number): number;
   join(
@@ -314,12 +343,12 @@ export interface NativeSimulation {
     block: Uint8Array | undefined,
   ): number;
   unlock(connection: number, lock: number, flags: number, block: Uint8Array | undefined): number;
+  /** The members' numbers, ascending. */
+  members(connection: number): number[];
   /** For connections with the rules of fs/dlm, as those of {@link NativeUserConnection}. */
   deadlockCancel(connection: number, lock: number): number;
   purge(connection: number, node: number, pid: number, ticket: number): number;
   ownerPid(connection: number): number;
-  /** The members' numbers, ascending. */
-  members(connection: number): number[];
   /** Its number, or 0 when the node does not run. */
   startTimer(node: number, delayUs: number): number;
   stopTimer(timer: number): void;

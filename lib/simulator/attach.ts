@@ -108,7 +108,8 @@ export function attachSimulation(port: SimulationPort, program: NodeProgram): vo
     }
   };
 
-  const take = (message: TurnMessage): void => {
+  /** Resolves when what is told one after the other has been told. */
+  const take = async (message: TurnMessage): Promise<void> => {
     switch (message.turn) {
       case 'boot':
         if (world !== undefined) current = new ProgramLife(world, number, program);
@@ -120,10 +121,15 @@ export function attachSimulation(port: SimulationPort, program: NodeProgram): vo
       case 'goOff':
         current?.life.goOff(message.timer);
         break;
-      case 'fence':
-        current?.fence(message.ends);
-        current = undefined;
+      case 'lose':
+        await current?.life.lose(message.connection, message.ends);
         break;
+      case 'fence': {
+        const fenced = current;
+        current = undefined;
+        await fenced?.fence(message.ends);
+        break;
+      }
       case 'call':
         void answerCall(message.id, message.name, message.args);
     }
@@ -145,8 +151,9 @@ export function attachSimulation(port: SimulationPort, program: NodeProgram): vo
         break;
       default:
         line.nowUs = message.nowUs;
-        take(message);
-        void drained().then(() => line.drained());
+        void take(message)
+          .then(drained)
+          .then(() => line.drained());
     }
   });
 }

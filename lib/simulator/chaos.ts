@@ -1,5 +1,5 @@
 /** Failures that are drawn from the seed. */
-import { checkInteger, checkOptions, invalidType } from '../errors.js';
+import { checkInteger, checkOptions, checkString, DlmError, invalidType } from '../errors.js';
 import { checkNode, type SimulatedNode } from './node.js';
 import { checkedPair, checkedUs } from './node-life.js';
 import type { Simulation } from './simulation.js';
@@ -14,6 +14,20 @@ export interface ChaosOptions {
   readonly partitions?: number;
   /** How many pauses; 1 by default. */
   readonly pauses?: number;
+  /** How many partitions between two nodes, half of them one way only; 0 by default. */
+  readonly pairs?: number;
+  /** How many times all groups stop; 0 by default. */
+  readonly stops?: number;
+  /** How many losses of quorum, of one node each; 0 by default. */
+  readonly quorumLosses?: number;
+  /** How many ends of the daemon, with profile `fsdlm`; 0 by default. */
+  readonly daemonLosses?: number;
+  /** How many groups are taken away from a node, with profile `fsdlm`; 0 by default. Needs `groups`. */
+  readonly releases?: number;
+  /** Which ones those may be; by default none. */
+  readonly groups?: readonly string[];
+  /** How many processes that nodes have beside their programs end; 0 by default. */
+  readonly processEnds?: number;
   /** All begin within this time from now, milliseconds; 10,000 by default. */
   readonly withinMs?: number;
   /**
@@ -28,6 +42,13 @@ const CHAOS_OPTIONS: Readonly<Record<keyof ChaosOptions, true>> = {
   kills: true,
   partitions: true,
   pauses: true,
+  pairs: true,
+  stops: true,
+  quorumLosses: true,
+  daemonLosses: true,
+  releases: true,
+  groups: true,
+  processEnds: true,
   withinMs: true,
   lengthMs: true,
 };
@@ -35,40 +56,152 @@ const CHAOS_OPTIONS: Readonly<Record<keyof ChaosOptions, true>> = {
 const COUNT_MAX = 10_000;
 const LENGTH_MAX_MS = 2 ** 30;
 
+/** The options that are counts; what is not given is their default. */
+const COUNTS = {
+  kills: 1,
+  partitions: 1,
+  pauses: 1,
+  pairs: 0,
+  stops: 0,
+  quorumLosses: 0,
+  daemonLosses: 0,
+  releases: 0,
+  processEnds: 0,
+} as const satisfies Partial<Record<keyof ChaosOptions, number>>;
+
+function checkedCounts(options: ChaosOptions): Record<keyof typeof COUNTS, number> {
+  const counts: Record<keyof typeof COUNTS, number> = { ...COUNTS };
+  for (const name of Object.keys(COUNTS) as (keyof typeof COUNTS)[]) {
+    counts[name] = options[name] ?? COUNTS[name];
+    checkInteger(`options.${name}`, counts[name], 0, COUNT_MAX);
+  }
+  return counts;
+}
+
+function checkedList<T>(
+  argument: string,
+  given: unknown,
+  check: (name: string, one: unknown) => T,
+) {
+  if (!Array.isArray(given)) throw invalidType(argument, 'an array', given);
+  return given.map((one: unknown, i) => check(`${argument}[${i}]`, one));
+}
+
 /** Plans the failures. */
 export function planChaos(simulation: Simulation, options: ChaosOptions): void {
   checkOptions<ChaosOptions>('options', options, CHAOS_OPTIONS);
-  const { kills = 1, partitions = 1, pauses = 1 } = options;
   const { withinMs = 10_000, lengthMs = [100, 5000] } = options;
-  const given: unknown = options.nodes ?? simulation.nodes;
-  if (!Array.isArray(given)) throw invalidType('options.nodes', 'an array of nodes', given);
-  const nodes = given.map((node: unknown, i): SimulatedNode => {
-    checkNode(`options.nodes[${i}]`, node);
+  const nodes = checkedList('options.nodes', options.nodes ?? simulation.nodes, (name, node) => {
+    checkNode(name, node);
     return node;
   });
-  checkInteger('options.kills', kills, 0, COUNT_MAX);
-  checkInteger('options.partitions', partitions, 0, COUNT_MAX);
-  checkInteger('options.pauses', pauses, 0, COUNT_MAX);
+  const groups = checkedList('options.groups', options.groups ?? [], (name, group) => {
+    checkString(name, group);
+    return group;
+  });
+  const counts = checkedCounts(options);
   checkedUs('options.withinMs', withinMs);
   const [shortest, longest] = checkedPair('options.lengthMs', lengthMs, LENGTH_MAX_MS);
 
-  const plan = (count: number, fail: (node: SimulatedNode) => void): void => {
+  const pick = <T>(list: readonly T[]): T | undefined =>
+    list[Math.floor(simulation.random() * list.length)];
+  /** The choices are made now, so that what the program does changes nothing of them. */
+  const plan = (count: number, prepare: (node: SimulatedNode) => Fault | undefined): void => {
     for (let i = 0; i < count; i += 1) {
-      // The choices are made now, so that what the program does changes nothing of them.
       const atMs = Math.floor(simulation.random() * withinMs);
-      const node = nodes[Math.floor(simulation.random() * nodes.length)];
+      const node = pick(nodes);
       const length = shortest + Math.floor(simulation.random() * (longest - shortest + 1));
-      if (node === undefined) continue;
+      const fault = node === undefined ? undefined : prepare(node);
+      if (node === undefined || fault === undefined) continue;
       simulation.setTimeout(() => {
         if (node.state !== 'running') return;
-        fail(node);
-        simulation.setTimeout(() => recover(node), length);
+        fault.begin();
+        simulation.setTimeout(() => {
+          fault.end?.();
+        }, length);
       }, atMs);
     }
   };
-  plan(kills, (node) => node.kill());
-  plan(partitions, (node) => node.partition());
-  plan(pauses, (node) => node.pause());
+  const ofNode = (fail: (node: SimulatedNode) => void) => (node: SimulatedNode) => ({
+    begin: () => {
+      fail(node);
+    },
+    end: () => {
+      recover(node);
+    },
+  });
+  plan(
+    counts.kills,
+    ofNode((node) => node.kill()),
+  );
+  plan(
+    counts.partitions,
+    ofNode((node) => node.partition()),
+  );
+  plan(
+    counts.pauses,
+    ofNode((node) => node.pause()),
+  );
+  plan(counts.pairs, (node) => {
+    const other = pick(nodes.filter((one) => one !== node));
+    const oneWay = simulation.random() < 0.5;
+    if (other === undefined) return undefined;
+    return {
+      begin: () => {
+        simulation.partition(node.number, other.number, { oneWay });
+      },
+      end: () => {
+        simulation.heal(node.number, other.number);
+        for (const one of [node, other]) if (one.state === 'down') one.start();
+      },
+    };
+  });
+  plan(counts.stops, () => ({
+    begin: () => {
+      simulation.stop();
+    },
+    end: () => {
+      simulation.resume();
+    },
+  }));
+  plan(counts.quorumLosses, (node) => ({
+    begin: () => {
+      node.loseQuorum();
+    },
+    end: () => {
+      node.regainQuorum();
+    },
+  }));
+  if (simulation.profile === 'fsdlm') {
+    plan(
+      counts.daemonLosses,
+      ofNode((node) => node.loseDaemon()),
+    );
+    plan(counts.releases, (node) => {
+      const group = pick(groups);
+      return group === undefined ? undefined : { begin: () => release(node, group) };
+    });
+  }
+  plan(counts.processEnds, (node) => {
+    const which = simulation.random();
+    return {
+      begin: () => node.processes[Math.floor(which * node.processes.length)]?.end(),
+    };
+  });
+}
+
+interface Fault {
+  readonly begin: () => void;
+  readonly end?: () => void;
+}
+
+/** Where the node is in the group. */
+function release(node: SimulatedNode, group: string): void {
+  try {
+    node.release(group);
+  } catch (error) {
+    if (!(error instanceof DlmError && error.code === 'ERR_DLM_SIMULATION_NODE')) throw error;
+  }
 }
 
 function recover(node: SimulatedNode): void {

@@ -9,6 +9,7 @@ import {
   BATCH_TRANSACTION,
   EVENT_WORDS,
   EventKind,
+  NoticeKind,
   RequestKind,
   STATUS_BLOCK,
   type NativeO2dlmConnection,
@@ -16,6 +17,9 @@ import {
 } from '../native.js';
 import { blockBytes } from '../stackglue/lksb.js';
 import type { World } from './world.js';
+
+/** `Event::Kind` of native/simulator/engine.h is in the order of `EventKind`, and has one kind more. */
+const NOTICE = 6;
 
 /** A lock of a connection. */
 interface SimulatedLock {
@@ -28,8 +32,8 @@ export interface ConnectionEnds {
   readonly batch: Int32Array;
   readonly onEvents: (count: number) => void;
   readonly onClosed: () => void;
-  /** All locks are lost, and what was under way has ended. */
-  readonly onLost?: () => void;
+  /** One of `NoticeKind`, and the node that it is about, if any; after `released` nothing is told. */
+  readonly onNotice: (notice: number, node: number) => void;
 }
 
 /** One connection; invariant: an index names one lock at a time, from `lock` to its final event. */
@@ -47,8 +51,10 @@ export class SimulatedConnection implements NativeO2dlmConnection {
   readonly forgetsNames = true;
   #isClosed = false;
   #hasBegun = false;
-  /** Those that come before the program has its connection. */
-  readonly #heldDeaths: number[] = [];
+  /** All is lost, and that was the last. */
+  #isLost = false;
+  /** Notices that come before the program has its connection: kind and node. */
+  readonly #held: (readonly [notice: number, node: number])[] = [];
 
   constructor(
     world: World,
@@ -118,7 +124,7 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     this.#hasBegun = true;
     // When whoever waits for the connection has it.
     process.nextTick(() => {
-      this.#tellDeaths();
+      this.#tellHeld();
     });
   }
 
@@ -133,17 +139,16 @@ export class SimulatedConnection implements NativeO2dlmConnection {
 
   /** An event of the simulation arrives. */
   deliver(event: NativeSimulatedEvent): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || this.#isLost) return;
     const [, , simulatedKind, number, value, flags, final, lvb] = event;
-    // `Event::Kind` of native/simulator/engine.h, in the order of EventKind.
     const kind = simulatedKind + 1;
     const { batch, onEvents } = this.#ends;
-    if (kind === EventKind.nodeDown) {
-      this.#heldDeaths.push(value);
-      if (this.#hasBegun) this.#tellDeaths();
+    if (kind === EventKind.nodeDown || kind === NOTICE) {
+      this.#held.push([kind === NOTICE ? number : NoticeKind.nodeFailed, value]);
+      if (this.#hasBegun) this.#tellHeld();
       return;
     }
-    if (this.#hasBegun && !this.#tellDeaths()) return;
+    if (this.#hasBegun && !this.#tellHeld()) return;
     if (kind === EventKind.call) {
       batch.set([kind, number, value, 0]);
       onEvents(1);
@@ -170,18 +175,28 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     if (final) this.#free.push(index);
   }
 
-  /** The node is down, and no event comes any more. */
+  /** The node's number of each member; nodes of a simulation have nothing else. */
+  members(): [number, string, string[]][] {
+    return this.#world.members(this.number).map((node) => [node, '', []]);
+  }
+
+  membership(): readonly [ring: number, isQuorate: boolean] {
+    return this.#world.membership(this.number);
+  }
+
+  /** The lockspace is lost; the ends of its requests have been delivered, and no event comes any more. */
   lose(): void {
-    if (!this.#isClosed) this.#ends.onLost?.();
+    if (this.#isClosed || this.#isLost) return;
+    if (this.#hasBegun && !this.#tellHeld()) return;
+    this.#isLost = true;
+    this.#ends.onNotice(NoticeKind.released, 0);
   }
 
   /** Whether the connection is open still. */
-  #tellDeaths(): boolean {
-    const { batch, onEvents } = this.#ends;
-    for (const node of this.#heldDeaths.splice(0)) {
+  #tellHeld(): boolean {
+    for (const [notice, node] of this.#held.splice(0)) {
       if (this.#isClosed) break;
-      batch.set([EventKind.nodeDown, 0, node, 0]);
-      onEvents(1);
+      this.#ends.onNotice(notice, node);
     }
     return !this.#isClosed;
   }

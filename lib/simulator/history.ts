@@ -10,7 +10,7 @@ export type Profile = 'o2dlm' | 'fsdlm';
 
 /** `Simulation::Create` of native/simulator/simulation.cc writes it. */
 const HEADER =
-  /^stackglue simulation 1: profile (o2dlm|fsdlm), seed (\d+), messages take (\d+) to (\d+) us, deaths are found after (\d+) us/;
+  /^stackglue simulation 1: profile (o2dlm|fsdlm), seed (\d+), messages take (\d+) to (\d+) us, deaths are found after (\d+) us(?:, recovery takes (\d+) to (\d+) us)?(?:, quorum is lost after (\d+) us)?/;
 
 /** `inspect.custom` of `node:util`. */
 const inspectCustom: unique symbol = Symbol.for('nodejs.util.inspect.custom');
@@ -26,6 +26,10 @@ export class History {
   readonly delayUs: readonly [number, number];
   /** After how long a silent node is found dead, milliseconds. */
   readonly detectMs: number;
+  /** How long a death stops a group, shortest and longest, milliseconds. */
+  readonly recoveryMs: readonly [number, number];
+  /** After how long a node that is cut off knows that it has no quorum, milliseconds; 0: it does not. */
+  readonly quorumMs: number;
   /** Every line, the first one included, with the choices that chance made behind it. */
   readonly lines: readonly string[];
   readonly #text: string;
@@ -48,11 +52,13 @@ export class History {
         `This is not the history of a simulation; it begins with "${(lines[0] ?? '').slice(0, 60)}"`,
       );
     }
-    const [, profile, seed, min, max, detectUs] = header;
+    const [, profile, seed, min, max, detectUs, recoveryMin, recoveryMax, quorumUs] = header;
     this.profile = profile as Profile;
     this.seed = Number(seed);
     this.delayUs = [Number(min), Number(max)];
     this.detectMs = Number(detectUs) / 1000;
+    this.recoveryMs = [Number(recoveryMin ?? 0) / 1000, Number(recoveryMax ?? 0) / 1000];
+    this.quorumMs = Number(quorumUs ?? 0) / 1000;
     this.lines = Object.freeze(lines);
     this.#text = lines.map((line) => `${line}\n`).join('');
     Object.freeze(this);

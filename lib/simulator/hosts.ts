@@ -14,6 +14,8 @@ export interface DrivenHost extends NodeHost {
   /** Each resolves when the node's thread, if it is another, has run as far as it can. */
   deliver(event: NativeSimulatedEvent): Promise<void> | undefined;
   goOff(timer: number): Promise<void> | undefined;
+  /** The lockspace of a connection was taken away: its requests end so, and it hears of it last. */
+  lose(connection: number, ends: readonly NativeSimulatedEvent[]): Promise<void> | undefined;
   /**
    * The node is down, and its lockspaces are lost: its programs hear this last, and what they still do is
    * nobody's concern.
@@ -96,7 +98,7 @@ export abstract class BaseHost {
         reject(
           simulationRefusal(
             'ERR_DLM_SIMULATION_NODE',
-            `Node ${this.number} went down before it had answered`,
+            `Node ${this.number} went down, or the process ended, before it had answered`,
           ),
         );
       }
@@ -138,7 +140,7 @@ export class LocalHost extends BaseHost implements DrivenHost {
     const endCalls = this.cutCalls();
     const life = this.#current;
     this.#current = undefined;
-    life?.fence(ends);
+    await life?.fence(ends);
     // A worker would have its turn first, too.
     await drained();
     endCalls();
@@ -155,6 +157,10 @@ export class LocalHost extends BaseHost implements DrivenHost {
   deliver(event: NativeSimulatedEvent): undefined {
     this.#current?.life.deliver(event);
     return undefined;
+  }
+
+  lose(connection: number, ends: readonly NativeSimulatedEvent[]): Promise<void> | undefined {
+    return this.#current?.life.lose(connection, ends);
   }
 
   goOff(timer: number): undefined {

@@ -7,12 +7,19 @@ export type { ChaosOptions } from './chaos.js';
 export { SimulationError } from './errors.js';
 export { explore, replay, type ExploreOptions } from './explore.js';
 export { History, type Profile } from './history.js';
-export { SimulatedNode, type NodeProgram, type NodeState, type ProgramMethods } from './node.js';
+export {
+  SimulatedNode,
+  type NodeOptions,
+  type NodeProgram,
+  type NodeState,
+  type ProgramMethods,
+} from './node.js';
+export { SimulatedProcess } from './process.js';
 export type { NodeContext } from './node-life.js';
 export type { SimulationPort } from './port.js';
 export {
   Simulation,
-  type NodeOptions,
+  type PartitionOptions,
   type RunOptions,
   type SimulationOptions,
 } from './simulation.js';

@@ -8,7 +8,7 @@ import type { StackPlugin } from '../stackglue/plugin.js';
 import type { NativeSimulatedEvent } from '../native.js';
 import type { SimulatedConnection } from './connection.js';
 import { createSimulatedPlugin } from './plugin.js';
-import type { World } from './world.js';
+import { drained, type World } from './world.js';
 
 /** The longest time, in milliseconds: some 24 days. */
 export const TIME_MAX_MS = 2 ** 31 - 1;
@@ -146,6 +146,16 @@ export class NodeLife extends Clock implements NodeContext {
     this.#connections.get(event[1])?.deliver(event);
   }
 
+  /** The lockspace of a connection was taken away: its requests end so, and it hears of it last. */
+  async lose(number: number, ends: readonly NativeSimulatedEvent[]): Promise<void> {
+    const connection = this.#connections.get(number);
+    for (const event of ends) connection?.deliver(event);
+    this.#connections.delete(number);
+    // The loss is told when what it has ended has run as far as it can, as native code tells it.
+    await drained();
+    connection?.lose();
+  }
+
   /** The node is down: its programs hear and do nothing any more. */
   override end(): void {
     super.end();
@@ -154,11 +164,13 @@ export class NodeLife extends Clock implements NodeContext {
   }
 
   /** The same, but they hear what becomes of their requests, and then that their lockspaces are lost. */
-  fence(ends: readonly NativeSimulatedEvent[]): void {
+  async fence(ends: readonly NativeSimulatedEvent[]): Promise<void> {
     super.end();
     this.#hasEnded = true;
     for (const event of ends) this.deliver(event);
-    for (const connection of this.#connections.values()) connection.lose();
+    const connections = [...this.#connections.values()];
     this.#connections.clear();
+    await drained();
+    for (const connection of connections) connection.lose();
   }
 }

@@ -5,6 +5,8 @@ import { statusName } from '../status.js';
 import type { StackPlugin } from '../stackglue/plugin.js';
 import { simulationRefusal } from './errors.js';
 import type { NodeContext } from './node-life.js';
+import type { SimulatedProcess } from './process.js';
+import type { SimulationPort } from './port.js';
 
 /** What a program lets the test call, by name. Arguments and results are cloned to and from workers. */
 export type ProgramMethods = Readonly<Record<string, (...args: never[]) => unknown>>;
@@ -29,6 +31,22 @@ export interface NodeHost {
   call(name: string, args: unknown[]): Promise<unknown>;
 }
 
+/** What a node of a simulation runs, or a process of it, and where. */
+export interface NodeOptions {
+  /** Called at each boot, in this thread. */
+  readonly program?: NodeProgram;
+  /** The port at whose other end a worker thread calls `attachSimulation`. */
+  readonly port?: SimulationPort;
+}
+
+/** The processes of a node that it has beside its own program. */
+export interface NodeProcesses {
+  spawn(options: NodeOptions): SimulatedProcess;
+  running(): readonly SimulatedProcess[];
+  /** They go down with their node. */
+  end(): void;
+}
+
 /** `running`, `paused` (its process stands still), `cutOff` (from all others), or `down`. */
 export type NodeState = (typeof SIMULATION_NODE_STATES)[number];
 
@@ -37,12 +55,19 @@ export class SimulatedNode {
   readonly number: number;
   readonly #native: () => NativeSimulation;
   readonly #host: NodeHost;
+  readonly #processes: NodeProcesses;
 
   /** Made by `simulation.node()`. */
-  constructor(number: number, native: () => NativeSimulation, host: NodeHost) {
+  constructor(
+    number: number,
+    native: () => NativeSimulation,
+    host: NodeHost,
+    processes: NodeProcesses,
+  ) {
     this.number = number;
     this.#native = native;
     this.#host = host;
+    this.#processes = processes;
   }
 
   get state(): NodeState {
@@ -73,7 +98,9 @@ export class SimulatedNode {
    */
   kill(): void {
     this.#native().control('kill', this.number);
-    if (this.state === 'down') this.#host.end();
+    if (this.state !== 'down') return;
+    this.#host.end();
+    this.#processes.end();
   }
 
   /**
@@ -90,7 +117,64 @@ export class SimulatedNode {
     this.#native().control('heal', this.number);
   }
 
-  /** Its process stands still: it hears nothing and no timer goes off. Nobody finds it dead. */
+  /**
+   * Its part of the cluster has no quorum any more, until `regainQuorum`: its programs are told
+   * `quorumLost` and `stopped`. Its groups stop: what it asks for, and what others ask it for as a master,
+   * waits. Nobody fences it for that alone.
+   */
+  loseQuorum(): void {
+    this.#native().control('loseQuorum', this.number);
+  }
+
+  /** Its programs are told `quorumRegained`, and `resumed` where nothing else has stopped the group. */
+  regainQuorum(): void {
+    this.#native().control('regainQuorum', this.number);
+  }
+
+  /**
+   * dlm_controld ends: its programs are told `daemonGone`, and all goes on until the others, who find its
+   * process gone, have fenced the node, after `detectMs`. Throws `ERR_DLM_SIMULATION_NODE` with profile
+   * `o2dlm`, which has no such daemon.
+   */
+  loseDaemon(): void {
+    const status = this.#native().control('loseDaemon', this.number);
+    if (status === 0) return;
+    throw simulationRefusal(
+      'ERR_DLM_SIMULATION_NODE',
+      `Node ${this.number} has no daemon to lose: the lock manager of stack o2cb has none`,
+    );
+  }
+
+  /**
+   * Somebody on the node takes the group away, as `dlm_tool leave` does: its locks are gone and may be
+   * granted to others at once. What its programs have asked for there ends with -ENOTCONN, and then they are told
+   * `released`. Throws `ERR_DLM_SIMULATION_NODE` when the node is not in the group, and with profile
+   * `o2dlm`, where nobody can do that.
+   */
+  release(group: string): void {
+    checkString('group', group);
+    const status = this.#native().group('release', group, this.number);
+    if (status === 0) return;
+    throw simulationRefusal(
+      'ERR_DLM_SIMULATION_NODE',
+      `Group "${group}" cannot be taken away from node ${this.number} (${statusName(status)})`,
+    );
+  }
+
+  /**
+   * One more process on the node, with a plugin and a clock of its own; see `SimulatedProcess`. Throws
+   * `ERR_DLM_SIMULATION_NODE` while the node is down.
+   */
+  spawn(options: NodeOptions = {}): SimulatedProcess {
+    return this.#processes.spawn(options);
+  }
+
+  /** Its processes that run, the oldest first. */
+  get processes(): readonly SimulatedProcess[] {
+    return this.#processes.running();
+  }
+
+  /** Its processes stand still: they hear nothing and no timer goes off. Nobody finds it dead. */
   pause(): void {
     this.#native().control('pause', this.number);
   }

@@ -46,7 +46,12 @@ export function createSimulatedPlugin(
 
 function o2cbOperations(world: World, node: number, owner: PluginOwner): StackOperations {
   return createO2cbOperations((options, batch, onEvents, onState) => {
-    const ends = { batch, onEvents, onClosed: () => onState('closed', 0, 0) };
+    const ends = {
+      batch,
+      onEvents,
+      onClosed: () => onState('closed', 0, 0),
+      onNotice: (notice: number, about: number) => onState('notice', notice, about),
+    };
     const connection = new SimulatedConnection(world, node, options.domain, options, ends);
     if (connection.joinStatus === 0) owner.add(connection);
     return connection;
@@ -67,7 +72,7 @@ function userOperations(world: World, node: number, owner: PluginOwner): StackOp
 }
 
 function nodeDown(node: number, group: string): DlmError {
-  return new DlmError('ERR_DLM_CONNECT', `Node ${node} is down`, {
+  return new DlmError('ERR_DLM_CONNECT', `Node ${node} is down, or this process of it has ended`, {
     op: 'connect',
     resource: group,
     errno: constants.errno.EPERM,

@@ -44,9 +44,9 @@ export class ProgramLife {
   }
 
   /** The end, with events of which the program hears last. */
-  fence(ends: readonly NativeSimulatedEvent[]): void {
+  async fence(ends: readonly NativeSimulatedEvent[]): Promise<void> {
     this.#hasEnded = true;
-    this.life.fence(ends);
+    await this.life.fence(ends);
   }
 
   end(): void {

@@ -58,6 +58,10 @@ export class RemoteHost extends BaseHost implements DrivenHost {
     this.endCalls();
   }
 
+  lose(connection: number, ends: readonly NativeSimulatedEvent[]): Promise<void> {
+    return this.#turn({ turn: 'lose', connection, ends });
+  }
+
   async fence(ends: readonly NativeSimulatedEvent[]): Promise<void> {
     this.#calls.clear();
     const endCalls = this.cutCalls();

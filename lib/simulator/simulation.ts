@@ -15,18 +15,19 @@ import {
 } from '../errors.js';
 import {
   NativeSimulation,
+  SIMULATION_NODE_STATES,
   SimulationOccurrence,
   type NativeOccurrence,
+  type NativeSimulatedEvent,
   type NativeSimulation as Native,
 } from '../native.js';
 import { planChaos, type ChaosOptions } from './chaos.js';
 import { SimulationError, simulationRefusal } from './errors.js';
 import { History, type Profile } from './history.js';
-import { LocalHost, type DrivenHost } from './hosts.js';
-import { SimulatedNode, type NodeProgram } from './node.js';
+import { SimulatedNode, type NodeOptions } from './node.js';
 import { checkedPair, Clock, TIME_MAX_MS } from './node-life.js';
-import type { SimulationPort } from './port.js';
-import { checkPort, RemoteHost } from './remote-host.js';
+import { checkNodeOptions, makeHost, Processes, type Housed, type HostMaker } from './processes.js';
+import { Scope, scopedWorld, Scopes } from './scope.js';
 import { drained, type World } from './world.js';
 
 /** How a cluster is simulated. */
@@ -43,18 +44,26 @@ export interface SimulationOptions {
   /** After how long a silent node is found dead, milliseconds; 2000 by default. */
   readonly detectMs?: number;
   /**
+   * How long a death stops the groups that the node was in, at random between these, milliseconds; [0, 0],
+   * not at all, by default.
+   */
+  readonly recoveryMs?: readonly [min: number, max: number];
+  /**
+   * After how long a node that is cut off from all others knows that it has no quorum, milliseconds: from
+   * then on its groups have stopped. 0 by default: it is fenced before it knows anything.
+   */
+  readonly quorumMs?: number;
+  /**
    * A history, or its text: its choices are made again, whatever has become of the generator that made
    * them, and all that happens must be as it says. It says all other options too.
    */
   readonly replay?: History | string;
 }
 
-/** What a node of a simulation runs, and where. */
-export interface NodeOptions {
-  /** Called at each boot, in this thread. */
-  readonly program?: NodeProgram;
-  /** The port at whose other end a worker thread calls `attachSimulation`. */
-  readonly port?: SimulationPort;
+/** How two nodes are cut off from each other. */
+export interface PartitionOptions {
+  /** Only what the first sends does not reach the second. */
+  readonly oneWay?: boolean;
 }
 
 /** How long a simulation may go on. */
@@ -64,14 +73,20 @@ export interface RunOptions {
 }
 
 /** All that such a simulation is told beside its seed or its history. */
-export const SETTINGS = { profile: true, delayUs: true, detectMs: true } as const;
+export const SETTINGS = {
+  profile: true,
+  delayUs: true,
+  detectMs: true,
+  recoveryMs: true,
+  quorumMs: true,
+} as const;
 export const RUN_OPTIONS: Readonly<Record<keyof RunOptions, true>> = { maxSteps: true };
 const SIMULATION_OPTIONS: Readonly<Record<keyof SimulationOptions, true>> = {
   ...SETTINGS,
   seed: true,
   replay: true,
 };
-const NODE_OPTIONS: Readonly<Record<keyof NodeOptions, true>> = { program: true, port: true };
+const PARTITION_OPTIONS: Readonly<Record<keyof PartitionOptions, true>> = { oneWay: true };
 
 const SEED_MAX = Number.MAX_SAFE_INTEGER;
 /** Numbers that both engines have: o2dlm has 0 to 254, fs/dlm any that is positive. */
@@ -84,20 +99,20 @@ export class Simulation {
   readonly profile: Profile;
   readonly seed: number;
   readonly #native: Native;
-  readonly #world: World;
   readonly #clock: Clock;
+  readonly #maker: HostMaker;
   readonly #follows: boolean;
   readonly #nodes = new Map<number, SimulatedNode>();
-  readonly #hosts = new Map<number, DrivenHost>();
-  /** The node of each connection. */
-  readonly #owners = new Map<number, number>();
+  readonly #hosts = new Map<number, Housed & { readonly processes: Processes }>();
+  readonly #scopes = new Scopes();
   #isStepping = false;
   #isClosed = false;
   #failure: { readonly cause: unknown } | undefined;
 
   constructor(options: SimulationOptions = {}) {
     checkOptions<SimulationOptions>('options', options, SIMULATION_OPTIONS);
-    const { seed, profile, delayUs, detectMs, replay } = checkedOptions(options);
+    const checked = checkedOptions(options);
+    const { seed, profile, delayUs, detectMs, recoveryMs, quorumMs, replay } = checked;
     this.profile = profile;
     this.seed = seed;
     this.#follows = replay !== '';
@@ -107,44 +122,19 @@ export class Simulation {
       delayMinUs: delayUs[0],
       delayMaxUs: delayUs[1],
       detectUs: Math.round(detectMs * 1000),
+      recoveryMinUs: Math.round(recoveryMs[0] * 1000),
+      recoveryMaxUs: Math.round(recoveryMs[1] * 1000),
+      quorumUs: Math.round(quorumMs * 1000),
       replay,
     });
-    this.#world = this.#createWorld();
-    this.#clock = new Clock(this.#world, 0);
-  }
-
-  /** What nodes call; which connection is whose is seen on the way. */
-  #createWorld(): World {
-    const native = this.#native;
-    const { profile } = this;
-    const owners = this.#owners;
-    return {
-      lock: (...args) => native.lock(...args),
-      convert: (...args) => native.convert(...args),
-      unlock: (...args) => native.unlock(...args),
-      deadlockCancel: (...args) => native.deadlockCancel(...args),
-      purge: (...args) => native.purge(...args),
-      ownerPid: (...args) => native.ownerPid(...args),
-      members: (...args) => native.members(...args),
-      startTimer: (...args) => native.startTimer(...args),
-      stopTimer: (timer) => native.stopTimer(timer),
-      choose: (bound) => native.choose(bound),
-      note: (...args) => native.note(...args),
-      get nowUs() {
-        return native.nowUs;
-      },
-      profile,
-      join(node, group, major, minor) {
-        const joined = native.join(node, group, major, minor);
-        if (joined[0] === 0) owners.set(joined[1], node);
-        return joined;
-      },
-      leave(connection) {
-        owners.delete(connection);
-        native.leave(connection);
-      },
-      fail: (error) => this.fail(error),
+    const fail = (error: unknown): void => this.fail(error);
+    const makeWorld = (scope: Scope): World => scopedWorld(this.#native, profile, scope, fail);
+    this.#maker = {
+      makeScope: (node) => new Scope(this.#scopes, node),
+      makeWorld,
+      isDown: (node) => SIMULATION_NODE_STATES[this.#native.state(node)] === 'down',
     };
+    this.#clock = new Clock(makeWorld(new Scope(new Scopes(), 0)), 0);
   }
 
   /** Milliseconds of virtual time since the beginning. */
@@ -186,13 +176,8 @@ export class Simulation {
   node(number: number, options: NodeOptions = {}): SimulatedNode {
     this.#checkOpen();
     checkInteger('number', number, 1, NODE_MAX);
-    checkOptions<NodeOptions>('options', options, NODE_OPTIONS);
+    checkNodeOptions(options);
     const { program, port } = options;
-    if (program !== undefined) checkFunction('options.program', program);
-    if (port !== undefined) checkPort('options.port', port);
-    if (program !== undefined && port !== undefined) {
-      throw invalidType('options', 'an object with either program or port', options);
-    }
     const known = this.#nodes.get(number);
     if (known !== undefined) {
       if (program === undefined && port === undefined) return known;
@@ -201,17 +186,25 @@ export class Simulation {
         `Node ${number} exists, and what it runs cannot be changed`,
       );
     }
-    const host =
-      port === undefined
-        ? new LocalHost(this.#world, number, program)
-        : new RemoteHost(this.#world, number, port);
+    const housed = makeHost(this.#maker, number, options);
+    const processes = new Processes(this.#maker, number);
     const native = (): Native => {
       this.#checkOpen();
       return this.#native;
     };
-    const node = new SimulatedNode(number, native, host);
+    const node = new SimulatedNode(number, native, housed.host, {
+      spawn: (given) => {
+        this.#checkOpen();
+        return processes.spawn(given);
+      },
+      running: () => processes.running(),
+      end: () => {
+        housed.scope.forget();
+        processes.end();
+      },
+    });
     this.#nodes.set(number, node);
-    this.#hosts.set(number, host);
+    this.#hosts.set(number, { ...housed, processes });
     node.start();
     return node;
   }
@@ -219,6 +212,60 @@ export class Simulation {
   /** The nodes that were made, by number. */
   get nodes(): readonly SimulatedNode[] {
     return [...this.#nodes.values()].sort((a, b) => a.number - b.number);
+  }
+
+  /**
+   * Two nodes do not reach each other any more, one way or both: what is sent waits until `heal`. All others
+   * reach them as before. After `detectMs` one of the two is fenced: the one that reaches fewer nodes both
+   * ways; of two that reach as many, the one that is not with the lowest number of all these, or, where both
+   * are, the one with the higher number. Changes nothing when one of them is
+   * down. Throws a RangeError when they are the same.
+   */
+  partition(from: number, to: number, options: PartitionOptions = {}): void {
+    this.#checkOpen();
+    this.#checkPair('from', from, 'to', to);
+    checkOptions<PartitionOptions>('options', options, PARTITION_OPTIONS);
+    const { oneWay = false } = options;
+    if (typeof oneWay !== 'boolean') {
+      throw invalidType('options.oneWay', 'of type boolean', oneWay);
+    }
+    this.#native.link(oneWay ? 'partitionOneWay' : 'partition', from, to);
+  }
+
+  /** Ends what `partition` did between the two, if both still live; one that was fenced has to boot. */
+  heal(a: number, b: number): void {
+    this.#checkOpen();
+    this.#checkPair('a', a, 'b', b);
+    this.#native.link('heal', a, b);
+  }
+
+  /**
+   * A group stops on all its nodes, or all groups do, those that are joined later included, as fs/dlm does
+   * while members change: programs are told `stopped`, and what is asked for waits until `resume`. What a node's own
+   * lock manager had decided before may still be told.
+   */
+  stop(group?: string): void {
+    this.#control('stop', group);
+  }
+
+  /** Programs are told `resumed`, and what waits goes on, unless something else has stopped the group. */
+  resume(group?: string): void {
+    this.#control('resume', group);
+  }
+
+  #control(what: 'stop' | 'resume', group: string | undefined): void {
+    this.#checkOpen();
+    if (group !== undefined) {
+      checkString('group', group);
+      if (group === '') throw outOfRange('group', 'the name of a group', group);
+    }
+    this.#native.group(what, group ?? '', 0);
+  }
+
+  #checkPair(firstName: string, first: unknown, secondName: string, second: unknown): void {
+    checkInteger(firstName, first, 1, NODE_MAX);
+    checkInteger(secondName, second, 1, NODE_MAX);
+    if (first === second) throw outOfRange(secondName, `another node than ${firstName}`, second);
   }
 
   /** Plans failures, drawn from the seed: which nodes, when, and for how long. */
@@ -310,7 +357,10 @@ export class Simulation {
     if (this.#isClosed) return Promise.resolve();
     this.#isClosed = true;
     this.#clock.end();
-    for (const host of this.#hosts.values()) host.close();
+    for (const { host, processes } of this.#hosts.values()) {
+      host.close();
+      processes.close();
+    }
     return Promise.resolve();
   }
 
@@ -362,19 +412,37 @@ export class Simulation {
   /** What a step brought goes to whom it concerns. */
   #dispatch(occurrence: NativeOccurrence): Promise<void> | undefined {
     switch (occurrence[0]) {
-      case SimulationOccurrence.event: {
-        const node = this.#owners.get(occurrence[1]);
-        return node === undefined ? undefined : this.#hosts.get(node)?.deliver(occurrence);
-      }
+      case SimulationOccurrence.event:
+        return this.#scopes.connections.get(occurrence[1])?.host?.deliver(occurrence);
       case SimulationOccurrence.timer: {
         const [, node, timer] = occurrence;
-        if (node !== 0) return this.#hosts.get(node)?.goOff(timer);
-        this.#clock.goOff(timer);
-        return undefined;
+        if (node === 0) {
+          this.#clock.goOff(timer);
+          return undefined;
+        }
+        const scope = this.#scopes.timers.get(timer);
+        scope?.takeTimer(timer);
+        return scope?.host?.goOff(timer);
       }
       case SimulationOccurrence.fenced:
-        return this.#hosts.get(occurrence[1])?.fence(occurrence[2]);
+        return this.#fence(occurrence[1], occurrence[2]);
+      case SimulationOccurrence.lost: {
+        const [, connection, ends] = occurrence;
+        return this.#scopes.connections.get(connection)?.host?.lose(connection, ends);
+      }
     }
+  }
+
+  /** All programs of the node hear of it, those of its own first. */
+  async #fence(node: number, ends: readonly NativeSimulatedEvent[]): Promise<void> {
+    const housed = this.#hosts.get(node);
+    if (housed === undefined) return;
+    const { connections } = this.#scopes;
+    const endsOf = (scope: Scope): NativeSimulatedEvent[] =>
+      ends.filter((event) => connections.get(event[1]) === scope);
+    await housed.host.fence(endsOf(housed.scope));
+    housed.scope.forget();
+    await housed.processes.fence(endsOf);
   }
 
   #stuck(): SimulationError {
@@ -429,6 +497,8 @@ interface CheckedOptions {
   profile: Profile;
   delayUs: readonly [number, number];
   detectMs: number;
+  recoveryMs: readonly [number, number];
+  quorumMs: number;
   /** Empty: none. */
   replay: string;
 }
@@ -439,8 +509,9 @@ function checkedOptions(options: SimulationOptions): CheckedOptions {
     const history = replay instanceof History ? replay : undefined;
     if (history === undefined) checkString('options.replay', replay);
     const followed = history ?? new History(replay as string);
-    const { seed, profile, delayUs, detectMs } = followed;
-    return { seed, profile, delayUs, detectMs, replay: followed.toString() };
+    const { seed, profile, delayUs, detectMs, recoveryMs, quorumMs } = followed;
+    const text = followed.toString();
+    return { seed, profile, delayUs, detectMs, recoveryMs, quorumMs, replay: text };
   }
   const { seed = 1, profile = 'o2dlm', delayUs = [50, 1000], detectMs = 2000 } = options;
   checkInteger('options.seed', seed, 0, SEED_MAX);
@@ -450,7 +521,18 @@ function checkedOptions(options: SimulationOptions): CheckedOptions {
   }
   const delays = checkedPair('options.delayUs', delayUs, DELAY_MAX_US);
   checkInteger('options.detectMs', detectMs, 1, TIME_MAX_MS);
-  return { seed, profile, delayUs: delays, detectMs, replay: '' };
+  const { recoveryMs = [0, 0], quorumMs = 0 } = options;
+  const recovery = checkedPair('options.recoveryMs', recoveryMs, TIME_MAX_MS);
+  checkInteger('options.quorumMs', quorumMs, 0, TIME_MAX_MS);
+  return {
+    seed,
+    profile,
+    delayUs: delays,
+    detectMs,
+    recoveryMs: recovery,
+    quorumMs,
+    replay: '',
+  };
 }
 
 function checkedMaxSteps(options: RunOptions): number {

@@ -31,7 +31,7 @@ export class SimulatedUserConnection extends SimulatedConnection implements Nati
       {
         batch,
         onEvents,
-        onLost: () => onState('dead', 0, 0, ''),
+        onNotice: (notice, about) => onState('notice', notice, about, ''),
         onClosed: () => {
           if (this.joinStatus !== 0) onState('failed', OpenFailure.failed, -this.joinStatus, '');
           onState('closed', 0, 0, '');
@@ -48,11 +48,6 @@ export class SimulatedUserConnection extends SimulatedConnection implements Nati
 
   purge(node: number, pid: number, ticket: number): number {
     return this.#world.purge(this.number, node, pid, ticket);
-  }
-
-  /** Nodes of a simulation have numbers only. */
-  members(): [number, string, string[]][] {
-    return this.#world.members(this.number).map((node) => [node, '', []]);
   }
 
   versions(): [Version, Version] {

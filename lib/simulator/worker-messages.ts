@@ -15,6 +15,12 @@ export type TurnMessage = { readonly nowUs: number } & (
   | { readonly turn: 'boot' }
   | { readonly turn: 'deliver'; readonly event: NativeSimulatedEvent }
   | { readonly turn: 'goOff'; readonly timer: number }
+  /** The lockspace of a connection was taken away. */
+  | {
+      readonly turn: 'lose';
+      readonly connection: number;
+      readonly ends: readonly NativeSimulatedEvent[];
+    }
   /** Its node is down, and its programs hear this last. */
   | { readonly turn: 'fence'; readonly ends: readonly NativeSimulatedEvent[] }
   | { readonly turn: 'call'; readonly id: number; readonly name: string; readonly args: unknown[] }

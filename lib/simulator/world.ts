@@ -18,6 +18,7 @@ export interface World extends Pick<
   | 'purge'
   | 'ownerPid'
   | 'members'
+  | 'membership'
   | 'startTimer'
   | 'stopTimer'
   | 'choose'
@@ -39,6 +40,7 @@ export const WORLD_CALLS = [
   'purge',
   'ownerPid',
   'members',
+  'membership',
   'startTimer',
   'stopTimer',
   'choose',

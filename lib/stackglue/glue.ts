@@ -37,7 +37,7 @@ import {
   type RecoveryHandler,
 } from './connection.js';
 import { lksbState, readFlags, type DlmLksb } from './lksb.js';
-import type { ClusterMember, NoticeHandler } from './notices.js';
+import type { ClusterMember, ClusterMembership, NoticeHandler } from './notices.js';
 import type { PlockRequest, StackPlugin } from './plugin.js';
 import {
   checkProtocol,
@@ -323,6 +323,15 @@ export class StackGlue {
   clusterMembers(connection: ClusterConnection<never>): readonly ClusterMember[] {
     const stack = this.#stackOf(connection, 'members');
     return stack.plugin.operations.members?.(stack) ?? [];
+  }
+
+  /**
+   * The membership of nodes that this one is in; undefined where the stack cannot tell, and when the locks
+   * are lost.
+   */
+  clusterMembership(connection: ClusterConnection<never>): ClusterMembership | undefined {
+    const stack = this.#stackOf(connection, 'membership');
+    return stack.plugin.operations.membership?.(stack);
   }
 
   /**

@@ -10,6 +10,17 @@ export interface ClusterMember {
   readonly addresses: readonly string[];
 }
 
+/** The cluster as this node sees it. */
+export interface ClusterMembership {
+  /**
+   * The number of the membership: it grows when nodes come, go or lose each other, and never when a
+   * process starts or ends. All nodes that are together have the same one.
+   */
+  readonly ring: number;
+  /** Whether this part of the cluster may go on: it is the majority. */
+  readonly isQuorate: boolean;
+}
+
 /**
  * Something that happened to a group, and what it means for the locks that this connection holds:
  *
@@ -34,7 +45,7 @@ export type ClusterNotice =
   /** The daemon that runs the lock manager (dlm_controld) has ended: the node must be restarted. */
   | { readonly kind: 'daemonGone'; readonly locks: 'unsure' }
   /**
-   * Somebody else on this node took the group away. What was under way has ended with -ENOTCONN before,
+   * Somebody else on this node took the group away, or (in a simulation) the node was fenced. What was under way has ended with -ENOTCONN before,
    * every request is refused with it from now on, and no notice follows.
    */
   | { readonly kind: 'released'; readonly locks: 'lost' }

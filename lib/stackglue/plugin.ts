@@ -2,7 +2,7 @@
 import type { LockMode } from '../constants.js';
 import type { StackConnection } from './connection.js';
 import type { DlmLksb } from './lksb.js';
-import type { ClusterMember } from './notices.js';
+import type { ClusterMember, ClusterMembership } from './notices.js';
 
 /**
  * `ocfs2_stack_operations`: what every stack does. A failing `connect` or `disconnect` rejects with a
@@ -55,6 +55,8 @@ export interface StackOperations {
   plock?(connection: StackConnection, inode: bigint, request: PlockRequest): number;
   /** The group's members, this node included, by number. */
   members?(connection: StackConnection): readonly ClusterMember[];
+  /** The membership that the node is in; undefined: not known, or the connection is lost. */
+  membership?(connection: StackConnection): ClusterMembership | undefined;
   /** One line about the lock, for people. */
   dumpLksb?(lksb: DlmLksb): string;
   /** Whether the connection keeps the event loop alive. */

@@ -20,24 +20,27 @@ const USER = 'user';
 
 const SCOPES: readonly unknown[] = ['process', 'cluster'] satisfies StackScope[];
 
-/** What every stack has; the rest of its operations is optional. */
-const OPERATIONS = [
-  'connect',
-  'disconnect',
-  'thisNode',
-  'dlmLock',
-  'dlmUnlock',
-  'lockStatus',
-  'lvbValid',
-  'lockLvb',
-] as const satisfies (keyof StackOperations)[];
-const OPTIONAL_OPERATIONS = [
-  'plock',
-  'lockFlags',
-  'members',
-  'dumpLksb',
-  'setRef',
-] as const satisfies (keyof StackOperations)[];
+/** Every operation, and whether each stack has it: the compiler sees to it that none is missing. */
+const OPERATIONS: {
+  readonly [Name in keyof StackOperations]-?: undefined extends StackOperations[Name]
+    ? 'optional'
+    : 'required';
+} = {
+  connect: 'required',
+  disconnect: 'required',
+  thisNode: 'required',
+  dlmLock: 'required',
+  dlmUnlock: 'required',
+  lockStatus: 'required',
+  lvbValid: 'required',
+  lockLvb: 'required',
+  plock: 'optional',
+  lockFlags: 'optional',
+  members: 'optional',
+  membership: 'optional',
+  dumpLksb: 'optional',
+  setRef: 'optional',
+};
 
 /** Loads a plugin that is not registered, as `request_module` does; it should register it. */
 export type PluginLoader = (pluginName: string) => void | Promise<void>;
@@ -223,9 +226,11 @@ function checkPlugin(plugin: StackPlugin): void {
   if (!SCOPES.includes(scope)) throw outOfRange('plugin.scope', SCOPES.join(' or '), scope);
   checkObject('plugin.operations', operations);
   const given: Partial<Record<keyof StackOperations, unknown>> = operations;
-  for (const each of OPERATIONS) checkFunction(`plugin.operations.${each}`, given[each]);
-  for (const each of OPTIONAL_OPERATIONS) {
-    if (given[each] !== undefined) checkFunction(`plugin.operations.${each}`, given[each]);
+  for (const [name, kind] of Object.entries(OPERATIONS)) {
+    const operation = given[name as keyof StackOperations];
+    if (kind === 'required' || operation !== undefined) {
+      checkFunction(`plugin.operations.${name}`, operation);
+    }
   }
   if (clock === undefined) return;
   checkObject('plugin.clock', clock);

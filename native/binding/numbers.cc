@@ -76,7 +76,8 @@ Napi::Object Numbers(Napi::Env env) {
   numbers.Set("SimulationOccurrence",
               Group(env, {{"event", SimulationHandle::Occurrence::kEvent},
                           {"timer", SimulationHandle::Occurrence::kTimer},
-                          {"fenced", SimulationHandle::Occurrence::kFenced}}));
+                          {"fenced", SimulationHandle::Occurrence::kFenced},
+                          {"lost", SimulationHandle::Occurrence::kLost}}));
   numbers.Set("STATUS_BLOCK", Group(env, {{"size", StatusBlock::kSize},
                                           {"status", StatusBlock::kStatusOffset},
                                           {"flags", StatusBlock::kFlagsOffset},

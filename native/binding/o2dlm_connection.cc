@@ -1,6 +1,7 @@
 #include "binding/o2dlm_connection.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -32,6 +33,7 @@ uint64_t ToAstArg(uint32_t index, uint32_t generation) {
 Napi::Function O2dlmConnection::Define(Napi::Env env) {
   return DefineClass(env, "NativeO2dlmConnection",
                      {
+                         InstanceMethod<&O2dlmConnection::Members>("members"),
                          InstanceMethod<&O2dlmConnection::Begin>("begin"),
                          InstanceMethod<&O2dlmConnection::Close>("close"),
                          InstanceMethod<&O2dlmConnection::Ref>("ref"),
@@ -102,7 +104,11 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
   cluster_ = o2dlm::Cluster::Named(cluster_name);
   join_status_ =
       cluster_ == nullptr ? -ENOMEM : cluster_->Join(domain_name, *node, &version_, this, &member_);
-  if (join_status_ != 0) BeginClose();
+  if (join_status_ != 0) {
+    BeginClose();
+    return;
+  }
+  member_->WatchNodes();
 }
 
 O2dlmConnection::~O2dlmConnection() = default;
@@ -230,6 +236,22 @@ Napi::Value O2dlmConnection::Version(const Napi::CallbackInfo& info) {
   return version;
 }
 
+Napi::Value O2dlmConnection::Members(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto members = Napi::Array::New(env);
+  if (!member_) return members;
+  std::array<int, o2dlm::kMaxNodes> nodes;
+  const size_t count = member_->Nodes(nodes.data(), nodes.size());
+  for (uint32_t i = 0; i < count; ++i) {
+    auto member = Napi::Array::New(env, 3);
+    member.Set(0U, Napi::Number::New(env, nodes[i]));
+    member.Set(1U, Napi::String::New(env, ""));
+    member.Set(2U, Napi::Array::New(env));
+    members.Set(i, member);
+  }
+  return members;
+}
+
 napi_value O2dlmConnection::More(napi_env env) {
   return ResultNumber(env, static_cast<int64_t>(turns_.More()));
 }
@@ -255,6 +277,16 @@ size_t O2dlmConnection::Collect(EventRecord*) {
     if (event.kind == o2dlm::Event::Kind::kEviction) {
       ++next_;
       turns_.order()->SeeDeparture(event.value, order::Cause::kFailed);
+      continue;
+    }
+    if (event.kind == o2dlm::Event::Kind::kNodeLeft) {
+      ++next_;
+      turns_.order()->SeeDeparture(event.value, order::Cause::kLeft);
+      continue;
+    }
+    if (event.kind == o2dlm::Event::Kind::kNodeJoined) {
+      ++next_;
+      turns_.order()->SeeJoin(event.value);
       continue;
     }
     LockRecord* lock = locks_.Find(index, static_cast<uint32_t>(event.astarg >> 32));
@@ -354,6 +386,8 @@ void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock, s
       if (event.value == static_cast<int32_t>(o2dlm::Status::kNormal)) lock->is_requested = false;
       break;
     case o2dlm::Event::Kind::kEviction:
+    case o2dlm::Event::Kind::kNodeLeft:
+    case o2dlm::Event::Kind::kNodeJoined:
       break;
   }
 }

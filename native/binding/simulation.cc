@@ -1,5 +1,6 @@
 #include "binding/simulation.h"
 
+#include <cerrno>
 #include <cstring>
 #include <string>
 
@@ -45,6 +46,9 @@ Napi::Function SimulationHandle::Define(Napi::Env env) {
   return DefineClass(env, "NativeSimulation",
                      {
                          InstanceMethod<&SimulationHandle::Control>("control"),
+                         InstanceMethod<&SimulationHandle::Link>("link"),
+                         InstanceMethod<&SimulationHandle::Group>("group"),
+                         InstanceMethod<&SimulationHandle::Membership>("membership"),
                          InstanceMethod<&SimulationHandle::State>("state"),
                          InstanceMethod<&SimulationHandle::Join>("join"),
                          InstanceMethod<&SimulationHandle::Leave>("leave"),
@@ -79,9 +83,12 @@ SimulationHandle::SimulationHandle(const Napi::CallbackInfo& info) : ObjectWrap(
   const auto delay_min = ReadCount(given.Get("delayMinUs"));
   const auto delay_max = ReadCount(given.Get("delayMaxUs"));
   const auto detect = ReadCount(given.Get("detectUs"));
+  const auto recovery_min = ReadCount(given.Get("recoveryMinUs"));
+  const auto recovery_max = ReadCount(given.Get("recoveryMaxUs"));
+  const auto quorum = ReadCount(given.Get("quorumUs"));
   const Napi::Value replay = given.Get("replay");
-  if (!seed || !delay_min || !delay_max || *delay_min > *delay_max || !detect ||
-      !replay.IsString()) {
+  if (!recovery_min || !recovery_max || *recovery_min > *recovery_max || !quorum || !seed ||
+      !delay_min || !delay_max || *delay_min > *delay_max || !detect || !replay.IsString()) {
     ThrowBadArguments(env, "NativeSimulation");
     return;
   }
@@ -92,6 +99,9 @@ SimulationHandle::SimulationHandle(const Napi::CallbackInfo& info) : ObjectWrap(
   options.delay_min_us = *delay_min;
   options.delay_max_us = *delay_max;
   options.detect_us = *detect;
+  options.recovery_min_us = *recovery_min;
+  options.recovery_max_us = *recovery_max;
+  options.quorum_us = *quorum;
   options.replay = replay.As<Napi::String>();
   simulation_ = simulator::Simulation::Create(options);
   if (simulation_ == nullptr) {
@@ -104,12 +114,14 @@ SimulationHandle::SimulationHandle(const Napi::CallbackInfo& info) : ObjectWrap(
                            Napi::Number::New(Env(), node), Number(Env(), timer)}));
   });
   simulation_->set_fence_handler([this](int node, const std::vector<simulator::Event>& ends) {
-    Napi::Array events = Napi::Array::New(Env(), ends.size());
-    uint32_t at = 0;
-    for (const simulator::Event& event : ends) events.Set(at++, ToArray(event));
     Append(ArrayOf(Env(), {Napi::Number::New(Env(), static_cast<int>(Occurrence::kFenced)),
-                           Napi::Number::New(Env(), node), events}));
+                           Napi::Number::New(Env(), node), ToArray(ends)}));
   });
+  simulation_->set_loss_handler(
+      [this](simulator::ConnectionId connection, const std::vector<simulator::Event>& ends) {
+        Append(ArrayOf(Env(), {Napi::Number::New(Env(), static_cast<int>(Occurrence::kLost)),
+                               Number(Env(), connection), ToArray(ends)}));
+      });
 }
 
 Napi::Array SimulationHandle::ToArray(const simulator::Event& event) const {
@@ -125,6 +137,13 @@ Napi::Array SimulationHandle::ToArray(const simulator::Event& event) const {
             Number(env, event.connection), Napi::Number::New(env, static_cast<int>(event.kind)),
             Number(env, event.lock), ResultNumber(env, event.value),
             Napi::Number::New(env, event.flags), Napi::Boolean::New(env, event.final), block});
+}
+
+Napi::Array SimulationHandle::ToArray(const std::vector<simulator::Event>& events) const {
+  Napi::Array array = Napi::Array::New(Env(), events.size());
+  uint32_t at = 0;
+  for (const simulator::Event& event : events) array.Set(at++, ToArray(event));
+  return array;
 }
 
 void SimulationHandle::Append(Napi::Array occurrence) {
@@ -157,10 +176,57 @@ Napi::Value SimulationHandle::Control(const Napi::CallbackInfo& info) {
     simulation_->Pause(*node);
   } else if (what == "resume") {
     simulation_->Resume(*node);
+  } else if (what == "loseQuorum") {
+    simulation_->LoseQuorum(*node);
+  } else if (what == "regainQuorum") {
+    simulation_->RegainQuorum(*node);
+  } else if (what == "loseDaemon") {
+    status = simulation_->LoseDaemon(*node) ? 0 : -EOPNOTSUPP;
   } else {
     return ThrowBadArguments(info.Env(), "control");
   }
   return Napi::Number::New(info.Env(), status);
+}
+
+Napi::Value SimulationHandle::Link(const Napi::CallbackInfo& info) {
+  const auto from = ReadInteger<int32_t>(info[1]);
+  const auto to = ReadInteger<int32_t>(info[2]);
+  if (!info[0].IsString() || !from || !to) return ThrowBadArguments(info.Env(), "link");
+  const std::string what = info[0].As<Napi::String>();
+  if (what == "heal") {
+    simulation_->HealPair(*from, *to);
+  } else {
+    simulation_->PartitionPair(*from, *to, what == "partitionOneWay");
+  }
+  return info.Env().Undefined();
+}
+
+Napi::Value SimulationHandle::Group(const Napi::CallbackInfo& info) {
+  const auto node = ReadInteger<int32_t>(info[2]);
+  if (!info[0].IsString() || !info[1].IsString() || !node) {
+    return ThrowBadArguments(info.Env(), "group");
+  }
+  const std::string what = info[0].As<Napi::String>();
+  const std::string group = info[1].As<Napi::String>();
+  int status = 0;
+  if (what == "stop") {
+    simulation_->StopGroup(group);
+  } else if (what == "resume") {
+    simulation_->ResumeGroup(group);
+  } else if (what == "release") {
+    status = simulation_->ReleaseGroup(*node, group);
+  } else {
+    return ThrowBadArguments(info.Env(), "group");
+  }
+  return Napi::Number::New(info.Env(), status);
+}
+
+Napi::Value SimulationHandle::Membership(const Napi::CallbackInfo& info) {
+  const auto connection = ReadInteger<uint32_t>(info[0]);
+  if (!connection) return ThrowBadArguments(info.Env(), "membership");
+  const auto known = simulation_->membership(*connection);
+  return ArrayOf(info.Env(), {Number(info.Env(), known.ring),
+                              Napi::Boolean::New(info.Env(), known.is_quorate)});
 }
 
 Napi::Value SimulationHandle::State(const Napi::CallbackInfo& info) {

@@ -21,10 +21,13 @@ class SimulationHandle final : public Napi::ObjectWrap<SimulationHandle> {
   explicit SimulationHandle(const Napi::CallbackInfo& info);
 
   // lib/native.ts repeats the numbers.
-  enum class Occurrence : int32_t { kEvent = 0, kTimer = 1, kFenced = 2 };
+  enum class Occurrence : int32_t { kEvent = 0, kTimer = 1, kFenced = 2, kLost = 3 };
 
  private:
   Napi::Value Control(const Napi::CallbackInfo& info);
+  Napi::Value Link(const Napi::CallbackInfo& info);
+  Napi::Value Group(const Napi::CallbackInfo& info);
+  Napi::Value Membership(const Napi::CallbackInfo& info);
   Napi::Value State(const Napi::CallbackInfo& info);
   Napi::Value Join(const Napi::CallbackInfo& info);
   void Leave(const Napi::CallbackInfo& info);
@@ -48,6 +51,7 @@ class SimulationHandle final : public Napi::ObjectWrap<SimulationHandle> {
 
   Napi::Value Submit(Napi::Env env, simulator::Request* request, bool answers_number);
   Napi::Array ToArray(const simulator::Event& event) const;
+  Napi::Array ToArray(const std::vector<simulator::Event>& events) const;
   void Append(Napi::Array occurrence);
 
   std::unique_ptr<simulator::Simulation> simulation_;

@@ -9,6 +9,7 @@
 
 #include "o2dlm/o2dlm.h"
 #include "o2dlm/status.h"
+#include "order/notice.h"
 
 namespace stackglue::simulator {
 namespace {
@@ -76,6 +77,19 @@ std::array<uint8_t, kSize> Padded(const std::vector<uint8_t>& given) {
   return block;
 }
 
+// Of an engine's event, whose value is the node's number.
+void MakeNotice(NoticeKind kind, Event* event) {
+  event->kind = Event::Kind::kNotice;
+  event->lock = static_cast<uint64_t>(kind);
+}
+
+template <class Member>
+std::vector<int> NodesOf(const Member& member) {
+  std::vector<int> nodes(member.Nodes(nullptr, 0));
+  member.Nodes(nodes.data(), nodes.size());
+  return nodes;
+}
+
 class FsdlmEngine final : public Engine {
  public:
   explicit FsdlmEngine(std::shared_ptr<fsdlm::Cluster> cluster) : cluster_(std::move(cluster)) {}
@@ -83,7 +97,11 @@ class FsdlmEngine final : public Engine {
   int Join(ConnectionId connection, int node, std::string_view group, Version*) override {
     auto& joining = connected_[connection];
     const int status = cluster_->Join(group, node, &joining.sink, &joining.member);
-    if (status != 0) connected_.erase(connection);
+    if (status != 0) {
+      connected_.erase(connection);
+    } else {
+      joining.member->WatchNodes();
+    }
     return status;
   }
   void Leave(ConnectionId connection) override { connected_.erase(connection); }
@@ -136,10 +154,7 @@ class FsdlmEngine final : public Engine {
   }
   std::vector<int> Nodes(ConnectionId connection) const override {
     const auto at = connected_.find(connection);
-    if (at == connected_.end()) return {};
-    std::vector<int> nodes(at->second.member->Nodes(nullptr, 0));
-    at->second.member->Nodes(nodes.data(), nodes.size());
-    return nodes;
+    return at == connected_.end() ? std::vector<int>() : NodesOf(*at->second.member);
   }
 
   bool Pending(ConnectionId connection) const override {
@@ -174,8 +189,11 @@ class FsdlmEngine final : public Engine {
         event->kind = Event::Kind::kNodeDown;
         break;
       case fsdlm::Event::Kind::kNodeLeft:
+        MakeNotice(NoticeKind::kNodeLeft, event);
+        break;
       case fsdlm::Event::Kind::kNodeJoined:
-        return false;  // members here do not watch nodes
+        MakeNotice(NoticeKind::kNodeJoined, event);
+        break;
     }
     if (taken.final) at->second.locks.erase(taken.astarg);
     return true;
@@ -234,7 +252,11 @@ class O2dlmEngine final : public Engine {
     o2dlm::ProtocolVersion runs_at{version->major, version->minor};
     auto& joining = connected_[connection];
     const int status = cluster_->Join(group, node, &runs_at, &joining.sink, &joining.member);
-    if (status != 0) connected_.erase(connection);
+    if (status != 0) {
+      connected_.erase(connection);
+    } else {
+      joining.member->WatchNodes();
+    }
     *version = {runs_at.major, runs_at.minor};
     return status;
   }
@@ -278,7 +300,10 @@ class O2dlmEngine final : public Engine {
   // ocfs2's calls of its own lock manager have none of these.
   int Purge(ConnectionId, int, int) override { return -EOPNOTSUPP; }
   int OwnerPid(ConnectionId) const override { return 0; }
-  std::vector<int> Nodes(ConnectionId) const override { return {}; }
+  std::vector<int> Nodes(ConnectionId connection) const override {
+    const auto at = connected_.find(connection);
+    return at == connected_.end() ? std::vector<int>() : NodesOf(*at->second.member);
+  }
 
   bool Pending(ConnectionId connection) const override {
     const auto at = connected_.find(connection);
@@ -312,6 +337,12 @@ class O2dlmEngine final : public Engine {
         break;
       case o2dlm::Event::Kind::kEviction:
         event->kind = Event::Kind::kNodeDown;
+        break;
+      case o2dlm::Event::Kind::kNodeLeft:
+        MakeNotice(NoticeKind::kNodeLeft, event);
+        break;
+      case o2dlm::Event::Kind::kNodeJoined:
+        MakeNotice(NoticeKind::kNodeJoined, event);
         break;
     }
     if (taken.final) at->second.locks.erase(taken.astarg);

@@ -41,12 +41,12 @@ struct Request {
 struct Event {
   // kCompletion: a request has ended, fs/dlm's unlock included. kUnlock: o2dlm's unlock AST, or an
   // unlock that was refused. kNodeDown: a node has died. kCall: a call that is about no lock is
-  // over.
-  enum class Kind : uint8_t { kCompletion, kBlocking, kUnlock, kNodeDown, kCall };
+  // over. kNotice: something else happened to the group.
+  enum class Kind : uint8_t { kCompletion, kBlocking, kUnlock, kNodeDown, kCall, kNotice };
   Kind kind = Kind::kCompletion;
   ConnectionId connection = 0;  // who hears of it
-  uint64_t lock = 0;            // 0 for kNodeDown; the ticket of kCall
-  int64_t value = 0;            // the engine's status, the blocked mode, or the node that died
+  uint64_t lock = 0;            // 0 for kNodeDown; the ticket of kCall; the NoticeKind of kNotice
+  int64_t value = 0;            // the engine's status, the blocked mode, or the node in question
   uint8_t flags = 0;            // fsdlm: DLM_SBF_*
   bool final = false;           // the lock is no more
   bool has_block = false;
@@ -78,7 +78,7 @@ class Engine {
   virtual int Purge(ConnectionId connection, int node, int pid) = 0;
   // fsdlm: what Purge() knows the connection's process by. 0: it is not there.
   virtual int OwnerPid(ConnectionId connection) const = 0;
-  // fsdlm: the nodes of the connection's lockspace, ascending.
+  // The nodes of the connection's group, ascending.
   virtual std::vector<int> Nodes(ConnectionId connection) const = 0;
   // Whether a connection may have events.
   virtual bool Pending(ConnectionId connection) const = 0;

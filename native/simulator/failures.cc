@@ -1,6 +1,7 @@
 // What happens to nodes of a simulation, and what the others make of it. See simulation.h.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -26,18 +27,33 @@ void Simulation::Declare(int node) {
   state.member = false;
   state.held_in.clear();
   state.held_out.clear();
+  network_.UnblockAll(node);
+  std::erase_if(pair_cuts_, [node](const auto& item) {
+    return item.first.first == node || item.first.second == node;
+  });
   std::vector<Event> ends;
-  if (fenced) ends = EndRequests(node);
+  if (fenced) ends = EndsOf([](const CallerLock&) { return true; }, node);
+  std::set<int> groups;
+  for (const auto& [id, connection] : connections_) {
+    if (connection.node == node) groups.insert(connection.group_number);
+  }
+  MoveRing();
+  // Nobody waits for its quorum any more.
+  if (!state.has_quorum) ChangeStops(0, [&state] { state.has_quorum = true; });
+  BeginRecovery({groups.begin(), groups.end()});
   Recover(node);
   if (fenced && on_fence_) on_fence_(node, ends);
 }
 
-// The ends of what the node's programs have asked for. Results that a paused process had yet to
-// take are lost with the rest.
-std::vector<Event> Simulation::EndRequests(int node) {
+// The ends of what the node's programs have asked for, of the locks that are wanted. Results that a
+// paused process had yet to take are lost with the rest.
+std::vector<Event> Simulation::EndsOf(const std::function<bool(const CallerLock&)>& wanted,
+                                      int node) {
   std::map<uint64_t, std::pair<uint64_t, const CallerLock*>> asked;
   for (const auto& [number, lock] : locks_) {
-    if (connections_.at(lock.connection).node == node) asked[lock.asked] = {number, &lock};
+    if (connections_.at(lock.connection).node == node && wanted(lock)) {
+      asked[lock.asked] = {number, &lock};
+    }
   }
   std::vector<Event> ends;
   for (const auto& [order, item] : asked) {
@@ -151,6 +167,13 @@ void Simulation::Partition(int node) {
   Line(node, "is cut off");
   network_.Cut(node);
   StartSilence(node);
+  if (options_.quorum_us == 0) return;
+  const uint64_t life = nodes_.at(node).life;
+  const uint64_t silence = nodes_.at(node).silence;
+  scheduler_.After(options_.quorum_us, [this, node, life, silence] {
+    const Node& state = nodes_.at(node);
+    if (state.life == life && state.silence == silence && state.running) LoseMajority(node);
+  });
 }
 
 void Simulation::Heal(int node) {
@@ -158,6 +181,60 @@ void Simulation::Heal(int node) {
   Line(node, "is healed");
   ++nodes_.at(node).silence;
   network_.Heal(node);
+  if (!nodes_.at(node).is_minority) return;
+  MoveRing();
+  RegainQuorum(node);
+}
+
+void Simulation::PartitionPair(int from, int to, bool one_way) {
+  if (!running(from) || !running(to) || from == to) return;
+  const bool is_known = network_.is_blocked(from, to) && (one_way || network_.is_blocked(to, from));
+  if (is_known) return;
+  Line(from, std::string(one_way ? "does not reach n" : "is cut off from n") + std::to_string(to));
+  network_.Block(from, to);
+  if (!one_way) network_.Block(to, from);
+  const std::pair<int, int> pair = std::minmax(from, to);
+  // The silence is that of the first of the two ways.
+  if (pair_cuts_.contains(pair)) return;
+  const uint64_t number = pair_cuts_[pair] = ++last_pair_cut_;
+  scheduler_.After(options_.detect_us, [this, pair, number] {
+    const auto at = pair_cuts_.find(pair);
+    if (at == pair_cuts_.end() || at->second != number) return;
+    const auto [a, b] = pair;
+    // One that is silent to all is found dead by itself.
+    if (!running(a) || !running(b)) return;
+    Declare(WorseOf(a, b));
+  });
+}
+
+// The node and the other members that hear it and that it hears, ascending.
+std::vector<int> Simulation::SideOf(int node) const {
+  std::vector<int> side;
+  for (const auto& [other, state] : nodes_) {
+    const bool reaches = !network_.is_cut(node) && state.running && !network_.is_cut(other) &&
+                         !network_.is_blocked(node, other) && !network_.is_blocked(other, node);
+    if (other == node || reaches) side.push_back(other);
+  }
+  return side;
+}
+
+// Which of two nodes that do not reach each other has to go.
+int Simulation::WorseOf(int a, int b) const {
+  const std::vector<int> side_of_a = SideOf(a);
+  const std::vector<int> side_of_b = SideOf(b);
+  if (side_of_a.size() != side_of_b.size()) return side_of_a.size() < side_of_b.size() ? a : b;
+  if (side_of_a[0] != side_of_b[0]) return side_of_a[0] > side_of_b[0] ? a : b;
+  return std::max(a, b);
+}
+
+void Simulation::HealPair(int a, int b) {
+  const std::pair<int, int> pair = std::minmax(a, b);
+  if (pair_cuts_.erase(pair) == 0) return;
+  Line(a, "is healed from n" + std::to_string(b));
+  const std::vector<Link> held = network_.Held();
+  network_.Unblock(a, b);
+  network_.Unblock(b, a);
+  network_.Release(held);
 }
 
 void Simulation::Pause(int node) {
@@ -174,14 +251,14 @@ void Simulation::Resume(int node) {
   if (!state.held_in.empty()) TakeHeld(node, state.life);
   // The masters may be others by now.
   auto held = std::exchange(state.held_out, {});
-  for (auto& [master, message] : held) {
+  for (auto& [link, message] : held) {
     if (const auto* request = std::get_if<Request>(&message)) EndCourse(*request);
   }
-  for (auto& [master, message] : held) {
+  for (auto& [link, message] : held) {
     if (auto* request = std::get_if<Request>(&message)) {
       Send(std::move(*request), node);
     } else {
-      network_.Send({node, master, true}, std::move(message));
+      network_.Send(link, std::move(message));
     }
   }
 }

@@ -33,15 +33,60 @@ bool Network::is_cut(int node) const {
   return at != ends_.end() && at->second.is_cut;
 }
 
-bool Network::IsHeld(const Link& link) const {
-  if (link.node != link.master) return is_cut(link.node) || is_cut(link.master);
+bool Network::IsStopped(const Link& link) const {
+  if (!has_stops_ || link.master <= 0) return false;
+  return has_stopped_(link.node, link.group) || has_stopped_(link.master, link.group);
+}
+
+bool Network::IsCut(const Link& link) const {
+  if (link.master == kOwnEyes) return false;
+  if (link.node != link.master) {
+    if (is_cut(link.node) || is_cut(link.master)) return true;
+    if (blocked_.empty()) return false;
+    return link.to_master ? is_blocked(link.node, link.master) : is_blocked(link.master, link.node);
+  }
   if (!is_cut(link.node)) return false;
-  const auto notices = ways_.find({link.node, 0, false});
+  const auto notices = ways_.find({link.node, kTheCluster, link.group, false});
   return notices != ways_.end() && !notices->second.queue.empty();
 }
 
-bool Network::Reaches(int node, int master) const {
-  return !IsDown(master) && !IsHeld({node, master, true});
+bool Network::IsHeldNow(const Link& link, const Way& way) const {
+  if (IsCut(link)) return true;
+  return IsStopped(link) && (way.queue.empty() || way.queue.front().number > way.free);
+}
+
+bool Network::Reaches(int node, int master, int group) const {
+  return !IsDown(master) && !IsHeld({node, master, group, true}) &&
+         !IsHeld({node, master, group, false});
+}
+
+void Network::UnblockAll(int node) {
+  std::erase_if(blocked_,
+                [node](const auto& pair) { return pair.first == node || pair.second == node; });
+}
+
+void Network::BeforeStop() {
+  for (auto& [link, way] : ways_) {
+    if (link.node == link.master && !link.to_master && !IsStopped(link)) way.free = last_number_;
+  }
+}
+
+std::vector<Link> Network::Held() const {
+  std::vector<Link> held;
+  for (const auto& [link, way] : ways_) {
+    if (!way.queue.empty() && IsHeldNow(link, way)) held.push_back(link);
+  }
+  return held;
+}
+
+void Network::Release(const std::vector<Link>& held) {
+  for (const Link& link : held) {
+    const auto at = ways_.find(link);
+    if (at == ways_.end() || IsHeldNow(link, at->second)) continue;
+    for (Sent& sent : std::exchange(at->second.queue, {})) {
+      Plan(link, &at->second, std::move(sent.message));
+    }
+  }
 }
 
 // ---- On the way ----
@@ -60,7 +105,7 @@ void Network::Plan(const Link& link, Way* way, Message message) {
   uint64_t& notice_us = ends_[link.node].notice_us;
   if (!link.to_master) way->last_us = std::max(way->last_us, notice_us);
   scheduler_->Send(&way->last_us, [this, link, number] { Arrive(link, number); });
-  if (link.master == 0) notice_us = way->last_us;
+  if (link.master <= 0) notice_us = way->last_us;
 }
 
 void Network::Arrive(const Link& link, uint64_t number) {
@@ -68,7 +113,7 @@ void Network::Arrive(const Link& link, uint64_t number) {
   if (at == ways_.end()) return;
   std::deque<Sent>& queue = at->second.queue;
   // It may have been lost, or arrived before its time, or been sent again.
-  if (queue.empty() || queue.front().number != number || IsHeld(link)) return;
+  if (queue.empty() || queue.front().number != number || IsHeldNow(link, at->second)) return;
   if (link.to_master && IsDown(link.master)) return;
   Message arrived = std::move(queue.front().message);
   queue.pop_front();
@@ -81,7 +126,7 @@ void Network::Flush(int node) {
     Link by;
     for (auto& [link, way] : ways_) {
       if (!link.to_master || link.node != node || way.queue.empty()) continue;
-      if (!Reaches(node, link.master)) continue;
+      if (IsDown(link.master) || IsHeld(link)) continue;
       if (first == nullptr || way.queue.front().number < first->queue.front().number) {
         first = &way;
         by = link;

@@ -5,8 +5,11 @@
 //
 // Invariants:
 //  1. Messages on one link arrive in the order in which they were sent, each once or never.
-//  2. Nothing arrives by a link that is held: one between two nodes of which one is cut off, or a
-//     node's own while a notice waits for that node. A node's link to itself is not cut.
+//  2. Nothing arrives by a link that is held: one from a node to another that it does not reach,
+//  one
+//     of a group that has stopped at either end, or a node's own while a notice waits for that
+//     node. A node's link to itself is not cut; and what it had said on it before the group
+//     stopped arrives all the same.
 //  3. What is sent to a node after a notice arrives there after that notice.
 //  4. A master that is down takes nothing: what is on its way to it waits for Remove(). Of what it
 //     had sent, a part arrives; the rest, and all that would come from it later, is lost with it.
@@ -18,6 +21,8 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <set>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -26,14 +31,18 @@
 
 namespace stackglue::simulator {
 
-// One direction between a node and a master, which may be the node itself. Master 0 is whoever
-// tells of deaths.
+// One direction between a node and a master, which may be the node itself, for one group.
 struct Link {
   int node = 0;
   int master = 0;
+  int group = 0;
   bool to_master = false;
   auto operator<=>(const Link&) const = default;
 };
+
+// Who tells of what happens to groups: the cluster, to whom it reaches, and a node's own eyes.
+inline constexpr int kTheCluster = 0;
+inline constexpr int kOwnEyes = -1;
 
 // A request to a master, an event of one of its locks, or something to be done there.
 using Message = std::variant<Request, Event, Scheduler::Task>;
@@ -47,20 +56,41 @@ class Network {
     std::vector<Event> unsaid;     // was to come from it
   };
 
+  // Whether a group has stopped at a node.
+  using StopQuery = std::function<bool(int node, int group)>;
+
   // `history` makes the choices; both outlive this. `handler` takes what arrives.
-  Network(Scheduler* scheduler, History* history, Handler handler)
-      : scheduler_(scheduler), history_(history), arrived_(std::move(handler)) {}
+  Network(Scheduler* scheduler, History* history, Handler handler, StopQuery has_stopped)
+      : scheduler_(scheduler),
+        history_(history),
+        arrived_(std::move(handler)),
+        has_stopped_(std::move(has_stopped)) {}
 
   void Send(const Link& link, Message message);
   // All that the node has sent to masters that it reaches arrives now, in the order of sending; so
   // does what is sent on because of it.
   void Flush(int node);
-  bool Reaches(int node, int master) const;
+  // Whether a request would arrive there, and its answer come back.
+  bool Reaches(int node, int master, int group) const;
 
   void Cut(int node) { ends_[node].is_cut = true; }
   // What was held goes on its way.
   void Heal(int node);
   bool is_cut(int node) const;
+  // What one node sends the other waits.
+  void Block(int from, int to) { blocked_.emplace(from, to); }
+  void Unblock(int from, int to) { blocked_.erase({from, to}); }
+  // Nothing is blocked any more to or from the node.
+  void UnblockAll(int node);
+  bool is_blocked(int from, int to) const { return blocked_.contains({from, to}); }
+  // A group is about to stop somewhere: what a node has told itself until now still arrives.
+  void BeforeStop();
+  // Whether `has_stopped` has to be asked.
+  void set_has_stops(bool has_stops) { has_stops_ = has_stops; }
+  // The links by which something is held. When what holds them has changed, Release() has that go
+  // on its way of which nothing does any more.
+  std::vector<Link> Held() const;
+  void Release(const std::vector<Link>& held);
 
   // The node boots: nothing of an earlier life is left.
   void Start(int node) { ends_[node] = {}; }
@@ -80,6 +110,7 @@ class Network {
   };
   struct Way {
     uint64_t last_us = 0;  // when the last one arrives
+    uint64_t free = 0;     // up to this number a stop does not hold it
     std::deque<Sent> queue;
   };
   struct End {
@@ -90,7 +121,10 @@ class Network {
 
   static int SenderOf(const Link& link) { return link.to_master ? link.node : link.master; }
   bool IsDown(int node) const;
-  bool IsHeld(const Link& link) const;
+  bool IsStopped(const Link& link) const;
+  bool IsCut(const Link& link) const;
+  bool IsHeld(const Link& link) const { return IsCut(link) || IsStopped(link); }
+  bool IsHeldNow(const Link& link, const Way& way) const;
   void Plan(const Link& link, Way* way, Message message);
   void Arrive(const Link& link, uint64_t number);
   void LoseFrom(Way* way, size_t kept, int sender);
@@ -98,6 +132,9 @@ class Network {
   Scheduler* const scheduler_;
   History* const history_;
   const Handler arrived_;
+  const StopQuery has_stopped_;
+  bool has_stops_ = false;
+  std::set<std::pair<int, int>> blocked_;  // from, to
   std::map<Link, Way> ways_;
   std::map<int, End> ends_;
   std::map<int, std::vector<Sent>> unsaid_;  // by the master that is down

@@ -15,8 +15,10 @@ Simulation::Simulation(const Options& options)
     : options_(options),
       history_(options.seed),
       scheduler_(&history_, options.delay_min_us, options.delay_max_us),
-      network_(&scheduler_, &history_,
-               [this](const Link& link, Message message) { Arrive(link, std::move(message)); }) {}
+      network_(
+          &scheduler_, &history_,
+          [this](const Link& link, Message message) { Arrive(link, std::move(message)); },
+          [this](int node, int group) { return HasStopped(node, group); }) {}
 
 std::unique_ptr<Simulation> Simulation::Create(const Options& options) {
   std::unique_ptr<Simulation> simulation(new Simulation(options));
@@ -26,11 +28,16 @@ std::unique_ptr<Simulation> Simulation::Create(const Options& options) {
   if (!options.replay.empty()) simulation->history_.Follow(options.replay);
   // lib/simulator/history.ts reads it.
   const auto number = [](uint64_t value) { return std::to_string(value); };
-  simulation->history_.Note(std::string("stackglue simulation 1: profile ") +
-                            (options.profile == Profile::kO2dlm ? "o2dlm" : "fsdlm") + ", seed " +
-                            number(options.seed) + ", messages take " +
-                            number(options.delay_min_us) + " to " + number(options.delay_max_us) +
-                            " us, deaths are found after " + number(options.detect_us) + " us");
+  simulation->history_.Note(
+      std::string("stackglue simulation 1: profile ") +
+      (options.profile == Profile::kO2dlm ? "o2dlm" : "fsdlm") + ", seed " + number(options.seed) +
+      ", messages take " + number(options.delay_min_us) + " to " + number(options.delay_max_us) +
+      " us, deaths are found after " + number(options.detect_us) + " us" +
+      (options.recovery_max_us == 0 ? ""
+                                    : ", recovery takes " + number(options.recovery_min_us) +
+                                          " to " + number(options.recovery_max_us) + " us") +
+      (options.quorum_us == 0 ? ""
+                              : ", quorum is lost after " + number(options.quorum_us) + " us"));
   return simulation;
 }
 
@@ -76,6 +83,13 @@ std::string Simulation::Waiting() const {
            (lock.granted < 0 ? "" : (busy ? ", has " : " in ") + ModeName(lock.granted)) + "\n";
   };
   std::string text;
+  for (const Group& group : groups_) {
+    const bool has_stopped = are_all_stopped_ || group.is_stopped || group.recoveries > 0;
+    if (has_stopped) text += Quoted(group.name) + " has stopped\n";
+  }
+  for (const auto& [number, node] : nodes_) {
+    if (!node.has_quorum) text += "n" + std::to_string(number) + " has no quorum\n";
+  }
   for (const auto& [number, lock] : locks_) {
     if (lock.operation == CallerLock::Operation::kNone) continue;
     text += describe(number, lock);
@@ -117,6 +131,7 @@ int Simulation::Start(int node) {
   state.member = true;
   network_.Start(node);
   Line(node, "starts");
+  MoveRing();
   return 0;
 }
 
@@ -127,9 +142,14 @@ int Simulation::Join(int node, std::string_view group, Version* version, Connect
   const int status = engine_->Join(last_connection_ + 1, node, group, version);
   if (status != 0) return status;
   *connection = ++last_connection_;
-  connections_[*connection] = {node, std::string(group)};
+  const int number = GroupNumber(group);
+  connections_[*connection] = {node, std::string(group), number};
   Line(node, "joins " + Quoted(group));
   SendEvents();
+  if (HasStopped(node, number)) {
+    connections_[*connection].knows_stop = true;
+    TellOf(NoticeKind::kStopped, *connection, TellerOf(node));
+  }
   return 0;
 }
 
@@ -146,6 +166,11 @@ void Simulation::Leave(ConnectionId id) {
   std::erase_if(locks_, [id](const auto& item) { return item.second.connection == id; });
   std::erase_if(courses_, [id](const auto& item) { return item.first.first == id; });
   connections_.erase(at);
+  // What a paused process was still to send.
+  std::erase_if(nodes_.at(node).held_out, [id](const auto& held) {
+    const auto* request = std::get_if<Request>(&held.second);
+    return request != nullptr && request->connection == id;
+  });
   engine_->Leave(id);
   std::vector<Event> said;
   if (!IsIn(node, group)) {
@@ -200,11 +225,11 @@ void Simulation::TakeHeld(int node, uint64_t life) {
   });
 }
 
-void Simulation::SendOut(int node, int master, Message message) {
-  if (nodes_.at(node).paused) {
-    nodes_.at(node).held_out.push_back({master, std::move(message)});
+void Simulation::SendOut(const Link& link, Message message) {
+  if (nodes_.at(link.node).paused) {
+    nodes_.at(link.node).held_out.push_back({link, std::move(message)});
   } else {
-    network_.Send({node, master, true}, std::move(message));
+    network_.Send(link, std::move(message));
   }
 }
 
@@ -255,7 +280,8 @@ int64_t Simulation::Submit(Request* request) {
 
 // A call that waits for its answer: what was sent before it has arrived by then.
 int64_t Simulation::Ask(const Request& request, int node) {
-  if (!network_.Reaches(node, MasterFor(request, node))) {
+  const int group = connections_.at(request.connection).group_number;
+  if (!network_.Reaches(node, MasterFor(request, node), group)) {
     const int64_t status = caller_->UnreachableStatus(request);
     if (status != 0) return status;
   }
@@ -300,8 +326,8 @@ void Simulation::Send(Request request, int node) {
   }
   ++course.under_way;
   course.last = request.sequence;
-  const int master = course.master;
-  SendOut(node, master, std::move(request));
+  const int group = connections_.at(request.connection).group_number;
+  SendOut({node, course.master, group, true}, std::move(request));
 }
 
 // A request has come to what was its resource's master when it was sent.
@@ -315,7 +341,7 @@ void Simulation::Serve(Request request, int master) {
     if (course != courses_.end() && course->second.last == request.sequence) {
       course->second.master = now;
     }
-    network_.Send({at->second.node, now, true}, std::move(request));
+    network_.Send({at->second.node, now, at->second.group_number, true}, std::move(request));
     return;
   }
   EndCourse(request);
@@ -365,11 +391,12 @@ int Simulation::Purge(ConnectionId id, int node, int pid, uint64_t ticket) {
   }
   const bool is_local = answer.value == 0 && target == own;
   if (answer.value == 0) {
-    SendOut(own, target, [this, id, target, pid, answer, is_local] {
-      (void)engine_->Purge(id, target, pid);
-      SendEvents();
-      if (is_local) SendEvent(answer);
-    });
+    SendOut({own, target, at->second.group_number, true},
+            [this, id, target, pid, answer, is_local] {
+              (void)engine_->Purge(id, target, pid);
+              SendEvents();
+              if (is_local) SendEvent(answer);
+            });
   }
   if (!is_local) SendEvent(std::move(answer));
   return 0;
@@ -397,8 +424,8 @@ void Simulation::SendEvent(Event event) {
   if (at == connections_.end()) return;
   const int node = at->second.node;
   int master = node;
-  if (event.kind == Event::Kind::kNodeDown) {
-    master = 0;
+  if (event.kind == Event::Kind::kNodeDown || event.kind == Event::Kind::kNotice) {
+    master = kTheCluster;
   } else if (event.kind != Event::Kind::kCall) {
     const auto lock = locks_.find(event.lock);
     if (lock == locks_.end()) return;
@@ -407,7 +434,7 @@ void Simulation::SendEvent(Event event) {
     // Of a resource that went with its last lock, its own node tells when nobody else is there.
     master = nodes_.at(lock->second.master).member ? lock->second.master : node;
   }
-  network_.Send({node, master, false}, std::move(event));
+  network_.Send({node, master, at->second.group_number, false}, std::move(event));
 }
 
 void Simulation::Hear(Event event) {
@@ -416,6 +443,12 @@ void Simulation::Hear(Event event) {
   const int node = at->second.node;
   if (event.kind == Event::Kind::kNodeDown) {
     Line(node, "hears that n" + std::to_string(event.value) + " died");
+    if (on_event_) on_event_(event);
+    return;
+  }
+  if (event.kind == Event::Kind::kNotice) {
+    const auto kind = static_cast<NoticeKind>(event.lock);
+    Line(node, "hears that " + NoticeText(kind, static_cast<int>(event.value), at->second.group));
     if (on_event_) on_event_(event);
     return;
   }

@@ -13,9 +13,12 @@
 //     that does not run, nor from one, but for what was on its way when it stopped.
 //  2. An event is pending for the engine until it arrives.
 //  3. A node that was killed or cut off is dead for the others after `detect_us`, or when it boots
-//     again, not before; one that is healed in time has lost nothing.
+//     again, not before; one that is healed in time has lost nothing. Of two that do not reach each
+//     other for so long one is fenced.
 //  4. Every request that was accepted ends, as caller.h says, once: in an event, or with its node's
-//     fence. Only a kill and Leave() end requests in silence.
+//     fence, or with the loss of its lockspace. Only a kill and Leave() end requests in silence.
+//  5. Between a stop and the end of the last stop no request of the group is served there, and what
+//     the masters had to say waits.
 #ifndef STACKGLUE_NATIVE_SIMULATOR_SIMULATION_H_
 #define STACKGLUE_NATIVE_SIMULATOR_SIMULATION_H_
 
@@ -24,8 +27,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "order/notice.h"
 #include "simulator/caller.h"
 #include "simulator/engine.h"
 #include "simulator/history.h"
@@ -44,6 +50,11 @@ class Simulation final : private fsdlm::Clock {
     uint64_t delay_max_us = 1'000;
     // How long a node is silent before the others take it for dead.
     uint64_t detect_us = 2'000'000;
+    // How long a death stops the groups that the node was in: at random between these.
+    uint64_t recovery_min_us = 0;
+    uint64_t recovery_max_us = 0;
+    // After how long a node that is cut off knows that it has no quorum; 0: it is fenced first.
+    uint64_t quorum_us = 0;
     // An earlier history to be followed (History::Follow); empty: none.
     std::string replay;
   };
@@ -52,6 +63,12 @@ class Simulation final : private fsdlm::Clock {
   // A node's timer went off, or the world's if `node` is 0.
   using TimerHandler = std::function<void(int node, uint64_t timer)>;
   using FenceHandler = std::function<void(int node, const std::vector<Event>& ends)>;
+  using LossHandler = std::function<void(ConnectionId connection, const std::vector<Event>& ends)>;
+  // What a node knows of the cluster's membership.
+  struct Membership {
+    uint64_t ring = 0;  // moves with nodes that come and go, never back
+    bool is_quorate = false;
+  };
 
   // Null: no memory.
   static std::unique_ptr<Simulation> Create(const Options& options);
@@ -62,6 +79,9 @@ class Simulation final : private fsdlm::Clock {
   // A node that runs was taken for dead, and has been made so. `ends` is the last that its programs
   // hear: all that they had asked for, in that order. Calls about no lock have no event any more.
   void set_fence_handler(FenceHandler handler) { on_fence_ = std::move(handler); }
+
+  // The lockspace of a connection was taken away: `ends`, as with a fence, and then the loss.
+  void set_loss_handler(LossHandler handler) { on_loss_ = std::move(handler); }
 
   // The node boots; 0, or -EEXIST: it runs. If the others have not found its last life dead yet,
   // they do now.
@@ -82,7 +102,7 @@ class Simulation final : private fsdlm::Clock {
   int Purge(ConnectionId connection, int node, int pid, uint64_t ticket);
   // fsdlm: what Purge() knows the connection's process by. 0: it is not there.
   int OwnerPid(ConnectionId connection) const { return engine_->OwnerPid(connection); }
-  // fsdlm: the nodes that are in the connection's group, ascending.
+  // The nodes that are in the connection's group, ascending.
   std::vector<int> Nodes(ConnectionId connection) const { return engine_->Nodes(connection); }
 
   // A power cut.
@@ -94,6 +114,29 @@ class Simulation final : private fsdlm::Clock {
   // from outside leaves when it goes on. Its lock manager goes on.
   void Pause(int node);
   void Resume(int node);
+
+  // Of two nodes: what `from` sends does not reach `to` until HealPair(), and, unless it is one way
+  // only, the other way round. After `detect_us` the one that reaches fewer of the others both ways
+  // is fenced; of two that reach as many, the one that is not with the lowest number of all these,
+  // or the one with the higher number.
+  void PartitionPair(int from, int to, bool one_way);
+  void HealPair(int a, int b);
+
+  // The group stops on all nodes, or with an empty name every group: requests wait. So it is in
+  // fs/dlm while members change.
+  void StopGroup(std::string_view group);
+  void ResumeGroup(std::string_view group);
+  // The node's part of the cluster has no quorum: its groups stop.
+  void LoseQuorum(int node);
+  void RegainQuorum(int node);
+  // fsdlm: dlm_controld ends on the node, which is fenced after `detect_us`. False: there is no
+  // such daemon.
+  bool LoseDaemon(int node);
+  // fsdlm: somebody on the node takes the lockspace away: its locks go. 0; -ENOENT: the node is not
+  // in it; -EOPNOTSUPP: nobody could.
+  int ReleaseGroup(int node, std::string_view group);
+  // As the connection's node knows it; of no connection: ring 0.
+  Membership membership(ConnectionId connection) const;
 
   // A timer of the node, or with 0 the world's. It has a number, from 1.
   uint64_t StartTimer(int node, uint64_t delay_us);
@@ -125,13 +168,24 @@ class Simulation final : private fsdlm::Clock {
     bool paused = false;
     uint64_t life = 0;  // boots so far: what was for an earlier life is lost
     uint64_t silence = 0;
+    bool has_quorum = true;
+    bool is_minority = false;  // that is why it has none
+    bool has_daemon = true;
+    uint64_t ring = 0;
     // By a pause: what its process is to hear, and what was asked of it, with the master.
     std::deque<Scheduler::Task> held_in;
-    std::vector<std::pair<int, Message>> held_out;
+    std::vector<std::pair<Link, Message>> held_out;
+  };
+  struct Group {
+    std::string name;
+    bool is_stopped = false;
+    int recoveries = 0;  // that are under way
   };
   struct Connection {
     int node = 0;
     std::string group;
+    int group_number = 0;
+    bool knows_stop = false;  // it was told that the group has stopped, and not that it runs
   };
   // The requests of a connection for one resource that are under way. They keep their order, so all
   // go where the last one goes.
@@ -153,7 +207,7 @@ class Simulation final : private fsdlm::Clock {
   void Arrive(const Link& link, Message message);
   void Take(int node, Scheduler::Task task);
   void TakeHeld(int node, uint64_t life);
-  void SendOut(int node, int master, Message message);
+  void SendOut(const Link& link, Message message);
   int64_t Ask(const Request& request, int node);
   bool IsAdoption(const Request& request) const;
   int MasterFor(const Request& request, int node) const;
@@ -169,7 +223,22 @@ class Simulation final : private fsdlm::Clock {
   void LineOf(int node, const Event& event);
   void StartSilence(int node);
   void Declare(int node);
-  std::vector<Event> EndRequests(int node);
+  int GroupNumber(std::string_view name);
+  bool HasStopped(int node, int group) const;
+  // After `change` groups may have stopped, or may run again: says so, and lets go on what waits.
+  // What changes at node `seer`, if it is not 0, that sees by itself.
+  void ChangeStops(int seer, const std::function<void()>& change);
+  void TellOf(NoticeKind kind, ConnectionId connection, int teller);
+  // Who tells a node of itself: whoever else does would not reach one that is cut off.
+  int TellerOf(int node) const { return network_.is_cut(node) ? kOwnEyes : kTheCluster; }
+  void TellNode(NoticeKind kind, int node);
+  void BeginRecovery(const std::vector<int>& groups);
+  void LoseMajority(int node);
+  void MoveRing();
+  void LoseConnection(ConnectionId connection);
+  std::vector<Event> EndsOf(const std::function<bool(const CallerLock&)>& wanted, int node);
+  std::vector<int> SideOf(int node) const;
+  int WorseOf(int a, int b) const;
   void Recover(int node);
   void Undo(const std::vector<Event>& events, std::vector<Request>* again,
             std::vector<Event>* told);
@@ -185,6 +254,12 @@ class Simulation final : private fsdlm::Clock {
   std::unique_ptr<Caller> caller_;
   std::map<int, Node> nodes_;
   std::map<ConnectionId, Connection> connections_;
+  std::vector<Group> groups_;  // by their numbers
+  bool are_all_stopped_ = false;
+  // Of pairs that do not reach each other, the lower number first: which time of all it is.
+  std::map<std::pair<int, int>, uint64_t> pair_cuts_;
+  uint64_t last_pair_cut_ = 0;
+  uint64_t ring_ = 0;
   std::map<uint64_t, CallerLock> locks_;
   std::map<std::pair<ConnectionId, std::string>, Course> courses_;
   std::map<uint64_t, Timer> timers_;
@@ -196,6 +271,7 @@ class Simulation final : private fsdlm::Clock {
   Handler on_event_;
   TimerHandler on_timer_;
   FenceHandler on_fence_;
+  LossHandler on_loss_;
 };
 
 }  // namespace stackglue::simulator

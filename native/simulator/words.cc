@@ -25,6 +25,36 @@ std::string Quoted(std::string_view name) {
   return text + "\"";
 }
 
+std::string NoticeText(NoticeKind kind, int node, std::string_view group) {
+  std::string who("n");
+  who.append(std::to_string(node));
+  switch (kind) {
+    case NoticeKind::kNodeFailed:
+      return who + " died";
+    case NoticeKind::kNodeLeft:
+      return who + " left";
+    case NoticeKind::kNodeJoined:
+      return who + " joined";
+    case NoticeKind::kStopped:
+      return Quoted(group) + " has stopped";
+    case NoticeKind::kResumed:
+      return Quoted(group) + " runs again";
+    case NoticeKind::kReleased:
+      return Quoted(group) + " was taken away";
+    case NoticeKind::kQuorumLost:
+      return "the quorum is lost";
+    case NoticeKind::kQuorumRegained:
+      return "there is a quorum again";
+    case NoticeKind::kDaemonGone:
+      return "the daemon is gone";
+    case NoticeKind::kKeeperGone:
+      return "the keeper is gone";
+    case NoticeKind::kKilled:
+      return "it is down";
+  }
+  return "?";
+}
+
 std::string Hex(const std::vector<uint8_t>& bytes) {
   size_t size = bytes.size();
   while (size > 0 && bytes[size - 1] == 0) --size;

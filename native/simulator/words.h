@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "order/notice.h"
+
 namespace stackglue::simulator {
 
 // "EX"; "mode 9" for what is no mode.
@@ -16,6 +18,9 @@ std::string ModeName(int64_t mode);
 
 // A name in quotes. Names are any bytes; a history is text.
 std::string Quoted(std::string_view name);
+
+// What a notice says: of node `node`, or of the group.
+std::string NoticeText(NoticeKind kind, int node, std::string_view group);
 
 // In hexadecimal, without the zeros at the end: a block has a fixed size, and they say nothing.
 std::string Hex(const std::vector<uint8_t>& bytes);

@@ -50,6 +50,7 @@ const EXPORTS = [
   'clusterDisconnect',
   'clusterHangup',
   'clusterMembers',
+  'clusterMembership',
   'clusterThisNode',
   'createEmulatedUserPlugin',
   'createO2cbPlugin',

@@ -157,6 +157,7 @@ export function createRecordingPlugin(
   const plock = operations.plock?.bind(operations);
   const lockFlags = operations.lockFlags?.bind(operations);
   const members = operations.members?.bind(operations);
+  const membership = operations.membership?.bind(operations);
   const dumpLksb = operations.dumpLksb?.bind(operations);
   const setRef = operations.setRef?.bind(operations);
   const optional: { [Name in OptionalOperation]: StackOperations[Name] | undefined } = {
@@ -173,6 +174,12 @@ export function createRecordingPlugin(
       members &&
       ((connection) =>
         record('members', { group: connection.name }, [], () => members(belowOf(connection)))),
+    membership:
+      membership &&
+      ((connection) =>
+        record('membership', { group: connection.name }, [], () =>
+          membership(belowOf(connection)),
+        )),
     dumpLksb:
       dumpLksb &&
       ((lksb) => record('dumpLksb', { lock: numberOf(lksb) }, [], () => dumpLksb(lksb))),

@@ -57,7 +57,7 @@ describe('history of a simulation', () => {
     const hash = createHash('sha256')
       .update(await stormHistory(1, 'o2dlm'))
       .digest('hex');
-    expect(hash).to.equal('b29991e260358a9551dec2800fd8378f76ad8d6519ae210bd43bc1fa551f8d26');
+    expect(hash).to.equal('209cfb9bedc0c8753038dc7cfb758054405059187e500371e61695350b7306a2');
   });
 
   it('names the line at which a replay of another program leaves it', async () => {

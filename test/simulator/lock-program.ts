@@ -8,6 +8,7 @@ import {
   DlmLksb,
   StackGlue,
   type ClusterConnection,
+  type ClusterNotice,
   type ProtocolVersion,
 } from '../../lib/glue.js';
 import type { NodeContext } from '../../lib/simulator/index.js';
@@ -17,8 +18,13 @@ const { EX } = DLM_LOCK;
 /** A glue of its own for a life of a node, and its connection. */
 export async function connectNode(
   node: NodeContext,
-  handlers: { blockingAst?: () => void; nodeDown?: (node: number) => void } = {},
+  handlers: {
+    blockingAst?: () => void;
+    nodeDown?: (node: number) => void;
+    notice?: (notice: ClusterNotice) => void;
+  } = {},
   maxVersion: ProtocolVersion = { major: 1, minor: 0 },
+  group = 'test',
 ): Promise<{ glue: StackGlue; connection: ClusterConnection }> {
   const glue = new StackGlue();
   glue.register(node.plugin);
@@ -33,8 +39,9 @@ export async function connectNode(
   glue.clusterStack = stackName;
   const connection = await glue.clusterConnect({
     stackName,
-    group: 'test',
+    group,
     recoveryHandler: (dead) => handlers.nodeDown?.(dead),
+    noticeHandler: (notice) => handlers.notice?.(notice),
   });
   return { glue, connection };
 }

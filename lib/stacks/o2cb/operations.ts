@@ -24,6 +24,7 @@ import {
 import type { StackOperations } from '../../stackglue/plugin.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
 import { openNative } from '../open-native.js';
+import { toMembership, toNotice } from '../to-notice.js';
 import { flagsToO2dlm } from './flags.js';
 import { o2dlmStatusName, STATUS_CANCELGRANT, statusToErrno } from './status.js';
 
@@ -106,6 +107,10 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
       const listener: NativeO2dlmListener = (state, notice, about) => {
         if (state === 'closed') resolve();
         else if (notice === NoticeKind.nodeFailed) connection.nodeDown(about);
+        // Who has a dead node's connection hears of it by what becomes of the requests.
+        else if (notice !== NoticeKind.killed) {
+          connection.notice(toNotice(notice, about, false));
+        }
       };
       const native = openNative(connection.name, () =>
         join(options, locks.batch, locks.dispatch, listener),
@@ -123,6 +128,16 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
       native.close();
       await closed;
       locks.clear();
+    },
+
+    members(connection) {
+      return privateOf(connection)
+        .native.members()
+        .map(([number]) => ({ node: number, name: undefined, addresses: [] }));
+    },
+
+    membership(connection) {
+      return toMembership(privateOf(connection).native.membership?.());
     },
 
     thisNode() {

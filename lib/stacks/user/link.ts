@@ -10,9 +10,9 @@ import {
   type NativeUserListener,
 } from '../../native.js';
 import type { StackConnection } from '../../stackglue/connection.js';
-import type { ClusterNotice } from '../../stackglue/notices.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
 import { openNative } from '../open-native.js';
+import { toNotice } from '../to-notice.js';
 import { disconnected, openError } from './open-failure.js';
 
 const { errno } = constants;
@@ -137,31 +137,6 @@ export class Link {
       return refusal;
     }
     return completed;
-  }
-}
-
-function toNotice(kind: number, node: number, needsKeeper: boolean): ClusterNotice {
-  switch (kind) {
-    case NoticeKind.nodeJoined:
-      return { kind: 'memberJoined', node, locks: 'valid' };
-    case NoticeKind.nodeLeft:
-      return { kind: 'memberLeft', node, locks: 'valid' };
-    case NoticeKind.stopped:
-      return { kind: 'stopped', locks: 'valid' };
-    case NoticeKind.resumed:
-      return { kind: 'resumed', locks: 'valid' };
-    case NoticeKind.released:
-      return { kind: 'released', locks: 'lost' };
-    case NoticeKind.quorumLost:
-      return { kind: 'quorumLost', locks: 'unsure' };
-    case NoticeKind.quorumRegained:
-      return { kind: 'quorumRegained', locks: 'unsure' };
-    case NoticeKind.daemonGone:
-      return { kind: 'daemonGone', locks: 'unsure' };
-    case NoticeKind.keeperGone:
-      return { kind: 'keeperGone', locks: needsKeeper ? 'lost' : 'valid' };
-    default:
-      throw new Error(`stackglue: no notice ${kind}`);
   }
 }
 

@@ -16,6 +16,7 @@ import {
 import type { StackOperations } from '../../stackglue/plugin.js';
 import type { AstWrappers } from '../native-locks.js';
 import { connectError } from '../open-native.js';
+import { toMembership } from '../to-notice.js';
 import { flagsToFsdlm } from './flags.js';
 import { checkLockspaceName } from './lockspace-name.js';
 import { Link, linkOf, type LockspaceSource } from './link.js';
@@ -103,6 +104,10 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
           name: name === '' ? undefined : name,
           addresses,
         }));
+    },
+
+    membership(connection) {
+      return toMembership(linkOf(connection).native.membership?.());
     },
 
     thisNode(connection) {
