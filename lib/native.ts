@@ -163,9 +163,9 @@ export interface NativeUserConnection extends NativeConnection {
  * `closed` follows. `closed`: nothing of the connection is left in this process; code is 1 when the
  * deadline came first, and the locks are not dropped yet. `notice`: code is one of {@link NoticeKind},
  * error the node that it is about, if any; none comes before `begin` was called, but the loss of all
- * locks, which is the last. `dead`: the simulated node was killed; nothing but `closed` follows.
+ * locks, which is the last.
  */
-export type NativeUserState = 'open' | 'failed' | 'closed' | 'notice' | 'dead';
+export type NativeUserState = 'open' | 'failed' | 'closed' | 'notice';
 
 /** Hears of a connection's states. */
 export type NativeUserListener = (

@@ -45,10 +45,13 @@ export type ClusterNotice =
   /** The daemon that runs the lock manager (dlm_controld) has ended: the node must be restarted. */
   | { readonly kind: 'daemonGone'; readonly locks: 'unsure' }
   /**
-   * Somebody else on this node took the group away, or (in a simulation) the node was fenced. What was under way has ended with -ENOTCONN before,
-   * every request is refused with it from now on, and no notice follows.
+   * Somebody else on this node took the group away, or (in a simulation) the node was fenced. What was
+   * under way has ended with -ENOTCONN before, every request is refused with it from now on, and no notice
+   * follows.
    */
   | { readonly kind: 'released'; readonly locks: 'lost' }
+  /** This node, an emulated one, was killed (`killO2cbNode`, `killEmulatedUserNode`); else as `released`. */
+  | { readonly kind: 'killed'; readonly locks: 'lost' }
   /**
    * The keeper has died. Where it made the calls into the kernel the locks are `lost`, and requests end
    * as with `released`; else all goes on, but the end of this process may wait for the cluster, and a

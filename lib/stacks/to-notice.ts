@@ -25,6 +25,8 @@ export function toNotice(kind: number, node: number, needsKeeper: boolean): Clus
       return { kind: 'quorumRegained', locks: 'unsure' };
     case NoticeKind.daemonGone:
       return { kind: 'daemonGone', locks: 'unsure' };
+    case NoticeKind.killed:
+      return { kind: 'killed', locks: 'lost' };
     case NoticeKind.keeperGone:
       return { kind: 'keeperGone', locks: needsKeeper ? 'lost' : 'valid' };
     default:

@@ -224,11 +224,7 @@ napi_value FsdlmConnection::More(napi_env env) {
 }
 
 void FsdlmConnection::TellNotice(const Notice& notice) {
-  if (notice.kind == NoticeKind::kKilled) {
-    ReportState("dead", 0, 0);
-  } else {
-    ReportState("notice", static_cast<int>(notice.kind), notice.node);
-  }
+  ReportState("notice", static_cast<int>(notice.kind), notice.node);
 }
 
 void FsdlmConnection::ReportState(const char* state, int code, int error) {

@@ -113,7 +113,10 @@ for (const [stack, { plugin, kill, tellsMembers }] of Object.entries(STACKS)) {
       kill(1, cluster);
       await says(`lock other3 ${-ENOTCONN}`);
       await new Promise(setImmediate);
-      expect(said).to.deep.equal(['2', '1', '3'].map((n) => `lock other${n} ${-ENOTCONN}`));
+      expect(said).to.deep.equal([
+        ...['2', '1', '3'].map((n) => `lock other${n} ${-ENOTCONN}`),
+        'killed',
+      ]);
       expect(glue.clusterMembers(connection)).to.deep.equal([]);
       const held = locks.get('held')!;
       const ended = locks.get('other2')!;

@@ -107,10 +107,7 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
       const listener: NativeO2dlmListener = (state, notice, about) => {
         if (state === 'closed') resolve();
         else if (notice === NoticeKind.nodeFailed) connection.nodeDown(about);
-        // Who has a dead node's connection hears of it by what becomes of the requests.
-        else if (notice !== NoticeKind.killed) {
-          connection.notice(toNotice(notice, about, false));
-        }
+        else connection.notice(toNotice(notice, about, false));
       };
       const native = openNative(connection.name, () =>
         join(options, locks.batch, locks.dispatch, listener),

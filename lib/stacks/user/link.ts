@@ -100,9 +100,6 @@ export class Link {
           if (this.#hasBegun) connection.notice(notice);
           break;
         }
-        case 'dead':
-          this.#lose();
-          break;
         case 'closed':
           this.#endCalls();
           fail(disconnected(name));
