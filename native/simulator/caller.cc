@@ -139,6 +139,10 @@ class FsdlmCaller final : public Caller {
     return {event};
   }
 
+  // fs/dlm/user.c:dlm_user_cancel(): what has ended cannot be cancelled, and its end says so.
+  bool TellsRefusal(const Request& request) const override {
+    return request.kind != Request::Kind::kUnlock || (request.flags & fsdlm::kLkfCancel) == 0;
+  }
   int64_t UnreachableStatus(const Request&) const override { return 0; }
   int64_t DeadStatus() const override { return -ENOTCONN; }
 
@@ -272,15 +276,18 @@ class O2dlmCaller final : public Caller {
     const bool is_requested = lock.operation != Operation::kNone;
     std::vector<Event> events(is_requested ? 1 : 0);
     if (is_requested) events[0].value = lost;
+    // A cancel that is under way behind a grant was too late, too.
     Event unlock;
     unlock.kind = Event::Kind::kUnlock;
+    unlock.value = too_late;
+    events.resize(events.size() + static_cast<size_t>(lock.cancelling), unlock);
     unlock.value = is_requested ? too_late : lost;
-    events.resize(events.size() + static_cast<size_t>(lock.cancelling) + (lock.unlocking ? 1 : 0),
-                  unlock);
+    if (lock.unlocking) events.push_back(unlock);
     if (lock.operation == Operation::kLock) events.back().final = true;
     return events;
   }
 
+  bool TellsRefusal(const Request&) const override { return true; }
   int64_t UnreachableStatus(const Request& request) const override {
     const bool no_queue =
         request.kind != Request::Kind::kUnlock && (request.flags & o2dlm::kLkmNoQueue) != 0;

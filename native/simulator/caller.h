@@ -84,6 +84,8 @@ class Caller {
   // The lockspace is lost: the events, in order, in which what is under way for the lock ends, one
   // for each request; a cancel of fs/dlm has none, and ends with what it was to cancel.
   virtual std::vector<Event> EndsOf(const CallerLock& lock) const = 0;
+  // Whether the program hears of a request that was sent and is refused.
+  virtual bool TellsRefusal(const Request& request) const = 0;
   // What a request whose answer is waited for is answered with when it cannot leave its node; 0:
   // the master would only refuse it, for what is wrong with it.
   virtual int64_t UnreachableStatus(const Request& request) const = 0;

@@ -39,7 +39,7 @@ void Simulation::Declare(int node) {
   }
   MoveRing();
   // Nobody waits for its quorum any more.
-  if (!state.has_quorum) ChangeStops(0, [&state] { state.has_quorum = true; });
+  if (!state.has_quorum) ChangeStops([&state] { state.has_quorum = true; });
   BeginRecovery({groups.begin(), groups.end()});
   Recover(node);
   if (fenced && on_fence_) on_fence_(node, ends);
@@ -84,6 +84,9 @@ void Simulation::Recover(int node) {
     if (is_its && caller_->FateOf(*request, lock->second) == Fate::kDone) {
       Perform(*request);
       SendEvents();
+      if (request->kind != Request::Kind::kUnlock) {
+        SendEarly(request->lock, connections_.at(request->connection).node);
+      }
     } else {
       again.push_back(std::move(*request));
     }
@@ -165,6 +168,10 @@ void Simulation::Kill(int node) {
 void Simulation::Partition(int node) {
   if (!running(node) || network_.is_cut(node)) return;
   Line(node, "is cut off");
+  for (size_t group = 0; group < groups_.size(); ++group) {
+    const int number = static_cast<int>(group);
+    if (HasStopped(node, number)) nodes_.at(node).known_stops.insert(number);
+  }
   network_.Cut(node);
   StartSilence(node);
   if (options_.quorum_us == 0) return;
@@ -181,6 +188,7 @@ void Simulation::Heal(int node) {
   Line(node, "is healed");
   ++nodes_.at(node).silence;
   network_.Heal(node);
+  ChangeStops([this, node] { nodes_.at(node).known_stops.clear(); });
   if (!nodes_.at(node).is_minority) return;
   MoveRing();
   RegainQuorum(node);

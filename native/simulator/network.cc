@@ -144,7 +144,7 @@ void Network::Heal(int node) {
   // A node's notices come first.
   for (auto& [link, way] : ways_) {
     if (link.node != node && link.master != node) continue;
-    if (IsHeld(link)) continue;  // the other end is cut off, too
+    if (IsHeldNow(link, way)) continue;  // the other end is cut off, too
     for (Sent& sent : std::exchange(way.queue, {})) Plan(link, &way, std::move(sent.message));
   }
 }

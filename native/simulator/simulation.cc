@@ -146,9 +146,12 @@ int Simulation::Join(int node, std::string_view group, Version* version, Connect
   connections_[*connection] = {node, std::string(group), number};
   Line(node, "joins " + Quoted(group));
   SendEvents();
+  // Whoever comes to a node in trouble hears of that first.
+  if (!nodes_.at(node).has_quorum) TellOf(NoticeKind::kQuorumLost, *connection);
+  if (!nodes_.at(node).has_daemon) TellOf(NoticeKind::kDaemonGone, *connection);
   if (HasStopped(node, number)) {
     connections_[*connection].knows_stop = true;
-    TellOf(NoticeKind::kStopped, *connection, TellerOf(node));
+    TellOf(NoticeKind::kStopped, *connection);
   }
   return 0;
 }
@@ -335,11 +338,27 @@ void Simulation::Serve(Request request, int master) {
   const auto at = connections_.find(request.connection);
   if (at == connections_.end()) return;
   const auto course = courses_.find({request.connection, request.resource});
-  const int now = MasterFor(request, at->second.node);
-  const bool has_master = engine_->MasterOf(request.connection, request.resource) != 0;
+  int now = MasterFor(request, at->second.node);
+  bool has_master = engine_->MasterOf(request.connection, request.resource) != 0;
+  if (course != courses_.end()) {
+    // The resource may have gone while one was sent on to its master.
+    const auto behind = course->second.moved.lower_bound(request.sequence);
+    if (behind != course->second.moved.begin()) {
+      now = std::prev(behind)->second;
+      has_master = true;
+    }
+    const auto lock = locks_.find(request.lock);
+    const bool is_early = request.kind == Request::Kind::kUnlock && lock != locks_.end() &&
+                          lock->second.in_flight;
+    if (is_early && now == master) {
+      course->second.early.push_back(std::move(request));
+      return;
+    }
+  }
   if (now != master && has_master && !IsAdoption(request)) {
-    if (course != courses_.end() && course->second.last == request.sequence) {
-      course->second.master = now;
+    if (course != courses_.end()) {
+      course->second.moved[request.sequence] = now;
+      if (course->second.last == request.sequence) course->second.master = now;
     }
     network_.Send({at->second.node, now, at->second.group_number, true}, std::move(request));
     return;
@@ -347,12 +366,31 @@ void Simulation::Serve(Request request, int master) {
   EndCourse(request);
   Perform(request);
   SendEvents();
+  if (request.kind != Request::Kind::kUnlock) SendEarly(request.lock, at->second.node);
 }
 
 // It is not under way any more.
 void Simulation::EndCourse(const Request& request) {
   const auto course = courses_.find({request.connection, request.resource});
-  if (course != courses_.end() && --course->second.under_way == 0) courses_.erase(course);
+  if (course == courses_.end()) return;
+  course->second.moved.erase(request.sequence);
+  if (--course->second.under_way == 0) courses_.erase(course);
+}
+
+// What the lock's unlock or cancel waited for has arrived.
+void Simulation::SendEarly(uint64_t number, int node) {
+  const auto lock = locks_.find(number);
+  if (lock == locks_.end()) return;
+  const auto course = courses_.find({lock->second.connection, lock->second.resource});
+  if (course == courses_.end()) return;
+  std::vector<Request> now;
+  std::vector<Request> later;
+  for (Request& request : course->second.early) {
+    (request.lock == number ? now : later).push_back(std::move(request));
+  }
+  course->second.early = std::move(later);
+  for (const Request& request : now) EndCourse(request);
+  for (Request& request : now) Send(std::move(request), node);
 }
 
 void Simulation::Perform(const Request& request) {
@@ -364,6 +402,7 @@ void Simulation::Perform(const Request& request) {
   // Adopting an orphan is done when the call returns, and has no event.
   const bool adopted = status == 0 && IsAdoption(request);
   if (lock == locks_.end() || (status == 0 && !adopted)) return;
+  if (status != 0 && !caller_->TellsRefusal(request)) return;
   Event event;
   event.lock = request.lock;
   if (!adopted) event = caller_->Refused(request, status, &lock->second);

@@ -26,6 +26,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -171,6 +172,8 @@ class Simulation final : private fsdlm::Clock {
     bool has_quorum = true;
     bool is_minority = false;  // that is why it has none
     bool has_daemon = true;
+    // While it is cut off: the groups that had stopped before, of which it hears no more.
+    std::set<int> known_stops;
     uint64_t ring = 0;
     // By a pause: what its process is to hear, and what was asked of it, with the master.
     std::deque<Scheduler::Task> held_in;
@@ -193,6 +196,10 @@ class Simulation final : private fsdlm::Clock {
     int master = 0;
     size_t under_way = 0;
     uint64_t last = 0;  // its sequence
+    // Those that were sent on, by sequence, and to whom: what comes behind them goes there, too.
+    std::map<uint64_t, int> moved;
+    // Unlocks and cancels that have arrived before what they are about.
+    std::vector<Request> early;
   };
   struct Timer {
     int node = 0;
@@ -215,6 +222,7 @@ class Simulation final : private fsdlm::Clock {
   void Send(Request request, int node);
   void Serve(Request request, int master);
   void EndCourse(const Request& request);
+  void SendEarly(uint64_t lock, int node);
   void Perform(const Request& request);
   std::vector<Event> TakeEvents();
   void SendEvents();
@@ -226,11 +234,8 @@ class Simulation final : private fsdlm::Clock {
   int GroupNumber(std::string_view name);
   bool HasStopped(int node, int group) const;
   // After `change` groups may have stopped, or may run again: says so, and lets go on what waits.
-  // What changes at node `seer`, if it is not 0, that sees by itself.
-  void ChangeStops(int seer, const std::function<void()>& change);
-  void TellOf(NoticeKind kind, ConnectionId connection, int teller);
-  // Who tells a node of itself: whoever else does would not reach one that is cut off.
-  int TellerOf(int node) const { return network_.is_cut(node) ? kOwnEyes : kTheCluster; }
+  void ChangeStops(const std::function<void()>& change);
+  void TellOf(NoticeKind kind, ConnectionId connection);
   void TellNode(NoticeKind kind, int node);
   void BeginRecovery(const std::vector<int>& groups);
   void LoseMajority(int node);

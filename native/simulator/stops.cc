@@ -21,43 +21,46 @@ int Simulation::GroupNumber(std::string_view name) {
 }
 
 bool Simulation::HasStopped(int node, int number) const {
-  const Group& group = groups_[static_cast<size_t>(number)];
-  if (are_all_stopped_ || group.is_stopped || group.recoveries > 0) return true;
   const auto at = nodes_.find(node);
-  return at != nodes_.end() && !at->second.has_quorum;
+  if (at != nodes_.end() && !at->second.has_quorum) return true;
+  if (at != nodes_.end() && network_.is_cut(node)) return at->second.known_stops.contains(number);
+  const Group& group = groups_[static_cast<size_t>(number)];
+  return are_all_stopped_ || group.is_stopped || group.recoveries > 0;
 }
 
-void Simulation::ChangeStops(int seer, const std::function<void()>& change) {
+void Simulation::ChangeStops(const std::function<void()>& change) {
   const std::vector<Link> held = network_.Held();
   network_.BeforeStop();
   change();
   bool has_stops = are_all_stopped_;
   for (const Group& group : groups_) has_stops |= group.is_stopped || group.recoveries > 0;
-  for (const auto& [number, node] : nodes_) has_stops |= !node.has_quorum;
+  for (const auto& [number, node] : nodes_) {
+    has_stops |= !node.has_quorum || !node.known_stops.empty();
+  }
   network_.set_has_stops(has_stops);
   for (auto& [id, connection] : connections_) {
     if (!running(connection.node)) continue;
     const bool has_stopped = HasStopped(connection.node, connection.group_number);
     if (has_stopped == connection.knows_stop) continue;
     connection.knows_stop = has_stopped;
-    TellOf(has_stopped ? NoticeKind::kStopped : NoticeKind::kResumed, id,
-           connection.node == seer ? TellerOf(seer) : kTheCluster);
+    TellOf(has_stopped ? NoticeKind::kStopped : NoticeKind::kResumed, id);
   }
   network_.Release(held);
 }
 
-void Simulation::TellOf(NoticeKind kind, ConnectionId id, int teller) {
+// Its node sees that by itself, be it cut off or not.
+void Simulation::TellOf(NoticeKind kind, ConnectionId id) {
   const Connection& connection = connections_.at(id);
   Event event;
   event.kind = Event::Kind::kNotice;
   event.connection = id;
   event.lock = static_cast<uint64_t>(kind);
-  network_.Send({connection.node, teller, connection.group_number, false}, std::move(event));
+  network_.Send({connection.node, kOwnEyes, connection.group_number, false}, std::move(event));
 }
 
 void Simulation::TellNode(NoticeKind kind, int node) {
   for (const auto& [id, connection] : connections_) {
-    if (connection.node == node) TellOf(kind, id, TellerOf(node));
+    if (connection.node == node) TellOf(kind, id);
   }
 }
 
@@ -67,14 +70,14 @@ void Simulation::StopGroup(std::string_view name) {
       name.empty() ? are_all_stopped_ : groups_[static_cast<size_t>(number)].is_stopped;
   if (is_known) return;
   Line(0, name.empty() ? "stops all groups" : "stops " + Quoted(name));
-  ChangeStops(0, [this, name, number] {
+  ChangeStops([this, name, number] {
     (name.empty() ? are_all_stopped_ : groups_[static_cast<size_t>(number)].is_stopped) = true;
   });
 }
 
 void Simulation::ResumeGroup(std::string_view name) {
   Line(0, name.empty() ? "resumes all groups" : "resumes " + Quoted(name));
-  ChangeStops(0, [this, name] {
+  ChangeStops([this, name] {
     if (name.empty()) are_all_stopped_ = false;
     for (Group& group : groups_) {
       if (name.empty() || group.name == name) group.is_stopped = false;
@@ -86,13 +89,13 @@ void Simulation::ResumeGroup(std::string_view name) {
 void Simulation::BeginRecovery(const std::vector<int>& numbers) {
   if (options_.recovery_max_us == 0) return;
   for (const int number : numbers) {
-    ChangeStops(0, [this, number] { ++groups_[static_cast<size_t>(number)].recoveries; });
+    ChangeStops([this, number] { ++groups_[static_cast<size_t>(number)].recoveries; });
     const uint64_t spread = options_.recovery_max_us - options_.recovery_min_us;
     const uint64_t takes_us = options_.recovery_min_us + history_.Choose(spread + 1);
     scheduler_.After(takes_us, [this, number] {
       Group& group = groups_[static_cast<size_t>(number)];
       Line(0, Quoted(group.name) + " has recovered");
-      ChangeStops(0, [&group] { --group.recoveries; });
+      ChangeStops([&group] { --group.recoveries; });
     });
   }
 }
@@ -103,7 +106,7 @@ void Simulation::LoseQuorum(int node) {
   if (!running(node) || !nodes_.at(node).has_quorum) return;
   Line(node, "loses the quorum");
   TellNode(NoticeKind::kQuorumLost, node);
-  ChangeStops(node, [this, node] { nodes_.at(node).has_quorum = false; });
+  ChangeStops([this, node] { nodes_.at(node).has_quorum = false; });
 }
 
 void Simulation::LoseMajority(int node) {
@@ -119,7 +122,7 @@ void Simulation::RegainQuorum(int node) {
   Line(node, "has a quorum again");
   nodes_.at(node).is_minority = false;
   TellNode(NoticeKind::kQuorumRegained, node);
-  ChangeStops(node, [this, node] { nodes_.at(node).has_quorum = true; });
+  ChangeStops([this, node] { nodes_.at(node).has_quorum = true; });
 }
 
 // All that are together have the same one.
@@ -168,15 +171,16 @@ int Simulation::ReleaseGroup(int node, std::string_view group) {
 
 // What it had asked for ends in a step of its own: nobody hears of anything inside a call.
 void Simulation::LoseConnection(ConnectionId id) {
-  const int node = connections_.at(id).node;
-  std::vector<Event> ends =
-      EndsOf([id](const CallerLock& lock) { return lock.connection == id; }, node);
+  const auto [node, group, number, knows_stop] = connections_.at(id);
+  const auto is_its = [id](const CallerLock& lock) { return lock.connection == id; };
+  std::vector<Event> ends = EndsOf(is_its, node);
   Leave(id);
-  scheduler_.After(0, [this, node, id, life = nodes_.at(node).life, ends = std::move(ends)] {
-    if (nodes_.at(node).life != life) return;
-    Take(node, [this, id, ends] {
-      if (on_loss_) on_loss_(id, ends);
-    });
+  const auto tell = [this, node, group, id, ends = std::move(ends)] {
+    Line(node, "hears that " + NoticeText(NoticeKind::kReleased, node, group));
+    if (on_loss_) on_loss_(id, ends);
+  };
+  scheduler_.After(0, [this, node, life = nodes_.at(node).life, tell] {
+    if (nodes_.at(node).life == life) Take(node, tell);
   });
 }
 
