@@ -72,8 +72,9 @@ const COUNTS = {
 function checkedCounts(options: ChaosOptions): Record<keyof typeof COUNTS, number> {
   const counts: Record<keyof typeof COUNTS, number> = { ...COUNTS };
   for (const name of Object.keys(COUNTS) as (keyof typeof COUNTS)[]) {
-    counts[name] = options[name] ?? COUNTS[name];
-    checkInteger(`options.${name}`, counts[name], 0, COUNT_MAX);
+    const { [name]: count = COUNTS[name] } = options;
+    checkInteger(`options.${name}`, count, 0, COUNT_MAX);
+    counts[name] = count;
   }
   return counts;
 }

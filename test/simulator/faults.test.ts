@@ -9,10 +9,10 @@ const SEEDS = 150;
 
 for (const profile of PROFILES) {
   it(`random faults of all kinds, profile ${profile}: who is told what, once and in order`, async () => {
-    const given = process.env['STACKGLUE_SEED'];
+    const given = process.env.STACKGLUE_SEED;
     const first = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given);
     console.log(`      seed ${first}`);
-    const count = Number(process.env['STACKGLUE_SEEDS'] ?? SEEDS);
+    const count = Number(process.env.STACKGLUE_SEEDS ?? SEEDS);
     const seeds = Array.from({ length: count }, (_, i) => first + i);
     const seen = { grants: 0, losses: 0, stops: 0 };
     let history: Simulation['history'] | undefined;

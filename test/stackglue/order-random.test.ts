@@ -33,13 +33,11 @@ interface Stack {
   readonly name: string;
   readonly plugin: typeof createEmulatedUserPlugin;
   readonly kill: (node: number, cluster: string) => void;
-  /** Joins and leaves are told. */
-  readonly isUser: boolean;
 }
 
 const STACKS: readonly Stack[] = [
-  { name: 'pcmk', plugin: createEmulatedUserPlugin, kill: killEmulatedUserNode, isUser: true },
-  { name: 'o2cb', plugin: createO2cbPlugin, kill: killO2cbNode, isUser: false },
+  { name: 'pcmk', plugin: createEmulatedUserPlugin, kill: killEmulatedUserNode },
+  { name: 'o2cb', plugin: createO2cbPlugin, kill: killO2cbNode },
 ];
 
 /** Another node, while it lives. */
@@ -256,9 +254,7 @@ class Life {
     const rival = this.#rivals.get(node);
     if (rival !== undefined && this.#places.some((place) => place.rival === rival)) return;
     this.#moving.add(node);
-    if (this.#stack.isUser) {
-      this.#changes(rival === undefined ? `joined ${node}` : `left ${node} 0`);
-    }
+    this.#changes(rival === undefined ? `joined ${node}` : `left ${node} 0`);
     const moved = rival === undefined ? this.#join(node) : this.#leave(rival);
     moved.then(
       () => {
