@@ -160,7 +160,7 @@ class Life {
     for (const place of this.#places) if (!place.isAsked && !place.isOurs) this.#ask(place);
     this.#model.happened('removed');
     this.#stack.kill(1, this.#cluster);
-    await this.#until(() => !this.#model.hasAsked);
+    await this.#until(() => this.#model.isLost);
   }
 
   // ---- What happens ----
