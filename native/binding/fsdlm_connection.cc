@@ -37,6 +37,7 @@ Napi::Function FsdlmConnection::Define(Napi::Env env) {
                          InstanceMethod<&FsdlmConnection::DeadlockCancel>("deadlockCancel"),
                          InstanceMethod<&FsdlmConnection::Purge>("purge"),
                          InstanceMethod<&FsdlmConnection::Members>("members"),
+                         InstanceMethod<&FsdlmConnection::Membership>("membership"),
                          InstanceMethod<&FsdlmConnection::Versions>("versions"),
                          InstanceMethod<&FsdlmConnection::OwnerPid>("ownerPid"),
                          InstanceMethod<&FsdlmConnection::Begin>("begin"),
@@ -178,6 +179,15 @@ Napi::Value FsdlmConnection::Members(const Napi::CallbackInfo& info) {
     members.Set(count++, member);
   }
   return members;
+}
+
+// An emulated cluster always has a quorum.
+Napi::Value FsdlmConnection::Membership(const Napi::CallbackInfo& info) {
+  auto known = Napi::Array::New(info.Env(), 2);
+  const uint64_t ring = lockspace_ ? lockspace_->ring() : 0;
+  known.Set(0U, Napi::Number::New(info.Env(), static_cast<double>(ring)));
+  known.Set(1U, Napi::Boolean::New(info.Env(), true));
+  return known;
 }
 
 // The interface that is emulated; there is no library whose version could be another.

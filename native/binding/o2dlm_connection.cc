@@ -34,6 +34,7 @@ Napi::Function O2dlmConnection::Define(Napi::Env env) {
   return DefineClass(env, "NativeO2dlmConnection",
                      {
                          InstanceMethod<&O2dlmConnection::Members>("members"),
+                         InstanceMethod<&O2dlmConnection::Membership>("membership"),
                          InstanceMethod<&O2dlmConnection::Begin>("begin"),
                          InstanceMethod<&O2dlmConnection::Close>("close"),
                          InstanceMethod<&O2dlmConnection::Ref>("ref"),
@@ -250,6 +251,15 @@ Napi::Value O2dlmConnection::Members(const Napi::CallbackInfo& info) {
     members.Set(i, member);
   }
   return members;
+}
+
+// An emulated cluster always has a quorum.
+Napi::Value O2dlmConnection::Membership(const Napi::CallbackInfo& info) {
+  auto known = Napi::Array::New(info.Env(), 2);
+  const uint64_t ring = member_ ? member_->Ring() : 0;
+  known.Set(0U, Napi::Number::New(info.Env(), static_cast<double>(ring)));
+  known.Set(1U, Napi::Boolean::New(info.Env(), true));
+  return known;
 }
 
 napi_value O2dlmConnection::More(napi_env env) {

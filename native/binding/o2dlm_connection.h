@@ -59,6 +59,7 @@ class O2dlmConnection final : public ObjectMemory,
   void Ref(const Napi::CallbackInfo& info);
   void Unref(const Napi::CallbackInfo& info);
   Napi::Value Members(const Napi::CallbackInfo& info);
+  Napi::Value Membership(const Napi::CallbackInfo& info);
   Napi::Value JoinStatus(const Napi::CallbackInfo& info);
   Napi::Value Version(const Napi::CallbackInfo& info);
 

@@ -37,6 +37,8 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   uint32_t owner_pid() const { return static_cast<uint32_t>(member_->pid()); }
   // The numbers of the lockspace's nodes, ascending. Throws std::bad_alloc.
   std::vector<int> Nodes() const;
+  // As fsdlm::Member's.
+  uint64_t ring() const { return member_->Ring(); }
 
   // As those of kernel::Lockspace.
   int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,

@@ -89,6 +89,7 @@ int ClusterImpl::Join(std::string_view lockspace, int node, EventSink* sink,
       }
       joining->set_lockspace(at->second.get());
     }
+    ring_->SeeNode(node);
     *member = std::move(joining);
     return 0;
   } catch (...) {
@@ -138,6 +139,7 @@ int ClusterImpl::KillNode(int node) {
     }
     at = lockspace->members().empty() ? lockspaces_.erase(at) : std::next(at);
   }
+  if (found) ring_->SeeDeath(node);
   return found ? 0 : -ENOENT;
 }
 

@@ -19,6 +19,7 @@
 #include "lockspace.h"
 #include "member.h"
 #include "util/biased_mutex.h"
+#include "util/node_ring.h"
 
 namespace stackglue::fsdlm {
 
@@ -37,12 +38,17 @@ class ClusterImpl final : public Cluster {
   };
 
   // `name` is empty for a cluster that cannot be found by name.
-  ClusterImpl(std::string_view name, Clock* clock) : name_(name), clock_(clock) {}
+  ClusterImpl(std::string_view name, Clock* clock)
+      : name_(name),
+        ring_(name.empty() ? std::make_shared<NodeRing>() : NodeRing::Named("fsdlm", name_)),
+        clock_(clock) {}
   ~ClusterImpl() override;
 
   int Join(std::string_view lockspace, int node, EventSink* sink, std::unique_ptr<Member>* member,
            Company company) override;
   int KillNode(int node) override;
+
+  NodeRing* ring() const { return ring_.get(); }
 
   // `member` goes away. Called by its destructor.
   void Leave(MemberImpl* member);
@@ -61,6 +67,7 @@ class ClusterImpl final : public Cluster {
   using LockspaceMap = std::map<std::string, std::unique_ptr<Lockspace>, std::less<>>;
 
   const std::string name_;
+  const std::shared_ptr<NodeRing> ring_;
   Clock* const clock_;
   BiasedMutex mutex_;
   // Guarded by mutex_:

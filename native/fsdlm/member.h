@@ -42,6 +42,7 @@ class MemberImpl final : public Member, public ListNode, public Owner {
   int SetTransaction(LockId id, uint64_t xid) override;
   void WatchNodes() override;
   size_t Nodes(int* out, size_t max) const override;
+  uint64_t Ring() const override;
   size_t TakeEvents(Event* out, size_t max) override;
   void SetTold(bool told) override;
   bool dead() const override { return dead_.load(std::memory_order_acquire); }

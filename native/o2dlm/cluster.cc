@@ -91,6 +91,7 @@ int ClusterImpl::Join(std::string_view domain, int node, ProtocolVersion* versio
       }
       joining->set_domain(at->second.get());
     }
+    ring_->SeeNode(node);
     *member = std::move(joining);
     return 0;
   } catch (...) {
@@ -144,6 +145,7 @@ int ClusterImpl::KillNode(int node) {
     if (domain->HasNode(node)) domain->RecoverFrom(node, &notices, &contended);
     at = domain->members().empty() ? domains_.erase(at) : std::next(at);
   }
+  if (found) ring_->SeeDeath(node);
   return found ? 0 : -ENOENT;
 }
 

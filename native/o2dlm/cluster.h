@@ -19,6 +19,7 @@
 #include "domain.h"
 #include "member.h"
 #include "util/biased_mutex.h"
+#include "util/node_ring.h"
 
 namespace stackglue::o2dlm {
 
@@ -37,7 +38,9 @@ class ClusterImpl final : public Cluster {
   };
 
   // `name` is empty for a cluster that cannot be found by name.
-  explicit ClusterImpl(std::string_view name) : name_(name) {}
+  explicit ClusterImpl(std::string_view name)
+      : name_(name),
+        ring_(name.empty() ? std::make_shared<NodeRing>() : NodeRing::Named("o2dlm", name_)) {}
   ~ClusterImpl() override;
 
   int Join(std::string_view domain, int node, ProtocolVersion* version, EventSink* sink,
@@ -46,6 +49,8 @@ class ClusterImpl final : public Cluster {
   void HoldThread() override;
   bool thread_is_due() override;
   void RunThread() override;
+
+  NodeRing* ring() const { return ring_.get(); }
 
   // `member` goes away. Called by its destructor.
   void Leave(MemberImpl* member);
@@ -60,6 +65,7 @@ class ClusterImpl final : public Cluster {
   using DomainMap = std::map<std::string, std::unique_ptr<Domain>, std::less<>>;
 
   const std::string name_;
+  const std::shared_ptr<NodeRing> ring_;
   BiasedMutex mutex_;
   // Guarded by mutex_:
   DomainMap domains_;

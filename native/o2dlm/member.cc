@@ -99,6 +99,8 @@ size_t MemberImpl::Nodes(int* out, size_t max) const {
   return domain_ == nullptr ? 0 : domain_->Nodes(out, max);
 }
 
+uint64_t MemberImpl::Ring() const { return dead() ? 0 : cluster_->ring()->number(); }
+
 size_t MemberImpl::TakeEvents(Event* out, size_t max) {
   if (out == nullptr) return 0;
   const ClusterImpl::Section section(cluster_.get());

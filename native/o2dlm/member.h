@@ -34,6 +34,7 @@ class MemberImpl final : public Member, public ListNode {
   Status Recall(LockId id, int held, bool reads) override;
   void WatchNodes() override;
   size_t Nodes(int* out, size_t max) const override;
+  uint64_t Ring() const override;
   size_t TakeEvents(Event* out, size_t max) override;
   void SetTold(bool told) override;
   bool has_events();

@@ -250,6 +250,9 @@ class Member {
   // A dead member has none.
   virtual size_t Nodes(int* out, size_t max) const = 0;
 
+  // The number of the membership of the cluster's nodes (util/node_ring.h); 0 for a dead member.
+  virtual uint64_t Ring() const = 0;
+
   // Moves up to `max` of the oldest events to `out`; returns how many. A dead member has none.
   virtual size_t TakeEvents(Event* out, size_t max) = 0;
 

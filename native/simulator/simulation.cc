@@ -348,8 +348,8 @@ void Simulation::Serve(Request request, int master) {
       has_master = true;
     }
     const auto lock = locks_.find(request.lock);
-    const bool is_early = request.kind == Request::Kind::kUnlock && lock != locks_.end() &&
-                          lock->second.in_flight;
+    const bool is_early =
+        request.kind == Request::Kind::kUnlock && lock != locks_.end() && lock->second.in_flight;
     if (is_early && now == master) {
       course->second.early.push_back(std::move(request));
       return;

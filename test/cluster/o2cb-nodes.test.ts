@@ -58,6 +58,11 @@ class Node {
     expect(glue.dlmLock(connection, DLM_LOCK.EX, new DlmLksb(), 0, 'r')).to.equal(0);
   }
 
+  ring(): number {
+    const membership = this.glue.clusterMembership(this.connection);
+    return membership?.isQuorate === true ? membership.ring : 0;
+  }
+
   members(): number[] {
     return this.glue.clusterMembers(this.connection).map(({ node }) => node);
   }
@@ -77,6 +82,28 @@ describe('nodes of the emulated stack o2cb', () => {
   });
   afterEach(async () => {
     for (const { glue, connection } of [a, b]) await glue.clusterDisconnect(connection);
+  });
+
+  it('are in one membership, which moves with nodes and not with processes', async () => {
+    const before = a.ring();
+    expect(before).to.be.above(0);
+    expect(b.ring()).to.equal(before);
+    const again = new Node(2, cluster);
+    await again.connect();
+    await again.glue.clusterDisconnect(again.connection);
+    await b.glue.clusterDisconnect(b.connection);
+    await a.glue.clusterDisconnect(a.connection);
+    b = await new Node(2, cluster).connect();
+    expect(b.ring(), 'though nobody was there meanwhile').to.equal(before);
+    a = await new Node(0, cluster).connect();
+    expect(a.ring()).to.equal(before);
+    killO2cbNode(0, cluster);
+    expect(b.ring()).to.equal(before + 1);
+    expect(a.glue.clusterMembership(a.connection)).to.equal(undefined);
+    const third = await new Node(3, cluster).connect();
+    expect(b.ring()).to.equal(before + 2);
+    await third.glue.clusterDisconnect(third.connection);
+    expect(b.ring()).to.equal(before + 2);
   });
 
   it('know each other, by number', () => {

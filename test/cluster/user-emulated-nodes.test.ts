@@ -65,6 +65,11 @@ class Node {
     return this.glue.dlmLock(this.connection, DLM_LOCK.EX, lksb, 0, 'r');
   }
 
+  ring(): number {
+    const membership = this.glue.clusterMembership(this.connection);
+    return membership?.isQuorate === true ? membership.ring : 0;
+  }
+
   members(): number[] {
     return this.glue.clusterMembers(this.connection).map(({ node }) => node);
   }
@@ -100,6 +105,28 @@ describe('nodes of the emulated stack user', () => {
   it('are all on this machine, which the scope says', () => {
     expect(a.connection.scope).to.equal('process');
     expect(a.glue.clusterThisNode(a.connection)).to.equal(1);
+  });
+
+  it('are in one membership, which moves with nodes and not with processes', async () => {
+    const before = a.ring();
+    expect(before).to.be.above(0);
+    expect(b.ring()).to.equal(before);
+    const again = new Node(2, cluster);
+    await again.connect();
+    await again.glue.clusterDisconnect(again.connection);
+    await b.glue.clusterDisconnect(b.connection);
+    await a.glue.clusterDisconnect(a.connection);
+    b = await new Node(2, cluster).connect();
+    expect(b.ring(), 'though nobody was there meanwhile').to.equal(before);
+    a = await new Node(1, cluster).connect();
+    expect(a.ring()).to.equal(before);
+    killEmulatedUserNode(1, cluster);
+    expect(b.ring()).to.equal(before + 1);
+    expect(a.glue.clusterMembership(a.connection)).to.equal(undefined);
+    const third = await new Node(3, cluster).connect();
+    expect(b.ring()).to.equal(before + 2);
+    await third.glue.clusterDisconnect(third.connection);
+    expect(b.ring()).to.equal(before + 2);
   });
 
   it('know each other, by number', () => {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <map>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,12 +24,22 @@ constexpr uint64_t kEndUs = 40'000'000;
 
 bool GoTogether(int a, int b) { return a <= kNl || b <= kNl || (a == kPr && b == kPr); }
 
+// Deaths are recovered from in a while, and who is cut off knows in the end that it has no quorum.
+std::unique_ptr<Simulation> MakeTroubled(Profile profile, uint64_t seed) {
+  Simulation::Options options;
+  options.profile = profile;
+  options.seed = seed;
+  options.recovery_max_us = 300'000;
+  options.quorum_us = 900'000;
+  return Simulation::Create(options);
+}
+
 // One service: on each node an NL lock for each resource, which keeps its value block, and others
 // that come and go.
 class Services {
  public:
   Services(Profile profile, uint64_t seed)
-      : profile_(profile), simulation_(Make(profile, seed, 0)) {
+      : profile_(profile), simulation_(MakeTroubled(profile, seed)) {
     simulation_->set_handler([this](const Event& event) { Hear(event); });
     simulation_->set_fence_handler([this](int node, const std::vector<Event>& ends) {
       HearEnds(node, ends);
@@ -128,6 +139,7 @@ class Services {
       Forget(static_cast<int>(event.value));
       return;
     }
+    if (event.kind == Event::Kind::kNotice) return HearNotice(event);
     const auto at = locks_.find(event.lock);
     if (at == locks_.end()) return Wrong("an event of no lock: " + std::to_string(event.lock));
     Held& held = at->second;
@@ -155,6 +167,20 @@ class Services {
     if (!held.is_keeper) {
       After(Choose(8'000), [this, number = event.lock] { Go(number); });
     }
+  }
+
+  // A group stops and resumes in turn; a node has a quorum and has none.
+  void HearNotice(const Event& event) {
+    const auto kind = static_cast<NoticeKind>(event.lock);
+    const auto turn = [&](std::set<ConnectionId>* in, bool begins) {
+      const bool is_news =
+          begins ? in->insert(event.connection).second : in->erase(event.connection) > 0;
+      if (!is_news) Wrong("a notice twice: " + std::to_string(event.lock));
+    };
+    if (kind == NoticeKind::kStopped) turn(&stopped_, true);
+    if (kind == NoticeKind::kResumed) turn(&stopped_, false);
+    if (kind == NoticeKind::kQuorumLost) turn(&without_quorum_, true);
+    if (kind == NoticeKind::kQuorumRegained) turn(&without_quorum_, false);
   }
 
   // A fenced node hears of each lock that it waits for, and of no other.
@@ -227,7 +253,7 @@ class Services {
     const int node = 1 + static_cast<int>(Choose(kNodes));
     if (simulation_->state(node) != Simulation::NodeState::kRunning) return;
     const uint64_t length = Choose(3'500'000);
-    switch (Choose(3)) {
+    switch (Choose(6)) {
       case 0:
         StartFailing(node);
         simulation_->Kill(node);
@@ -243,16 +269,40 @@ class Services {
           StopFailing(node);
         });
         break;
+      case 2:
+        simulation_->StopGroup("");
+        After(length, [this] { simulation_->ResumeGroup(""); });
+        break;
+      case 3:
+        simulation_->LoseQuorum(node);
+        After(length, [this, node] { simulation_->RegainQuorum(node); });
+        break;
+      case 4: {
+        const int other = 1 + node % kNodes;
+        // Either may be fenced of it.
+        for (const int one : {node, other}) StartFailing(one);
+        simulation_->PartitionPair(node, other, Choose(2) == 0);
+        After(length, [this, node, other] {
+          simulation_->HealPair(node, other);
+          for (const int one : {node, other}) {
+            if (simulation_->state(one) == Simulation::NodeState::kRunning) StopFailing(one);
+          }
+        });
+        After(length + 3'500'000, [this, other] { Revive(other); });
+        break;
+      }
       default:
         simulation_->Pause(node);
         After(length, [this, node] { simulation_->Resume(node); });
     }
-    After(length + 3'500'000, [this, node] {
-      if (simulation_->running(node)) return;
-      Forget(node);
-      Begin(node);
-      StopFailing(node);
-    });
+    After(length + 3'500'000, [this, node] { Revive(node); });
+  }
+
+  void Revive(int node) {
+    if (simulation_->running(node)) return;
+    Forget(node);
+    Begin(node);
+    StopFailing(node);
   }
 
   void StartFailing(int node) {
@@ -286,6 +336,8 @@ class Services {
   std::map<int, Block> written_;
   std::map<int, int> failing_;
   std::map<int, int> failures_;  // how often each node has failed
+  std::set<ConnectionId> stopped_;
+  std::set<ConnectionId> without_quorum_;
   std::string wrong_;
   int grants_ = 0;
   int blocks_ = 0;
