@@ -90,6 +90,8 @@ export const DLM_ERRNO = Object.freeze({
   ECANCEL: 0x10001,
   /** The lock was unlocked: `DLM_EUNLOCK`. */
   EUNLOCK: 0x10002,
+  /** A request is under way: `EINPROG`, libdlm's own. */
+  EINPROG: 0x10003,
 } as const);
 
 /** `GROUP_NAME_MAX`: the longest group (lockspace, domain) name, bytes. */

@@ -25,6 +25,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
   EBUSY: 'something else is under way on it',
   ECANCEL: 'it was cancelled',
   EDEADLK: 'waiting for it was a deadlock',
+  EINPROG: 'it is under way',
   EINVAL: 'the lock manager takes no such request',
   ENOENT: 'there is no such lock',
   ENOMEM: 'there is no memory for it',

@@ -410,7 +410,10 @@ export class StackGlue {
     return stack.plugin.operations.dlmUnlock(stack, lksb, flags, unlockAstarg);
   }
 
-  /** `ocfs2_dlm_lock_status`: 0 or a negative errno. */
+  /**
+   * `ocfs2_dlm_lock_status`: 0 or a negative errno; -EINPROG from the call that has accepted a lock, a
+   * conversion or an unlock to the handler that ends it.
+   */
   dlmLockStatus(lksb: DlmLksb): number {
     return operationsOf(lksb, 'lockStatus').lockStatus(lksb);
   }

@@ -28,6 +28,10 @@ export interface LksbState {
   name: string | undefined;
   /** The stack's index of its lock, or -1. */
   index: number;
+  /** How many locks and conversions the stack has accepted, and not told the end of. */
+  requestsDue: number;
+  /** Whether that goes for an unlock. */
+  isUnlocking: boolean;
   /** What the lock and blocking ASTs are given. */
   astarg: unknown;
   /** For a lock of the stack's own: who is told of its completions instead of the caller. */
@@ -85,6 +89,8 @@ function newState(lksb: DlmLksb, transactionId: bigint | undefined): LksbState {
     transactionId,
     name: undefined,
     index: -1,
+    requestsDue: 0,
+    isUnlocking: false,
     astarg: undefined,
     onCompletion: undefined,
     unlockAstarg: undefined,
@@ -157,6 +163,11 @@ export const lksbState = stateOf;
 /** The status word, as the stack wrote it. */
 export function readStatus(state: LksbState): number {
   return state.words[(state.offset + STATUS) >> 2] ?? 0;
+}
+
+/** Whether a request is under way: a lock, conversion or unlock. */
+export function isUnderWay({ requestsDue, isUnlocking }: LksbState): boolean {
+  return requestsDue > 0 || isUnlocking;
 }
 
 /** The flags word: `DLM_SBF_*`. */

@@ -40,7 +40,7 @@ export interface StackOperations {
    * `connection.unlockAst` with this `astarg`, never before this returns.
    */
   dlmUnlock(connection: StackConnection, lksb: DlmLksb, flags: number, astarg: unknown): number;
-  /** The lock's status as 0 or a negative errno. */
+  /** The lock's status as 0 or a negative errno; -EINPROG while a request is under way. */
   lockStatus(lksb: DlmLksb): number;
   /** `DLM_SBF` of the last completion. Absent where native code writes them to the status block. */
   lockFlags?(lksb: DlmLksb): number;

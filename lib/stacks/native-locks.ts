@@ -76,18 +76,26 @@ export class NativeLocks {
         : this.#lockByName(native, state, mode, flags, name);
     if (index < 0) return index;
     state.index = index;
+    state.requestsDue = 1;
     this.#locks[index] = state;
     return 0;
   }
 
   /** Another mode of a lock that there is: 0, or the stack's refusal. */
   convert(native: NativeConnection, state: LksbState, mode: number, flags: number): number {
-    return this.#request(native, CONVERT, state, state.index, mode, flags);
+    const refusal = this.#request(native, CONVERT, state, state.index, mode, flags);
+    if (refusal === 0) state.requestsDue += 1;
+    return refusal;
   }
 
-  /** The unlock of a lock that there is, or a cancel: 0, or the stack's refusal. */
-  unlock(native: NativeConnection, state: LksbState, flags: number): number {
-    return this.#request(native, UNLOCK, state, state.index, flags, 0);
+  /**
+   * The unlock of a lock that there is, or a cancel of what is under way: 0, or the stack's refusal. `flags`
+   * are the stack's, so they do not tell which.
+   */
+  unlock(native: NativeConnection, state: LksbState, flags: number, isCancel: boolean): number {
+    const refusal = this.#request(native, UNLOCK, state, state.index, flags, 0);
+    if (refusal === 0 && !isCancel) state.isUnlocking = true;
+    return refusal;
   }
 
   /** By the words behind the batch: {@link NativeConnection.request}. */
@@ -168,6 +176,10 @@ export class NativeLocks {
     if (isFinal) {
       this.#locks[index] = undefined;
       state.index = -1;
+      state.requestsDue = 0;
+      state.isUnlocking = false;
+    } else if (kind === COMPLETION && state.requestsDue > 0) {
+      state.requestsDue -= 1;
     }
     if (state.onCompletion !== undefined) {
       if (kind === COMPLETION) state.onCompletion();
@@ -184,7 +196,12 @@ export class NativeLocks {
 
   /** The connection is gone, and its locks with it. */
   clear(): void {
-    for (const state of this.#locks) if (state !== undefined) state.index = -1;
+    for (const state of this.#locks) {
+      if (state === undefined) continue;
+      state.index = -1;
+      state.requestsDue = 0;
+      state.isUnlocking = false;
+    }
     this.#locks.length = 0;
   }
 }

@@ -120,6 +120,6 @@ describe('tables of the stack o2cb', () => {
 
   it("has the kernel's modes and errno values", () => {
     expect(DLM_LOCK).to.deep.equal({ NL: 0, CR: 1, CW: 2, PR: 3, PW: 4, EX: 5 });
-    expect(DLM_ERRNO).to.deep.equal({ ECANCEL: 0x10001, EUNLOCK: 0x10002 });
+    expect(DLM_ERRNO).to.deep.equal({ ECANCEL: 0x10001, EUNLOCK: 0x10002, EINPROG: 0x10003 });
   });
 });

@@ -3,7 +3,7 @@
  */
 import { constants } from 'node:os';
 
-import { DLM_LKF } from '../../constants.js';
+import { DLM_ERRNO, DLM_LKF } from '../../constants.js';
 import { DlmError, type DlmErrorCode } from '../../errors.js';
 import {
   NoticeKind,
@@ -14,6 +14,7 @@ import {
 import { statusName } from '../../status.js';
 import type { StackConnection } from '../../stackglue/connection.js';
 import {
+  isUnderWay,
   lksbState,
   readLockId,
   readLvb,
@@ -29,7 +30,9 @@ import { flagsToO2dlm } from './flags.js';
 import { o2dlmStatusName, STATUS_CANCELGRANT, statusToErrno } from './status.js';
 
 const { errno } = constants;
-const { CONVERT } = DLM_LKF;
+const { CANCEL, CONVERT } = DLM_LKF;
+/** `NORMAL`: of an unlock, or of a cancel that was in time. */
+const NORMAL = 0;
 
 /** `DLM_LVB_LEN` of fs/ocfs2/dlm/dlmapi.h, bytes. */
 const LVB_LEN = 64;
@@ -47,6 +50,7 @@ const wrappers: AstWrappers = {
   /** `o2dlm_unlock_ast_wrapper`: a cancel that lost is told by the grant's own AST alone. */
   unlock(connection, state, status) {
     const astarg = takeUnlockAstarg(state);
+    endRequest(state, status);
     if (status !== STATUS_CANCELGRANT) connection.unlockAst(astarg, statusToErrno(status));
   },
 };
@@ -156,14 +160,15 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
       const state = lksbState(lksb);
       const { native, locks } = privateOf(connection);
       const o2dlmFlags = flagsToO2dlm(flags);
-      const status = locks.unlock(native, state, o2dlmFlags);
+      const status = locks.unlock(native, state, o2dlmFlags, (flags & CANCEL) !== 0);
       if (status !== 0) return refused(state, status);
       addUnlockAstarg(state, astarg);
       return 0;
     },
 
     lockStatus(lksb) {
-      return statusToErrno(readStatus(lksbState(lksb)));
+      const state = lksbState(lksb);
+      return isUnderWay(state) ? -DLM_ERRNO.EINPROG : statusToErrno(readStatus(state));
     },
 
     /** o2dlm zeroes a block that it has lost, and so calls every block valid. */
@@ -200,6 +205,12 @@ function takeUnlockAstarg(state: LksbState): unknown {
   state.unlocksDue -= 1;
   state.unlockAstarg = state.unlocksDue === 0 ? undefined : state.laterAstargs?.shift();
   return unlockAstarg;
+}
+
+/** What the unlock AST of a lock that is left has ended: the conversion, the unlock, or nothing. */
+function endRequest(state: LksbState, status: number): void {
+  if (status === NORMAL) state.requestsDue = 0;
+  else if (status !== STATUS_CANCELGRANT) state.isUnlocking = false;
 }
 
 /** The status of a request that was refused is also left in the lksb. */

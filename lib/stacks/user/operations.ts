@@ -3,9 +3,10 @@
  */
 import { constants } from 'node:os';
 
-import { DLM_LKF } from '../../constants.js';
+import { DLM_ERRNO, DLM_LKF } from '../../constants.js';
 import { DlmError } from '../../errors.js';
 import {
+  isUnderWay,
   lksbState,
   readFlags,
   readLockId,
@@ -38,8 +39,9 @@ const wrappers: AstWrappers = {
     else connection.unlockAst(state.unlockAstarg, 0);
   },
   /** The kernel refused an unlock after `dlmUnlock` had returned. */
-  unlock(connection, { unlockAstarg }, error) {
-    connection.unlockAst(unlockAstarg, error);
+  unlock(connection, state, error) {
+    state.isUnlocking = false;
+    connection.unlockAst(state.unlockAstarg, error);
   },
 };
 
@@ -128,7 +130,7 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
     dlmUnlock(connection, lksb, flags, astarg) {
       const state = lksbState(lksb);
       const { native, locks } = linkOf(connection);
-      const result = locks.unlock(native, state, flagsToFsdlm(flags));
+      const result = locks.unlock(native, state, flagsToFsdlm(flags), (flags & CANCEL) !== 0);
       // There is no such lock; or no lock at all any more.
       if (state.index < 0) return result === -errno.ENOTCONN ? result : -errno.ENOENT;
       if (result !== 0) return result;
@@ -139,7 +141,8 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
     },
 
     lockStatus(lksb) {
-      return readStatus(lksbState(lksb));
+      const state = lksbState(lksb);
+      return isUnderWay(state) ? -DLM_ERRNO.EINPROG : readStatus(state);
     },
 
     lvbValid(lksb) {
