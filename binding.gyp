@@ -10,7 +10,6 @@
         'native/binding/numbers.cc',
         'native/binding/o2dlm_connection.cc',
         'native/binding/simulation.cc',
-        'native/binding/slabs.cc',
         'native/binding/user_connection.cc',
         'native/emulation/lockspace.cc',
         'native/order/delivery.cc',

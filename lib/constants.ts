@@ -71,7 +71,7 @@ export const DLM_LKF = Object.freeze({
 export const DLM_SBF = Object.freeze({
   /**
    * `CONVDEADLK` had the lock demoted to NL while it waited: for a moment nothing was held. If that
-   * conversion is cancelled the lock is left in NL, and nothing tells of it. What it reads of the value
+   * conversion is cancelled the lock is left in NL, and no flag tells of it: `dlmLockMode` says NL. What it reads of the value
    * block it reads as from its old mode: a conversion from PR to CW nothing.
    */
   DEMOTED: 0x01,

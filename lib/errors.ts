@@ -63,6 +63,8 @@ export type DlmErrorCode =
   | 'ERR_DLM_LKSB_BUSY'
   /** The lock status block has never been locked. */
   | 'ERR_DLM_LKSB_UNUSED'
+  /** The memory of the lock's value block has been transferred to somebody else. */
+  | 'ERR_DLM_LVB_DETACHED'
   /** No hangup is pending. */
   | 'ERR_DLM_NO_HANGUP'
   /** `DLM_LKF.TIMEOUT` was asked for, which no current kernel honours. */

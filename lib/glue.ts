@@ -87,6 +87,7 @@ export const clusterThisNode = defaultGlue.clusterThisNode.bind(defaultGlue);
 export const dlmLock = defaultGlue.dlmLock.bind(defaultGlue);
 export const dlmUnlock = defaultGlue.dlmUnlock.bind(defaultGlue);
 export const dlmLockStatus = defaultGlue.dlmLockStatus.bind(defaultGlue);
+export const dlmLockMode = defaultGlue.dlmLockMode.bind(defaultGlue);
 export const dlmLockFlags = defaultGlue.dlmLockFlags.bind(defaultGlue);
 export const dlmLvbValid = defaultGlue.dlmLvbValid.bind(defaultGlue);
 export const dlmLvb = defaultGlue.dlmLvb.bind(defaultGlue);

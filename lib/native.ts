@@ -52,14 +52,24 @@ export const OpenFailure = Object.freeze({
 /** `Lockspace::Submission` of native/kernel/lockspace.h: who makes the calls into the kernel. */
 export const Submission = Object.freeze({ thread: 0, loop: 1, keeper: 2 });
 
-/** Words of one event: kind, lock index, value, final. */
-export const EVENT_WORDS = 4;
+/** Bytes of the longest value block of any stack: `kBlockMax` of native/util/event_record.h. */
+export const BLOCK_MAX = 64;
+const BLOCK_WORDS = BLOCK_MAX / Int32Array.BYTES_PER_ELEMENT;
+
+/**
+ * Words of one event, by `EventRecord` of native/util/event_record.h: kind, lock index, value, final; of a
+ * completion flags, lock id, mode, whether a value block came; and that.
+ */
+export const EVENT_WORDS = 8 + BLOCK_WORDS;
+/** Where an event's value block begins, in words. */
+export const EVENT_BLOCK = 8;
 /** The most events in one batch. */
 export const EVENT_BATCH_MAX = 128;
 /**
  * Words behind the last event: the place of the event that was told last, the size of a batch that has
  * taken the place of this one meanwhile, and a request, its three arguments, the two halves of its
- * transaction's id, the low one first, and its result (`BatchState` of native/util/event_record.h).
+ * transaction's id, the low one first, its result, and the program's value block (`BatchState` of
+ * native/util/event_record.h).
  */
 export const BATCH_TOLD = EVENT_BATCH_MAX * EVENT_WORDS;
 export const BATCH_NEXT = BATCH_TOLD + 1;
@@ -67,34 +77,33 @@ export const BATCH_REQUEST = BATCH_NEXT + 1;
 export const BATCH_ARGUMENTS = BATCH_REQUEST + 1;
 export const BATCH_TRANSACTION = BATCH_ARGUMENTS + 3;
 export const BATCH_RESULT = BATCH_TRANSACTION + 2;
-export const BATCH_WORDS = BATCH_RESULT + 1;
+export const BATCH_BLOCK = BATCH_RESULT + 1;
+export const BATCH_WORDS = BATCH_BLOCK + BLOCK_WORDS;
 
 /**
  * `RequestKind` of native/util/event_record.h: what `request` is asked for by the batch's words. All are
  * about what `lock` has made.
  */
 export const RequestKind = Object.freeze({
-  /** Block, mode, flags, transaction: a lock by the name that the block was last locked with. */
+  /** Place, mode, flags, transaction: a lock by the name that was given with that place last. */
   relock: 1,
-  /** Index, flags: the unlock, or a cancel. */
+  /** Index, flags, value block: the unlock, or a cancel. */
   unlock: 2,
-  /** Index, mode, flags, transaction: another mode. */
+  /** Index, mode, flags, transaction, value block: another mode. */
   convert: 3,
 });
 
-/** Bytes of one status block and where its parts lie: native/util/status_block.h. */
-export const STATUS_BLOCK = Object.freeze({ size: 80, status: 0, flags: 4, lockId: 8, lvb: 16 });
-
-/** Blocks in a slab: `Slabs::kBlocks` of native/binding/slabs.h. */
-export const BLOCKS_PER_SLAB = 64;
+/** Names of locks that native code remembers, by places from 0: `Names::kPlaces` of native/binding/names.h. */
+export const NAME_PLACES = 16384;
 
 /** What all native connections do. All of it on the event loop's thread; nothing waits. */
 export interface NativeConnection {
   /**
    * Asks for a new lock. Returns its index, from 0, which names it in every event until the final
-   * one; or a negative number, the stack's own refusal, and then there is no lock.
+   * one; or a negative number, the stack's own refusal, and then there is no lock. The name is remembered at
+   * `place`, for `relock`.
    */
-  lock(block: number, mode: number, flags: number, name: string | Uint8Array, xid?: bigint): number;
+  lock(place: number, mode: number, flags: number, name: string | Uint8Array, xid?: bigint): number;
   /** True: it does not remember names, and must not be asked for `relock`. */
   readonly forgetsNames?: boolean;
   /**
@@ -374,12 +383,6 @@ interface Addon {
   NativeUserConnection: NativeUserConnectionClass;
   NativeFsdlmConnection: NativeFsdlmConnectionClass;
   NativeO2dlmConnection: NativeO2dlmConnectionClass;
-  /**
-   * Makes the memory of status blocks known: the slab's number. A block is named by that number times
-   * BLOCKS_PER_SLAB plus its place. The memory must outlive the locks that use it.
-   */
-  readonly registerSlab: (bytes: Uint8Array) => number;
-  readonly releaseSlab: (slab: number) => void;
   /** The simulated node dies, in every domain of that cluster: 0 or a negative errno. */
   readonly o2dlmKillNode: (cluster: string, node: number) => number;
   /** The same for the emulated fs/dlm: its lockspaces are worlds of their own. */
@@ -396,7 +399,6 @@ const NUMBERS = {
   Submission,
   RequestKind,
   SimulationOccurrence,
-  STATUS_BLOCK,
   BATCH: {
     max: EVENT_BATCH_MAX,
     eventWords: EVENT_WORDS,
@@ -406,9 +408,9 @@ const NUMBERS = {
     arguments: BATCH_ARGUMENTS,
     transaction: BATCH_TRANSACTION,
     result: BATCH_RESULT,
+    block: BATCH_BLOCK,
     words: BATCH_WORDS,
   },
-  SLAB: { blocks: BLOCKS_PER_SLAB },
 };
 
 function load(): Addon {
@@ -434,6 +436,4 @@ export const {
   o2dlmKillNode,
   fsdlmInspect,
   fsdlmKillNode,
-  registerSlab,
-  releaseSlab,
 } = load();

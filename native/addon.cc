@@ -6,7 +6,6 @@
 #include "binding/o2dlm_connection.h"
 #include "binding/object_memory.h"
 #include "binding/simulation.h"
-#include "binding/slabs.h"
 #include "binding/user_connection.h"
 
 namespace stackglue::binding {
@@ -15,7 +14,6 @@ namespace {
 Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   ObjectMemory::Initialize(env);
   exports.Set("numbers", Numbers(env));
-  Slabs::Initialize(env, exports);
   exports.Set("NativeUserConnection", UserConnection::Define(env));
   exports.Set("NativeO2dlmConnection", O2dlmConnection::Define(env));
   exports.Set("NativeSimulation", SimulationHandle::Define(env));

@@ -1,21 +1,22 @@
 /**
  * A simulated node's connection to a group, in the place of a native one: it carries requests to the
- * simulation, and writes what comes back to status blocks and batches as native code does.
+ * simulation, and writes what comes back to batches as native code does.
  */
+import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../constants.js';
 import {
   BATCH_ARGUMENTS,
+  BATCH_BLOCK,
   BATCH_REQUEST,
   BATCH_RESULT,
   BATCH_TRANSACTION,
-  EVENT_WORDS,
+  EVENT_BLOCK,
   EventKind,
   NoticeKind,
   RequestKind,
-  STATUS_BLOCK,
   type NativeO2dlmConnection,
   type NativeSimulatedEvent,
 } from '../native.js';
-import { blockBytes } from '../stackglue/lksb.js';
+import { NO_MODE } from '../stackglue/lksb.js';
 import type { World } from './world.js';
 
 /** `Event::Kind` of native/simulator/engine.h is in the order of `EventKind`, and has one kind more. */
@@ -24,7 +25,10 @@ const NOTICE = 6;
 /** A lock of a connection. */
 interface SimulatedLock {
   readonly number: number;
-  readonly bytes: Uint8Array;
+  /** The mode that it has, or NO_MODE, and that it has asked for last, with these flags. */
+  granted: number;
+  requested: number;
+  flags: number;
 }
 
 /** How a connection reaches whom it serves. */
@@ -45,6 +49,7 @@ export class SimulatedConnection implements NativeO2dlmConnection {
   readonly #world: World;
   readonly #ends: ConnectionEnds;
   readonly #lvbLength: number;
+  readonly #bytes: Uint8Array;
   readonly #locks: (SimulatedLock | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #indexes = new Map<number, number>();
@@ -65,6 +70,7 @@ export class SimulatedConnection implements NativeO2dlmConnection {
   ) {
     this.#world = world;
     this.#ends = ends;
+    this.#bytes = new Uint8Array(ends.batch.buffer);
     this.#lvbLength = world.profile === 'o2dlm' ? 64 : 32;
     const [status, number, major, minor] = world.join(node, group, version.major, version.minor);
     this.joinStatus = status;
@@ -73,14 +79,11 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     if (status !== 0) this.#close();
   }
 
-  lock(block: number, mode: number, flags: number, name: string | Uint8Array): number {
+  lock(_place: number, mode: number, flags: number, name: string | Uint8Array): number {
     const number = this.#world.lock(this.number, mode, flags, name);
-    if (number < 0) {
-      this.#writeRefusal(blockBytes(block), number);
-      return number;
-    }
+    if (number < 0) return number;
     const index = this.#free.pop() ?? this.#locks.length;
-    this.#locks[index] = { number, bytes: blockBytes(block) };
+    this.#locks[index] = { number, granted: NO_MODE, requested: mode, flags };
     this.#indexes.set(number, index);
     return index;
   }
@@ -97,16 +100,15 @@ export class SimulatedConnection implements NativeO2dlmConnection {
   #convert(index: number, mode: number, flags: number): number {
     const lock = this.#locks[index];
     if (lock === undefined) return this.#world.convert(this.number, 0, mode, flags, undefined);
-    const { number, bytes } = lock;
-    const status = this.#world.convert(this.number, number, mode, flags, this.#lvb(bytes));
-    if (status < 0) this.#writeRefusal(bytes, status);
+    const status = this.#world.convert(this.number, lock.number, mode, flags, this.#lvb());
+    if (status === 0) Object.assign(lock, { requested: mode, flags });
     return status;
   }
 
   #unlock(index: number, flags: number): number {
     const lock = this.#locks[index];
     if (lock === undefined) return this.#world.unlock(this.number, 0, flags, undefined);
-    return this.#world.unlock(this.number, lock.number, flags, this.#lvb(lock.bytes));
+    return this.#world.unlock(this.number, lock.number, flags, this.#lvb());
   }
 
   /** The simulation's number of the lock with this index; 0: there is none. */
@@ -157,19 +159,14 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     const index = this.#indexes.get(number);
     const lock = index === undefined ? undefined : this.#locks[index];
     if (index === undefined || lock === undefined) return;
-    const { bytes } = lock;
-    if (kind === EventKind.completion) {
-      const words = new DataView(bytes.buffer, bytes.byteOffset);
-      words.setInt32(STATUS_BLOCK.status, value, true);
-      words.setUint32(STATUS_BLOCK.flags, flags, true);
-      words.setUint32(STATUS_BLOCK.lockId, number, true);
-      if (lvb !== undefined) bytes.set(lvb, STATUS_BLOCK.lvb);
-    }
+    if (kind === EventKind.completion) lock.granted = modeAfter(lock, value, flags);
+    const mode = final ? NO_MODE : lock.granted;
     if (final) {
       this.#locks[index] = undefined;
       this.#indexes.delete(number);
     }
-    batch.set([kind, index, value, final ? 1 : 0].slice(0, EVENT_WORDS));
+    batch.set([kind, index, value, Number(final), flags, number, mode, Number(lvb !== undefined)]);
+    if (lvb !== undefined) this.#bytes.set(lvb, EVENT_BLOCK * Int32Array.BYTES_PER_ELEMENT);
     onEvents(1);
     // Only now, as native code does: JavaScript has been told of its end.
     if (final) this.#free.push(index);
@@ -201,18 +198,24 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     return !this.#isClosed;
   }
 
-  #lvb(bytes: Uint8Array): Uint8Array {
-    return bytes.slice(STATUS_BLOCK.lvb, STATUS_BLOCK.lvb + this.#lvbLength);
-  }
-
-  /** dlmlock() leaves its status in the lksb too. */
-  #writeRefusal(bytes: Uint8Array, refusal: number): void {
-    if (this.#world.profile !== 'o2dlm') return;
-    new DataView(bytes.buffer, bytes.byteOffset).setInt32(STATUS_BLOCK.status, -refusal, true);
+  /** The program's value block, for a request. */
+  #lvb(): Uint8Array {
+    const from = BATCH_BLOCK * Int32Array.BYTES_PER_ELEMENT;
+    return this.#bytes.slice(from, from + this.#lvbLength);
   }
 
   #close(): void {
     this.#isClosed = true;
     queueMicrotask(this.#ends.onClosed);
   }
+}
+
+/** The mode that a lock can be counted on to have after a completion: `ToldMode` of native/user/lock_book.cc. */
+function modeAfter(lock: SimulatedLock, status: number, flags: number): number {
+  if (status !== 0) {
+    const isDemoted = (flags & DLM_SBF.DEMOTED) !== 0 || (lock.flags & DLM_LKF.CONVDEADLK) !== 0;
+    return isDemoted && lock.granted !== NO_MODE ? DLM_LOCK.NL : lock.granted;
+  }
+  if ((flags & DLM_SBF.ALTMODE) === 0) return lock.requested;
+  return (lock.flags & DLM_LKF.ALTPR) === 0 ? DLM_LOCK.CW : DLM_LOCK.PR;
 }

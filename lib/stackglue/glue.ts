@@ -36,7 +36,7 @@ import {
   type ClusterConnection,
   type RecoveryHandler,
 } from './connection.js';
-import { lksbState, readFlags, type DlmLksb } from './lksb.js';
+import { lksbState, type DlmLksb } from './lksb.js';
 import type { ClusterMember, ClusterMembership, NoticeHandler } from './notices.js';
 import type { PlockRequest, StackPlugin } from './plugin.js';
 import {
@@ -419,12 +419,22 @@ export class StackGlue {
   }
 
   /**
+   * The mode that is held; undefined while there is none. Not what was asked for: of a conversion under way
+   * the old mode, after `ALTPR` and `ALTCW` the one that was granted, NL after a demotion (`DLM_SBF.DEMOTED`,
+   * told by the completion of the conversion), and none when the locks are lost. It is what the last handler
+   * was told of, so it changes between handlers only.
+   */
+  dlmLockMode(lksb: DlmLksb): LockMode | undefined {
+    return operationsOf(lksb, 'lockMode').lockMode(lksb);
+  }
+
+  /**
    * The flags of the lock's last completion, `DLM_SBF`: whether it was demoted or granted in another
    * mode, whether its value block is invalid. 0 on `o2cb`, which has none.
    */
   dlmLockFlags(lksb: DlmLksb): number {
     const operations = operationsOf(lksb, 'lockFlags');
-    return operations.lockFlags?.(lksb) ?? readFlags(lksbState(lksb));
+    return operations.lockFlags?.(lksb) ?? lksbState(lksb).flags;
   }
 
   /** `ocfs2_dlm_lvb_valid`: whether the value block can be trusted. */
@@ -433,9 +443,12 @@ export class StackGlue {
   }
 
   /**
-   * `ocfs2_dlm_lvb`: the value block, 64 bytes on `o2cb`, 32 on `user`. These are the lock's own
-   * bytes: what a grant brings appears in them, and an unlock or conversion with `DLM_LKF.VALBLK` that
-   * writes the resource's block, from PW or EX and not up, sends them as they are when it is made.
+   * `ocfs2_dlm_lvb`: the value block, 64 bytes on `o2cb`, 32 on `user`, always the same array. These are the
+   * lock's own bytes, in an ArrayBuffer of their own: what a grant brings appears in them, and an unlock or
+   * conversion with `DLM_LKF.VALBLK` that writes the resource's block, from PW or EX and not up, sends them
+   * as they are when it is made. When that buffer has been transferred (by `postMessage` with a transfer
+   * list, say) this throws `ERR_DLM_LVB_DETACHED`, and so does such a request; a completion that brings a
+   * block, or a new lock, makes another array.
    */
   dlmLvb(lksb: DlmLksb): Uint8Array {
     return operationsOf(lksb, 'lvb').lockLvb(lksb);

@@ -1,13 +1,14 @@
 /**
  * The lock status block: `ocfs2_dlm_lksb`, one type for every stack. The caller never looks inside;
- * `lockStatus`, `lockFlags`, `lvb` and `lvbValid` do.
+ * `lockStatus`, `lockMode`, `lockFlags`, `lvb` and `lvbValid` do.
  *
- * Its bytes lie in shared memory that native code writes between two callbacks. Blocks are cut off a
- * slab one after the other and never handed out twice: a slab goes when the last lksb and value block
- * that were cut from it go, so no view of a value block ever shows another lock's.
+ * All of it is the lock's own. A completion brings what it says of the lock with it, its value block
+ * included, and a request takes the value block along: no memory is shared with native code, nor between locks.
  */
-import { checkOptions, invalidType, outOfRange } from '../errors.js';
-import { BLOCKS_PER_SLAB, registerSlab, releaseSlab, STATUS_BLOCK } from '../native.js';
+import { constants } from 'node:os';
+
+import type { LockMode } from '../constants.js';
+import { checkOptions, DlmError, invalidType, outOfRange } from '../errors.js';
 import type { StackConnection } from './connection.js';
 
 /** What the glue and the stacks keep in a lock status block. */
@@ -16,16 +17,19 @@ export interface LksbState {
   readonly lksb: DlmLksb;
   /** `lksb_conn`: the connection of its first lock. */
   connection: StackConnection | undefined;
-  /** The slab, by bytes and by 32-bit words; this block starts `offset` bytes into it. */
-  readonly bytes: Uint8Array;
-  readonly words: Int32Array;
-  readonly offset: number;
-  /** How native code knows this block. */
-  readonly block: number;
+  /** The stack's own status of the last completion, or of a refusal. */
+  status: number;
+  /** `DLM_SBF_*` of the last completion. */
+  flags: number;
+  /** The lock manager's id of the lock: 32 bits. */
+  lockId: number;
+  /** The mode that is held, or {@link NO_MODE}. */
+  mode: number;
   /** The transaction that its locks are of, or undefined. */
   readonly transactionId: bigint | undefined;
-  /** The name that native code knows this block by, if it does. */
+  /** The name of its last lock, if that was a string, and the place where native code remembers it. */
   name: string | undefined;
+  namePlace: number;
   /** The stack's index of its lock, or -1. */
   index: number;
   /** How many locks and conversions the stack has accepted, and not told the end of. */
@@ -43,51 +47,24 @@ export interface LksbState {
   /** For a stack of which several can be due: how many are, and what all but the first will be given. */
   unlocksDue: number;
   laterAstargs: unknown[] | undefined;
-  /** The value block, once somebody has looked at it. */
-  lvb: Uint8Array | undefined;
+  /** The value block, once somebody has looked at it, or a completion has brought one. */
+  lvb: Uint8Array<ArrayBuffer> | undefined;
 }
 
-// Of this module, for what is asked about every lock: see NativeLocks.
-const { status: STATUS } = STATUS_BLOCK;
-
-let slabBytes: Uint8Array = new Uint8Array(0);
-let slabWords: Int32Array = new Int32Array(0);
-let slabOffset = 0;
-let slabNumber = 0;
-
-/** Slabs by number, for stacks whose native side is in TypeScript. */
-const slabs = new Map<number, WeakRef<Uint8Array>>();
-
-/** Nothing can use a slab's memory any more when its view is collected. */
-const unused = new FinalizationRegistry<number>((slab) => {
-  slabs.delete(slab);
-  releaseSlab(slab);
-});
+/** `LksbState.mode` while nothing is held. */
+export const NO_MODE = -1;
 
 function newState(lksb: DlmLksb, transactionId: bigint | undefined): LksbState {
-  if (slabOffset === slabBytes.length) {
-    // Shared memory cannot be detached: native code writes to it as long as a lock lives.
-    const memory = new SharedArrayBuffer(BLOCKS_PER_SLAB * STATUS_BLOCK.size);
-    const bytes = new Uint8Array(memory);
-    // First, because it throws where there is no memory.
-    slabNumber = registerSlab(bytes);
-    slabBytes = bytes;
-    slabWords = new Int32Array(memory);
-    slabOffset = 0;
-    unused.register(slabBytes, slabNumber);
-    slabs.set(slabNumber, new WeakRef(slabBytes));
-  }
-  const offset = slabOffset;
-  slabOffset += STATUS_BLOCK.size;
   return {
     lksb,
     connection: undefined,
-    bytes: slabBytes,
-    words: slabWords,
-    offset,
-    block: slabNumber * BLOCKS_PER_SLAB + offset / STATUS_BLOCK.size,
+    status: 0,
+    flags: 0,
+    lockId: 0,
+    mode: NO_MODE,
     transactionId,
     name: undefined,
+    namePlace: 0,
     index: -1,
     requestsDue: 0,
     isUnlocking: false,
@@ -99,14 +76,6 @@ function newState(lksb: DlmLksb, transactionId: bigint | undefined): LksbState {
     laterAstargs: undefined,
     lvb: undefined,
   };
-}
-
-/** The bytes of the block of this number, {@link STATUS_BLOCK}: what native code sees of it. */
-export function blockBytes(block: number): Uint8Array {
-  const slab = slabs.get(Math.floor(block / BLOCKS_PER_SLAB))?.deref();
-  if (slab === undefined) throw new Error(`stackglue: no status block ${block}`);
-  const offset = (block % BLOCKS_PER_SLAB) * STATUS_BLOCK.size;
-  return slab.subarray(offset, offset + STATUS_BLOCK.size);
 }
 
 /** What a lock status block can be given. */
@@ -160,33 +129,44 @@ export class DlmLksb {
  */
 export const lksbState = stateOf;
 
-/** The status word, as the stack wrote it. */
-export function readStatus(state: LksbState): number {
-  return state.words[(state.offset + STATUS) >> 2] ?? 0;
-}
-
 /** Whether a request is under way: a lock, conversion or unlock. */
 export function isUnderWay({ requestsDue, isUnlocking }: LksbState): boolean {
   return requestsDue > 0 || isUnlocking;
 }
 
-/** The flags word: `DLM_SBF_*`. */
-export function readFlags(state: LksbState): number {
-  return state.words[(state.offset + STATUS_BLOCK.flags) >> 2] ?? 0;
+/** The mode that is held; undefined while there is none. */
+export function heldMode({ mode }: LksbState): LockMode | undefined {
+  return mode === NO_MODE ? undefined : (mode as LockMode);
 }
 
-/** The kernel's or engine's id of the lock. */
-export function readLockId(state: LksbState): number {
-  return (state.words[(state.offset + STATUS_BLOCK.lockId) >> 2] ?? 0) >>> 0;
+/** The lock is no more, and nothing is under way. */
+export function endLock(state: LksbState): void {
+  state.index = -1;
+  state.mode = NO_MODE;
+  state.requestsDue = 0;
+  state.isUnlocking = false;
 }
 
-/** Sets the status word, for a status that came as a call's result. */
-export function writeStatus(state: LksbState, status: number): void {
-  state.words[(state.offset + STATUS) >> 2] = status;
+/** Whether somebody has transferred the value block's memory. */
+export function isLvbDetached({ lvb }: LksbState): boolean {
+  // No other buffer of ours becomes shorter.
+  return lvb?.length === 0;
 }
 
-/** The first `length` bytes of the value block, live. */
-export function readLvb(state: LksbState, length: number): Uint8Array {
-  const start = state.offset + STATUS_BLOCK.lvb;
-  return (state.lvb ??= state.bytes.subarray(start, start + length));
+/**
+ * The value block, `length` bytes, always the same array. Throws `ERR_DLM_LVB_DETACHED` when its memory has
+ * been transferred, until a completion or a new lock brings another one.
+ */
+export function lvbOf(state: LksbState, length: number): Uint8Array<ArrayBuffer> {
+  if (isLvbDetached(state)) throw lvbDetached('lvb');
+  return (state.lvb ??= new Uint8Array(length));
+}
+
+/** For a request by `op` that would send the value block. */
+export function lvbDetached(op: string): DlmError {
+  return new DlmError(
+    'ERR_DLM_LVB_DETACHED',
+    'The value block of lksb has been transferred (its buffer is detached), so there is nothing to send or show: post a copy of it. A completion or a new lock brings another one',
+    { op, errno: constants.errno.EINVAL },
+  );
 }

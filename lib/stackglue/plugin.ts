@@ -42,6 +42,8 @@ export interface StackOperations {
   dlmUnlock(connection: StackConnection, lksb: DlmLksb, flags: number, astarg: unknown): number;
   /** The lock's status as 0 or a negative errno; -EINPROG while a request is under way. */
   lockStatus(lksb: DlmLksb): number;
+  /** The mode that is held, by what the stack has told last; undefined while there is none. */
+  lockMode(lksb: DlmLksb): LockMode | undefined;
   /** `DLM_SBF` of the last completion. Absent where native code writes them to the status block. */
   lockFlags?(lksb: DlmLksb): number;
   /** Whether the value block can be trusted. */

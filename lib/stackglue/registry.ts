@@ -32,6 +32,7 @@ const OPERATIONS: {
   dlmLock: 'required',
   dlmUnlock: 'required',
   lockStatus: 'required',
+  lockMode: 'required',
   lvbValid: 'required',
   lockLvb: 'required',
   plock: 'optional',

@@ -1,23 +1,34 @@
 /**
- * What both stacks share: a connection's live locks by the native index, and the dispatch of event
- * batches to them.
+ * What both stacks share: a connection's live locks by the native index, the requests about them, and the
+ * dispatch of event batches to them.
  *
- * Invariant: a lock is in the table from the native `lock()` until its final event, so the memory
- * that native code writes to is held, and an index names one lock at a time.
+ * Invariant: a lock is in the table from the native `lock()` until its final event, so an index names one
+ * lock at a time.
  */
-import type { LockMode } from '../constants.js';
+import { DLM_LKF, DLM_LOCK, type LockMode } from '../constants.js';
 import type { StackConnection } from '../stackglue/connection.js';
-import { lksbState, type DlmLksb, type LksbState } from '../stackglue/lksb.js';
+import {
+  endLock,
+  isLvbDetached,
+  lksbState,
+  lvbDetached,
+  NO_MODE,
+  type DlmLksb,
+  type LksbState,
+} from '../stackglue/lksb.js';
 import {
   BATCH_ARGUMENTS,
+  BATCH_BLOCK,
   BATCH_NEXT,
   BATCH_REQUEST,
   BATCH_RESULT,
   BATCH_TOLD,
   BATCH_TRANSACTION,
   BATCH_WORDS,
+  EVENT_BLOCK,
   EVENT_WORDS,
   EventKind,
+  NAME_PLACES,
   RequestKind,
   type NativeConnection,
 } from '../native.js';
@@ -25,6 +36,7 @@ import {
 // Every lock comes through here several times. V8 makes constants of what a module itself declares so,
 // but looks up what it imports each time: with these, a lock and unlock take a tenth less.
 const { completion: COMPLETION, blocking: BLOCKING, nodeDown: NODE_DOWN, call: CALL } = EventKind;
+const { unlock: UNLOCK_AST } = EventKind;
 const { relock: RELOCK, unlock: UNLOCK, convert: CONVERT } = RequestKind;
 const WORDS = EVENT_WORDS;
 const TOLD = BATCH_TOLD;
@@ -33,6 +45,8 @@ const REQUEST = BATCH_REQUEST;
 const ARGUMENTS = BATCH_ARGUMENTS;
 const TRANSACTION = BATCH_TRANSACTION;
 const RESULT = BATCH_RESULT;
+const { CANCEL, VALBLK } = DLM_LKF;
+const { PW } = DLM_LOCK;
 
 /** What a stack does with the two events that it must interpret. */
 export interface AstWrappers {
@@ -52,13 +66,20 @@ export class NativeLocks {
   );
   /** Who delivers the batches, if it has more of them than it delivers. */
   native: NativeConnection | undefined;
+  readonly #bytes = new Uint8Array(this.batch.buffer);
   readonly #locks: (LksbState | undefined)[] = [];
   readonly #connection: StackConnection;
   readonly #wrappers: AstWrappers;
+  readonly #lvbLength: number;
+  /** What native code remembers at each place; taken in turn. */
+  readonly #names: (string | undefined)[] = [];
+  #lastPlace = -1;
 
-  constructor(connection: StackConnection, wrappers: AstWrappers) {
+  /** `lvbLength`: of a value block, bytes. */
+  constructor(connection: StackConnection, wrappers: AstWrappers, lvbLength: number) {
     this.#connection = connection;
     this.#wrappers = wrappers;
+    this.#lvbLength = lvbLength;
   }
 
   /** A new lock: 0, or the stack's refusal. */
@@ -71,31 +92,53 @@ export class NativeLocks {
   ): number {
     const state = lksbState(lksb);
     const index =
-      state.name === name
-        ? this.#request(native, RELOCK, state, state.block, mode, flags)
+      state.name === name && this.#names[state.namePlace] === name
+        ? this.#request(native, RELOCK, state, state.namePlace, mode, flags)
         : this.#lockByName(native, state, mode, flags, name);
     if (index < 0) return index;
     state.index = index;
     state.requestsDue = 1;
+    if (isLvbDetached(state)) state.lvb = undefined;
     this.#locks[index] = state;
     return 0;
   }
 
-  /** Another mode of a lock that there is: 0, or the stack's refusal. */
-  convert(native: NativeConnection, state: LksbState, mode: number, flags: number): number {
+  /**
+   * Another mode of a lock that there is: 0, or the stack's refusal. `flags` are the stack's own, `asked` are
+   * those of `DLM_LKF`. Throws `ERR_DLM_LVB_DETACHED` for a value block that is to be sent and is not there.
+   */
+  convert(
+    native: NativeConnection,
+    state: LksbState,
+    mode: number,
+    flags: number,
+    asked: number,
+  ): number {
+    if ((asked & VALBLK) !== 0) this.#giveBlock(state, mode, 'lock');
     const refusal = this.#request(native, CONVERT, state, state.index, mode, flags);
     if (refusal === 0) state.requestsDue += 1;
     return refusal;
   }
 
-  /**
-   * The unlock of a lock that there is, or a cancel of what is under way: 0, or the stack's refusal. `flags`
-   * are the stack's, so they do not tell which.
-   */
-  unlock(native: NativeConnection, state: LksbState, flags: number, isCancel: boolean): number {
+  /** The unlock of a lock that there is, or a cancel of what is under way: as `convert`. */
+  unlock(native: NativeConnection, state: LksbState, flags: number, asked: number): number {
+    const isCancel = (asked & CANCEL) !== 0;
+    if ((asked & VALBLK) !== 0 && !isCancel) this.#giveBlock(state, NO_MODE, 'unlock');
     const refusal = this.#request(native, UNLOCK, state, state.index, flags, 0);
     if (refusal === 0 && !isCancel) state.isUnlocking = true;
     return refusal;
+  }
+
+  /** Leaves the lock's value block for a request that goes to `mode`. */
+  #giveBlock(state: LksbState, mode: number, op: string): void {
+    const { lvb } = state;
+    if (isLvbDetached(state)) {
+      const isSent = state.requestsDue > 0 || (state.mode >= PW && mode <= state.mode);
+      if (state.index >= 0 && isSent) throw lvbDetached(op);
+    }
+    const at = BATCH_BLOCK * Int32Array.BYTES_PER_ELEMENT;
+    // Every byte: what is left there may be another lock's.
+    for (let i = 0; i < this.#lvbLength; i += 1) this.#bytes[at + i] = lvb?.[i] ?? 0;
   }
 
   /** By the words behind the batch: {@link NativeConnection.request}. */
@@ -126,14 +169,21 @@ export class NativeLocks {
     flags: number,
     name: string | Uint8Array,
   ): number {
-    const { block, transactionId } = state;
+    const { transactionId } = state;
+    const place = (this.#lastPlace + 1) % NAME_PLACES;
+    this.#lastPlace = place;
     // Not what native code remembers from now on, nor what it does if this is refused.
+    this.#names[place] = undefined;
     state.name = undefined;
     const index =
       transactionId === undefined
-        ? native.lock(block, mode, flags, name)
-        : native.lock(block, mode, flags, name, transactionId);
-    if (index >= 0 && typeof name === 'string' && native.forgetsNames !== true) state.name = name;
+        ? native.lock(place, mode, flags, name)
+        : native.lock(place, mode, flags, name, transactionId);
+    if (index >= 0 && typeof name === 'string' && native.forgetsNames !== true) {
+      this.#names[place] = name;
+      state.name = name;
+      state.namePlace = place;
+    }
     return index;
   }
 
@@ -166,20 +216,26 @@ export class NativeLocks {
         continue;
       }
       const state = this.#locks[index];
-      const isFinal = batch[at + 3] === 1;
-      if (state !== undefined) this.#tell(state, kind, index, value, isFinal);
+      if (state !== undefined) this.#tell(state, kind, index, value, at);
     }
   }
 
-  #tell(state: LksbState, kind: number, index: number, value: number, isFinal: boolean): void {
+  #tell(state: LksbState, kind: number, index: number, value: number, at: number): void {
+    const { batch } = this;
     const connection = this.#connection;
-    if (isFinal) {
+    if (kind === COMPLETION) {
+      state.status = value;
+      state.flags = batch[at + 4] ?? 0;
+      state.lockId = batch[at + 5] ?? 0;
+      state.mode = batch[at + 6] ?? NO_MODE;
+      if (batch[at + 7] === 1) this.#takeBlock(state, at);
+      if (state.requestsDue > 0) state.requestsDue -= 1;
+    } else if (kind === UNLOCK_AST) {
+      state.mode = batch[at + 6] ?? NO_MODE;
+    }
+    if (batch[at + 3] === 1) {
       this.#locks[index] = undefined;
-      state.index = -1;
-      state.requestsDue = 0;
-      state.isUnlocking = false;
-    } else if (kind === COMPLETION && state.requestsDue > 0) {
-      state.requestsDue -= 1;
+      endLock(state);
     }
     if (state.onCompletion !== undefined) {
       if (kind === COMPLETION) state.onCompletion();
@@ -188,20 +244,28 @@ export class NativeLocks {
     else this.#wrappers.unlock(connection, state, value);
   }
 
+  /** The value block that an event has brought; another one for somebody who has given his away. */
+  #takeBlock(state: LksbState, at: number): void {
+    const from = (at + EVENT_BLOCK) * Int32Array.BYTES_PER_ELEMENT;
+    if (isLvbDetached(state)) state.lvb = undefined;
+    const lvb = (state.lvb ??= new Uint8Array(this.#lvbLength));
+    for (let i = 0; i < lvb.length; i += 1) lvb[i] = this.#bytes[from + i] ?? 0;
+  }
+
   /** Of what is about no lock. */
   #tellOfGroup(kind: number, index: number, value: number): void {
     if (kind === NODE_DOWN) this.#connection.nodeDown(value);
     else this.#wrappers.call?.(index, value);
   }
 
+  /** All locks are lost: nothing is held any more. Their requests end by events of their own. */
+  lose(): void {
+    for (const state of this.#locks) if (state !== undefined) state.mode = NO_MODE;
+  }
+
   /** The connection is gone, and its locks with it. */
   clear(): void {
-    for (const state of this.#locks) {
-      if (state === undefined) continue;
-      state.index = -1;
-      state.requestsDue = 0;
-      state.isUnlocking = false;
-    }
+    for (const state of this.#locks) if (state !== undefined) endLock(state);
     this.#locks.length = 0;
   }
 }

@@ -127,7 +127,6 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
   DefineFastCall<FsdlmConnection, &FsdlmConnection::Lock>(info, this, "lock");
   DefineBareCall<FsdlmConnection, &FsdlmConnection::Request>(info, this, "request");
   DefineBareCall<FsdlmConnection, &FsdlmConnection::More>(info, this, "more");
-  slabs_ = Slabs::Of(env);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
   if (!turns_.Open(loop, [this] { OnWake(); })) {
@@ -151,11 +150,11 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
 FsdlmConnection::~FsdlmConnection() = default;
 
 napi_value FsdlmConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
-  return CallLock(env, count, arguments, *slabs_, lockspace_.get());
+  return CallLock(env, count, arguments, &names_, lockspace_.get());
 }
 
 napi_value FsdlmConnection::Request(napi_env env) {
-  return CallRequest(env, events_ ? events_->state() : nullptr, *slabs_, lockspace_.get());
+  return CallRequest(env, events_ ? events_->state() : nullptr, names_, lockspace_.get());
 }
 
 Napi::Value FsdlmConnection::DeadlockCancel(const Napi::CallbackInfo& info) {

@@ -14,8 +14,8 @@
 #include "binding/event_channel.h"
 #include "binding/external_memory.h"
 #include "binding/loop_turns.h"
+#include "binding/names.h"
 #include "binding/object_memory.h"
-#include "binding/slabs.h"
 #include "emulation/lockspace.h"
 #include "util/event_sink.h"
 
@@ -69,7 +69,7 @@ class FsdlmConnection final : public ObjectMemory,
   Napi::FunctionReference on_state_;
   std::unique_ptr<Napi::AsyncContext> state_context_;
   std::unique_ptr<CleanupHook> cleanup_hook_;
-  const Slabs* slabs_ = nullptr;
+  Names names_;
   bool opened_ = false;
   bool closing_ = false;
   bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all

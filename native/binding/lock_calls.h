@@ -16,7 +16,7 @@
 #include <string_view>
 
 #include "binding/arguments.h"
-#include "binding/slabs.h"
+#include "binding/names.h"
 #include "util/event_record.h"
 
 namespace stackglue::binding {
@@ -38,34 +38,34 @@ inline uint64_t TransactionOf(const BatchState& words) {
          static_cast<uint32_t>(words.transaction[0]);
 }
 
-// lock(block, mode, flags, name, xid?), which remembers the name with the block; and the words of
+// lock(place, mode, flags, name, xid?), which remembers the name at that place; and the words of
 // kRelock, which mean that one.
 struct LockArguments {
   int32_t mode = 0;
   uint32_t flags = 0;
   uint64_t xid = 0;
-  Slabs::Block block;
+  const LockName* its_name = nullptr;
 
-  [[nodiscard]] bool Read(napi_env env, size_t count, const napi_value* arguments,
-                          const Slabs& slabs) {
-    uint32_t number = 0;
-    if (count < 4 || napi_get_value_uint32(env, arguments[0], &number) != napi_ok ||
+  [[nodiscard]] bool Read(napi_env env, size_t count, const napi_value* arguments, Names* names) {
+    uint32_t place = 0;
+    if (count < 4 || napi_get_value_uint32(env, arguments[0], &place) != napi_ok ||
         napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
         napi_get_value_uint32(env, arguments[2], &flags) != napi_ok) {
       return false;
     }
-    block = slabs.Find(number);
-    return block && block.name->Read({env, arguments[3]}) &&
+    LockName* name = names->At(place);
+    its_name = name;
+    return name != nullptr && name->Read({env, arguments[3]}) &&
            ReadTransaction(env, count, arguments, 4, &xid);
   }
-  [[nodiscard]] bool Read(const BatchState& words, const Slabs& slabs) {
-    block = slabs.Find(static_cast<uint32_t>(words.arguments[0]));
+  [[nodiscard]] bool Read(const BatchState& words, const Names& names) {
+    its_name = names.Find(static_cast<uint32_t>(words.arguments[0]));
     mode = words.arguments[1];
     flags = static_cast<uint32_t>(words.arguments[2]);
     xid = TransactionOf(words);
-    return static_cast<bool>(block);
+    return its_name != nullptr;
   }
-  std::string_view name() const { return block.name->view(); }
+  std::string_view name() const { return its_name->view(); }
 };
 
 // Makes a request and returns what it returned, or why it was not made.
@@ -81,26 +81,29 @@ int64_t Attempt(Lockspace* lockspace, Make make) {
 
 template <class Lockspace>
 int64_t Lock(const LockArguments& given, Lockspace* lockspace) {
-  return Attempt(lockspace, [&] {
-    return lockspace->Lock(given.mode, given.flags, given.xid, given.name(),
-                           given.block.status_block);
-  });
+  return Attempt(lockspace,
+                 [&] { return lockspace->Lock(given.mode, given.flags, given.xid, given.name()); });
 }
 
 template <class Lockspace>
-napi_value CallLock(napi_env env, size_t count, const napi_value* arguments, const Slabs& slabs,
+napi_value CallLock(napi_env env, size_t count, const napi_value* arguments, Names* names,
                     Lockspace* lockspace) {
   LockArguments given;
-  if (!given.Read(env, count, arguments, slabs)) return ThrowBadArguments(env, "lock");
+  try {
+    if (!given.Read(env, count, arguments, names)) return ThrowBadArguments(env, "lock");
+  } catch (const std::bad_alloc&) {
+    return ResultNumber(env, -ENOMEM);
+  }
   return ResultNumber(env, Lock(given, lockspace));
 }
 
 // Reads the request that JavaScript has left in `words`, which is null after the end, and has it
-// made: `lock(LockArguments)`, `unlock(index, flags)` or `convert(index, mode, flags, xid)`. What
-// that returns is left there, too. An index is an int32_t on its way to JavaScript in any case:
+// made: `lock(LockArguments)`, `unlock(index, flags, block)` or `convert(index, mode, flags, xid,
+// block)`, where `block` is the program's value block, for a request with VALBLK. What that returns
+// is left there, too. An index is an int32_t on its way to JavaScript in any case:
 // EventRecord::index.
 template <typename MakeLock, typename MakeUnlock, typename MakeConvert>
-napi_value TakeRequest(napi_env env, BatchState* words, const Slabs& slabs, MakeLock lock,
+napi_value TakeRequest(napi_env env, BatchState* words, const Names& names, MakeLock lock,
                        MakeUnlock unlock, MakeConvert convert) {
   if (words == nullptr) return ThrowBadArguments(env, "request");
   const auto [first, second, third] = words->arguments;
@@ -109,15 +112,16 @@ napi_value TakeRequest(napi_env env, BatchState* words, const Slabs& slabs, Make
   switch (words->request) {
     case RequestKind::kRelock: {
       LockArguments given;
-      if (!given.Read(*words, slabs)) return ThrowBadArguments(env, "request");
+      if (!given.Read(*words, names)) return ThrowBadArguments(env, "request");
       result = lock(given);
       break;
     }
     case RequestKind::kUnlock:
-      result = unlock(index, static_cast<uint32_t>(second));
+      result = unlock(index, static_cast<uint32_t>(second), words->block.data());
       break;
     case RequestKind::kConvert:
-      result = convert(index, second, static_cast<uint32_t>(third), TransactionOf(*words));
+      result = convert(index, second, static_cast<uint32_t>(third), TransactionOf(*words),
+                       words->block.data());
       break;
     default:
       return ThrowBadArguments(env, "request");
@@ -127,14 +131,15 @@ napi_value TakeRequest(napi_env env, BatchState* words, const Slabs& slabs, Make
 }
 
 template <class Lockspace>
-napi_value CallRequest(napi_env env, BatchState* words, const Slabs& slabs, Lockspace* lockspace) {
+napi_value CallRequest(napi_env env, BatchState* words, const Names& names, Lockspace* lockspace) {
   return TakeRequest(
-      env, words, slabs, [&](const LockArguments& given) { return Lock(given, lockspace); },
-      [&](uint32_t index, uint32_t flags) {
-        return Attempt(lockspace, [&] { return lockspace->Unlock(index, flags); });
+      env, words, names, [&](const LockArguments& given) { return Lock(given, lockspace); },
+      [&](uint32_t index, uint32_t flags, const uint8_t* block) {
+        return Attempt(lockspace, [&] { return lockspace->Unlock(index, flags, block); });
       },
-      [&](uint32_t index, int32_t mode, uint32_t flags, uint64_t xid) {
-        return Attempt(lockspace, [&] { return lockspace->Convert(index, mode, flags, xid); });
+      [&](uint32_t index, int32_t mode, uint32_t flags, uint64_t xid, const uint8_t* block) {
+        return Attempt(lockspace,
+                       [&] { return lockspace->Convert(index, mode, flags, xid, block); });
       });
 }
 

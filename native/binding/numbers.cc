@@ -4,12 +4,10 @@
 #include <initializer_list>
 
 #include "binding/simulation.h"
-#include "binding/slabs.h"
 #include "kernel/lockspace.h"
 #include "kernel/open_failure.h"
 #include "order/notice.h"
 #include "util/event_record.h"
-#include "util/status_block.h"
 
 namespace stackglue::binding {
 namespace {
@@ -73,16 +71,10 @@ Napi::Object Numbers(Napi::Env env) {
   numbers.Set("RequestKind", Group(env, {{"relock", RequestKind::kRelock},
                                          {"unlock", RequestKind::kUnlock},
                                          {"convert", RequestKind::kConvert}}));
-  numbers.Set("SimulationOccurrence",
-              Group(env, {{"event", SimulationHandle::Occurrence::kEvent},
-                          {"timer", SimulationHandle::Occurrence::kTimer},
-                          {"fenced", SimulationHandle::Occurrence::kFenced},
-                          {"lost", SimulationHandle::Occurrence::kLost}}));
-  numbers.Set("STATUS_BLOCK", Group(env, {{"size", StatusBlock::kSize},
-                                          {"status", StatusBlock::kStatusOffset},
-                                          {"flags", StatusBlock::kFlagsOffset},
-                                          {"lockId", StatusBlock::kLockIdOffset},
-                                          {"lvb", StatusBlock::kLvbOffset}}));
+  numbers.Set("SimulationOccurrence", Group(env, {{"event", SimulationHandle::Occurrence::kEvent},
+                                                  {"timer", SimulationHandle::Occurrence::kTimer},
+                                                  {"fenced", SimulationHandle::Occurrence::kFenced},
+                                                  {"lost", SimulationHandle::Occurrence::kLost}}));
   numbers.Set("BATCH",
               Group(env, {{"max", kBatchMax},
                           {"eventWords", sizeof(EventRecord) / kWord},
@@ -93,7 +85,6 @@ Napi::Object Numbers(Napi::Env env) {
                           {"transaction", kBehind + offsetof(BatchState, transaction) / kWord},
                           {"result", kBehind + offsetof(BatchState, result) / kWord},
                           {"words", kBehind + sizeof(BatchState) / kWord}}));
-  numbers.Set("SLAB", Group(env, {{"blocks", Slabs::kBlocks}}));
   return numbers;
 }
 

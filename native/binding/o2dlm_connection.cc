@@ -12,7 +12,7 @@
 #include "binding/arguments.h"
 #include "binding/fast_call.h"
 #include "binding/lock_calls.h"
-#include "binding/slabs.h"
+#include "binding/names.h"
 
 namespace stackglue::binding {
 namespace {
@@ -93,7 +93,6 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
   DefineFastCall<O2dlmConnection, &O2dlmConnection::Lock>(info, this, "lock");
   DefineBareCall<O2dlmConnection, &O2dlmConnection::Request>(info, this, "request");
   DefineBareCall<O2dlmConnection, &O2dlmConnection::More>(info, this, "more");
-  slabs_ = Slabs::Of(env);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
   if (!turns_.Open(loop, [this] { turns_.Turn(member_); })) {
@@ -116,18 +115,24 @@ O2dlmConnection::~O2dlmConnection() = default;
 
 napi_value O2dlmConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
   LockArguments given;
-  if (!given.Read(env, count, arguments, *slabs_)) return ThrowBadArguments(env, "lock");
+  try {
+    if (!given.Read(env, count, arguments, &names_)) return ThrowBadArguments(env, "lock");
+  } catch (const std::bad_alloc&) {
+    return ResultNumber(env, Refusal(o2dlm::Status::kSysErr));
+  }
   return ResultNumber(env, Ask(given));
 }
 
 napi_value O2dlmConnection::Request(napi_env env) {
   return TakeRequest(
-      env, events_ ? events_->state() : nullptr, *slabs_,
+      env, events_ ? events_->state() : nullptr, names_,
       [this](const LockArguments& given) { return Ask(given); },
-      [this](uint32_t index, uint32_t flags) { return Release(index, flags); },
+      [this](uint32_t index, uint32_t flags, const uint8_t* block) {
+        return Release(index, flags, block);
+      },
       // o2dlm knows no transactions.
-      [this](uint32_t index, int32_t mode, uint32_t flags, uint64_t) {
-        return Change(index, mode, flags);
+      [this](uint32_t index, int32_t mode, uint32_t flags, uint64_t, const uint8_t* block) {
+        return Change(index, mode, flags, block);
       });
 }
 
@@ -144,23 +149,21 @@ int32_t O2dlmConnection::Ask(const LockArguments& given) {
   }
   LockRecord* record = locks_.Find(index);
   *record = {};
-  record->status_block = given.block.status_block;
   const o2dlm::Status status =
       member_->Lock(given.mode, given.flags, given.name(),
                     ToAstArg(index, locks_.generation(index)), nullptr, &record->id);
   if (status != o2dlm::Status::kNormal) {
-    // dlmlock() leaves its status in the lksb too.
-    record->status_block.set_status(static_cast<int32_t>(status));
     locks_.Release(index);
     return Refusal(status);
   }
   record->is_requested = record->is_new = true;
+  record->requested_mode = static_cast<int8_t>(given.mode);
   record->asked = ++last_asked_;
   CollectEarly();
   return static_cast<int32_t>(index);
 }
 
-int32_t O2dlmConnection::Change(uint32_t index, int mode, uint32_t flags) {
+int32_t O2dlmConnection::Change(uint32_t index, int mode, uint32_t flags, const uint8_t* block) {
   LockRecord* record = locks_.Find(index);
   if (!member_) return Refusal(o2dlm::Status::kBadArgs);
   if (member_->dead()) return -kLost;
@@ -168,27 +171,25 @@ int32_t O2dlmConnection::Change(uint32_t index, int mode, uint32_t flags) {
   // The engine takes it to be told.
   if (IsUntold(index, *record)) return Refusal(o2dlm::Status::kDenied);
   o2dlm::LockId id = record->id;
-  const o2dlm::Status status =
-      member_->Lock(mode, flags | o2dlm::kLkmConvert, {}, ToAstArg(index, locks_.generation(index)),
-                    record->status_block.lvb(), &id);
-  if (status != o2dlm::Status::kNormal) {
-    record->status_block.set_status(static_cast<int32_t>(status));
-  } else {
+  const o2dlm::Status status = member_->Lock(mode, flags | o2dlm::kLkmConvert, {},
+                                             ToAstArg(index, locks_.generation(index)), block, &id);
+  if (status == o2dlm::Status::kNormal) {
     record->is_requested = true;
+    record->requested_mode = static_cast<int8_t>(mode);
     record->asked = ++last_asked_;
   }
   CollectEarly();
   return Refusal(status);
 }
 
-int32_t O2dlmConnection::Release(uint32_t index, uint32_t flags) {
+int32_t O2dlmConnection::Release(uint32_t index, uint32_t flags, const uint8_t* block) {
   LockRecord* record = locks_.Find(index);
   if (!member_) return Refusal(o2dlm::Status::kBadArgs);
   if (member_->dead()) return -kLost;
   if (record == nullptr) return Refusal(o2dlm::Status::kBadArgs);
   const bool cancels = (flags & o2dlm::kLkmCancel) != 0;
   if (!cancels && IsUntold(index, *record)) return Refusal(o2dlm::Status::kBadParam);
-  const o2dlm::Status status = member_->Unlock(record->id, flags, record->status_block.lvb());
+  const o2dlm::Status status = member_->Unlock(record->id, flags, block);
   if (status == o2dlm::Status::kNormal) {
     ++record->unlocks_due;
     if (!record->is_requested) record->asked = ++last_asked_;
@@ -306,7 +307,7 @@ size_t O2dlmConnection::Collect(EventRecord*) {
     }
     if (count == 0) BeginBatch();
     if (lock->completed_in_batch == batch_number_ && event.kind == o2dlm::Event::Kind::kLockAst) {
-      break;  // its status block already tells of a completion that JavaScript has not seen
+      break;  // one completion of a lock in a batch: see IsUntold()
     }
     ++next_;
     HandleEvent(event, lock, count++);
@@ -339,15 +340,16 @@ size_t O2dlmConnection::CollectLost(EventRecord* events) {
     if (lock->is_requested && count < kBatchMax) {
       lock->is_requested = false;
       lock->has_lost_request = true;
-      lock->status_block.set_status(kLost);
       lock->completed_in_batch = batch_number_;
       lock->place = static_cast<int32_t>(count);
-      events[count++] = {EventKind::kCompletion, static_cast<int32_t>(index), kLost, 0};
+      EventRecord* const event = &events[count++];
+      *event = {EventKind::kCompletion, static_cast<int32_t>(index), kLost};
+      event->lock_id = static_cast<uint32_t>(lock->id);
     }
     const auto status =
         lock->has_lost_request ? static_cast<int32_t>(o2dlm::Status::kCancelGrant) : kLost;
     for (; lock->unlocks_due > 0 && count < kBatchMax; --lock->unlocks_due) {
-      events[count++] = {EventKind::kUnlock, static_cast<int32_t>(index), status, 0};
+      events[count++] = {EventKind::kUnlock, static_cast<int32_t>(index), status};
     }
     if (lock->is_requested || lock->unlocks_due > 0) break;  // the next batch's
     if (lock->is_new) {
@@ -374,15 +376,17 @@ void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock, s
   record->index = static_cast<int32_t>(static_cast<uint32_t>(event.astarg));
   record->value = event.value;
   record->final = event.final ? 1 : 0;
+  record->flags = 0;
+  record->has_block = 0;
   switch (event.kind) {
     case o2dlm::Event::Kind::kLockAst:
       record->kind = EventKind::kCompletion;
       lock->is_requested = lock->is_new = false;
-      if (event.has_lvb) {
-        std::memcpy(lock->status_block.lvb(), event.lvb.data(), o2dlm::kLvbLen);
+      if (event.value == static_cast<int32_t>(o2dlm::Status::kNormal)) {
+        lock->granted_mode = lock->requested_mode;
       }
-      lock->status_block.set_status(event.value);
-      lock->status_block.set_lock_id(static_cast<uint32_t>(lock->id));
+      if (event.has_lvb) record->SetBlock(event.lvb.data(), o2dlm::kLvbLen);
+      record->lock_id = static_cast<uint32_t>(lock->id);
       lock->completed_in_batch = batch_number_;
       lock->place = static_cast<int32_t>(place);
       break;
@@ -400,6 +404,7 @@ void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock, s
     case o2dlm::Event::Kind::kNodeJoined:
       break;
   }
+  record->mode = event.final ? EventRecord::kNoMode : lock->granted_mode;
 }
 
 void O2dlmConnection::BeginClose() {

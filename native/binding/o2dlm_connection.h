@@ -14,11 +14,10 @@
 #include "binding/external_memory.h"
 #include "binding/lock_calls.h"
 #include "binding/loop_turns.h"
+#include "binding/names.h"
 #include "binding/object_memory.h"
-#include "binding/slabs.h"
 #include "o2dlm/o2dlm.h"
 #include "util/slot_table.h"
-#include "util/status_block.h"
 
 namespace stackglue::binding {
 
@@ -40,10 +39,11 @@ class O2dlmConnection final : public ObjectMemory,
  private:
   struct LockRecord {
     o2dlm::LockId id = 0;
-    StatusBlock status_block;
     uint64_t completed_in_batch = 0;
     int32_t place = 0;  // of the completion in that batch
     // What the lock manager has accepted, and not ended.
+    int8_t requested_mode = EventRecord::kNoMode;
+    int8_t granted_mode = EventRecord::kNoMode;
     bool is_requested = false;
     bool is_new = false;
     bool has_lost_request = false;  // its end was told with the loss
@@ -66,8 +66,8 @@ class O2dlmConnection final : public ObjectMemory,
   // The requests return what JavaScript is given: 0 (Ask: the lock's index), or the negated status
   // of o2dlm.
   int32_t Ask(const LockArguments& given);
-  int32_t Change(uint32_t index, int mode, uint32_t flags);
-  int32_t Release(uint32_t index, uint32_t flags);
+  int32_t Change(uint32_t index, int mode, uint32_t flags, const uint8_t* block);
+  int32_t Release(uint32_t index, uint32_t flags, const uint8_t* block);
   // Whether the lock has a completion that JavaScript has not been told of.
   bool IsUntold(uint32_t index, const LockRecord& record) const;
   // After a request that JavaScript has made: puts what that has led to where the batch was whose
@@ -102,7 +102,7 @@ class O2dlmConnection final : public ObjectMemory,
   // The most events that are taken from the engine at once.
   static constexpr size_t kTakeMax = 16;
 
-  const Slabs* slabs_ = nullptr;
+  Names names_;
   SlotTable<LockRecord> locks_;
   uint64_t batch_number_ = 0;
   size_t batch_size_ = 0;

@@ -9,7 +9,7 @@
 #include "binding/arguments.h"
 #include "binding/fast_call.h"
 #include "binding/lock_calls.h"
-#include "binding/slabs.h"
+#include "binding/names.h"
 
 namespace stackglue::binding {
 
@@ -98,7 +98,6 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
   DefineFastCall<UserConnection, &UserConnection::Lock>(info, this, "lock");
   DefineBareCall<UserConnection, &UserConnection::Request>(info, this, "request");
   DefineBareCall<UserConnection, &UserConnection::More>(info, this, "more");
-  slabs_ = Slabs::Of(env);
   napi_get_uv_event_loop(env, &loop_);
   ObjectWrap::Ref();  // until the last handle is closed
   uv_timer_init(loop_, &timer_);
@@ -125,12 +124,12 @@ Result UserConnection::AfterRequest(Result result) {
 }
 
 napi_value UserConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
-  return AfterRequest(CallLock(env, count, arguments, *slabs_, OpenLockspace()));
+  return AfterRequest(CallLock(env, count, arguments, &names_, OpenLockspace()));
 }
 
 napi_value UserConnection::Request(napi_env env) {
   return AfterRequest(
-      CallRequest(env, events_ ? events_->state() : nullptr, *slabs_, OpenLockspace()));
+      CallRequest(env, events_ ? events_->state() : nullptr, names_, OpenLockspace()));
 }
 
 Napi::Value UserConnection::DeadlockCancel(const Napi::CallbackInfo& info) {

@@ -27,8 +27,8 @@
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
 #include "binding/external_memory.h"
+#include "binding/names.h"
 #include "binding/object_memory.h"
-#include "binding/slabs.h"
 #include "kernel/lockspace.h"
 #include "order/delivery.h"
 
@@ -102,7 +102,7 @@ class UserConnection final : public ObjectMemory,
   std::unique_ptr<Napi::AsyncContext> state_context_;
   std::unique_ptr<CleanupHook> cleanup_hook_;
 
-  const Slabs* slabs_ = nullptr;
+  Names names_;
   uv_loop_t* loop_ = nullptr;
   Poll keeper_poll_;
   Poll signal_poll_;

@@ -68,17 +68,16 @@ std::vector<int> Lockspace::Nodes() const {
 
 // --- Requests -----------------------------------------------------------------------------------
 
-int64_t Lockspace::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
-                        StatusBlock status_block) {
-  return is_dead() ? -ENOTCONN : book_.Lock(mode, flags, xid, name, status_block);
+int64_t Lockspace::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name) {
+  return is_dead() ? -ENOTCONN : book_.Lock(mode, flags, xid, name);
 }
 
-int Lockspace::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid) {
-  return is_dead() ? -ENOTCONN : book_.Convert(index, mode, flags, xid);
+int Lockspace::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid, const uint8_t* lvb) {
+  return is_dead() ? -ENOTCONN : book_.Convert(index, mode, flags, xid, lvb);
 }
 
-int Lockspace::Unlock(uint32_t index, uint32_t flags) {
-  return is_dead() ? -ENOTCONN : book_.Unlock(index, flags);
+int Lockspace::Unlock(uint32_t index, uint32_t flags, const uint8_t* lvb) {
+  return is_dead() ? -ENOTCONN : book_.Unlock(index, flags, lvb);
 }
 
 int Lockspace::DeadlockCancel(uint32_t index) {
@@ -157,8 +156,7 @@ size_t Lockspace::TakeAnswers(EventRecord* events) {
       if (book_.HandleAnswer(answer, &events[count])) ++count;
       continue;
     }
-    events[count++] = {EventKind::kCall, static_cast<int32_t>(answer.cookie.index), answer.status,
-                       0};
+    events[count++] = {EventKind::kCall, static_cast<int32_t>(answer.cookie.index), answer.status};
   }
   return count;
 }

@@ -16,7 +16,6 @@
 #include "order/delivery.h"
 #include "user/lock_book.h"
 #include "util/event_record.h"
-#include "util/status_block.h"
 
 namespace stackglue::emulation {
 
@@ -41,10 +40,9 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   uint64_t ring() const { return member_->Ring(); }
 
   // As those of kernel::Lockspace.
-  int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
-               StatusBlock status_block);
-  int Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid);
-  int Unlock(uint32_t index, uint32_t flags);
+  int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name);
+  int Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid, const uint8_t* lvb);
+  int Unlock(uint32_t index, uint32_t flags, const uint8_t* lvb);
   int DeadlockCancel(uint32_t index);
   int Purge(int32_t node, int32_t pid, uint32_t ticket);
 

@@ -401,17 +401,16 @@ void Lockspace::EndTelling() {
 
 // ---- Requests ----
 
-int64_t Lockspace::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
-                        StatusBlock status_block) {
-  return Serves() ? book_.Lock(mode, flags, xid, name, status_block) : -ENOTCONN;
+int64_t Lockspace::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name) {
+  return Serves() ? book_.Lock(mode, flags, xid, name) : -ENOTCONN;
 }
 
-int Lockspace::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid) {
-  return Serves() ? book_.Convert(index, mode, flags, xid) : -ENOTCONN;
+int Lockspace::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid, const uint8_t* lvb) {
+  return Serves() ? book_.Convert(index, mode, flags, xid, lvb) : -ENOTCONN;
 }
 
-int Lockspace::Unlock(uint32_t index, uint32_t flags) {
-  return Serves() ? book_.Unlock(index, flags) : -ENOTCONN;
+int Lockspace::Unlock(uint32_t index, uint32_t flags, const uint8_t* lvb) {
+  return Serves() ? book_.Unlock(index, flags, lvb) : -ENOTCONN;
 }
 
 int Lockspace::DeadlockCancel(uint32_t index) {

@@ -37,7 +37,6 @@
 #include "order/delivery.h"
 #include "user/lock_book.h"
 #include "util/event_record.h"
-#include "util/status_block.h"
 
 namespace stackglue::kernel {
 
@@ -107,10 +106,9 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
 
   // The requests return 0 (Lock: the lock's index) once queued, or a negative errno with nothing
   // changed. `flags` are the kernel's DLM_LKF_*.
-  int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
-               StatusBlock status_block);
-  int Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid);
-  int Unlock(uint32_t index, uint32_t flags);
+  int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name);
+  int Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid, const uint8_t* lvb);
+  int Unlock(uint32_t index, uint32_t flags, const uint8_t* lvb);
   // The operation that the lock waits for ends with -EDEADLK, unless its grant is faster.
   int DeadlockCancel(uint32_t index);
   // The completion is an event of kind kCall with `ticket` as its index.

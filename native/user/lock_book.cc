@@ -39,8 +39,7 @@ void LockBook::TakeDue(LockRecord* record) {
 
 // ---- Requests ----
 
-int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
-                       StatusBlock status_block) {
+int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name) {
   if (name.size() > kResourceNameMax || (flags & DLM_LKF_CONVERT) != 0) return -EINVAL;
   if (!AreLockFlagsValid(mode, flags)) return -EINVAL;
 
@@ -62,7 +61,6 @@ int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view 
   }
   if (!adopts) AddDue(record);
   record->probes_before = probes_put_;
-  record->status_block = status_block;
   record->asked = ++last_asked_;
   record->operation = Pending::kLock;
   record->memory.Take(order.flags);
@@ -75,7 +73,7 @@ int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view 
   return index;
 }
 
-int LockBook::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid) {
+int LockBook::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid, const uint8_t* lvb) {
   if (!AreLockFlagsValid(mode, flags | DLM_LKF_CONVERT)) return -EINVAL;
   LockRecord* record = locks_.Find(index);
   if (record == nullptr || record->ended) return -EINVAL;
@@ -85,9 +83,15 @@ int LockBook::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid) {
     return -EINVAL;
   }
 
+  Take(flags, lvb, record);
   SubmitConvert(index, record, mode, flags, xid);
   record->asked = ++last_asked_;
   return 0;
+}
+
+// The program's value block is sent as it is when the request is made, at whichever step.
+void LockBook::Take(uint32_t flags, const uint8_t* lvb, LockRecord* record) {
+  if ((flags & DLM_LKF_VALBLK) != 0) std::memcpy(record->given_lvb.data(), lvb, kLvbLen);
 }
 
 void LockBook::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags,
@@ -97,10 +101,10 @@ void LockBook::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint3
   order.mode = mode;
   order.flags = flags | DLM_LKF_CONVERT;
   order.xid = xid;
-  order.lvb = writes ? record->status_block.lvb() : record->known_lvb.data();
+  order.lvb = writes ? record->given_lvb.data() : record->known_lvb.data();
   carrier_->Put(order);
   AddDue(record);
-  if (writes) std::memcpy(record->known_lvb.data(), record->status_block.lvb(), kLvbLen);
+  if (writes) record->known_lvb = record->given_lvb;
   record->operation = Pending::kConvert;
   record->cancelling = record->cancel_lost = false;
   record->requested_mode = static_cast<int8_t>(mode);
@@ -115,7 +119,7 @@ bool LockBook::CanCancel(const LockRecord& record) {
                          record.request_flags, record.cancelling);
 }
 
-int LockBook::Unlock(uint32_t index, uint32_t flags) {
+int LockBook::Unlock(uint32_t index, uint32_t flags, const uint8_t* lvb) {
   if (!AreUnlockFlagsValid(flags)) return -EINVAL;
   LockRecord* record = locks_.Find(index);
   if (record == nullptr || record->ended) return -EINVAL;
@@ -123,6 +127,7 @@ int LockBook::Unlock(uint32_t index, uint32_t flags) {
   if (record->unlocking) return -EBUSY;
   if ((flags & DLM_LKF_CANCEL) != 0) return Cancel(index, record, flags, false);
   if (record->operation == Pending::kNone) {
+    Take(flags, lvb, record);
     SubmitUnlockBySteps(index, record, flags);
   } else {
     // Without FORCEUNLOCK fs/dlm refuses only while a message is under way, which is nothing that a
@@ -130,6 +135,7 @@ int LockBook::Unlock(uint32_t index, uint32_t flags) {
     const bool force = (flags & DLM_LKF_FORCEUNLOCK) != 0;
     const bool through_null = UnlocksThroughNull(record->granted_mode, flags, record->memory);
     if (!force || through_null || !CanCancel(*record)) return -EBUSY;
+    Take(flags, lvb, record);
     SubmitAfterProbe(index, record, flags);
   }
   record->unlocking = true;
@@ -149,7 +155,7 @@ void LockBook::SubmitUnlockBySteps(uint32_t index, LockRecord* record, uint32_t 
 void LockBook::SubmitUnlock(uint32_t index, LockRecord* record, uint32_t flags) {
   Order order = OrderFor(index, *record, Operation::kUnlock);
   order.flags = flags;
-  order.lvb = record->status_block.lvb();
+  order.lvb = record->given_lvb.data();
   carrier_->Put(order);
   AddDue(record);
 }
@@ -200,6 +206,7 @@ bool LockBook::HandleAnswer(const Answer& answer, EventRecord* event) {
     if (answer.status == -ENOTCONN && waits) return false;
     event->kind = EventKind::kUnlock;
     event->value = answer.status;
+    event->mode = ToldMode(*record);
     record->unlocking = false;
     if (record->unlock_follows) {
       record->unlock_follows = false;
@@ -207,17 +214,14 @@ bool LockBook::HandleAnswer(const Answer& answer, EventRecord* event) {
     }
     return true;
   }
-  event->kind = EventKind::kCompletion;
-  record->status_block.set_status(answer.status);
-  // A conversion that was refused has changed nothing, these included.
-  if (answer.operation != Operation::kConvert) record->status_block.set_flags(0);
-  record->operation = Pending::kNone;
-  record->completed_in_batch = batch_;
   if (answer.status == 0) {
     record->granted_mode = record->requested_mode;
     record->lock_id = answer.lock_id;
-    record->status_block.set_lock_id(answer.lock_id);
-  } else if (answer.operation != Operation::kConvert) {
+  }
+  // A conversion that was refused has changed nothing, these included.
+  const uint32_t sb_flags = answer.operation == Operation::kConvert ? record->sb_flags : 0;
+  Complete(record, answer.status, sb_flags, event);
+  if (answer.status != 0 && answer.operation != Operation::kConvert) {
     End(answer.cookie.index, record, event);
   }
   return true;
@@ -261,12 +265,16 @@ bool LockBook::HandleCompletion(Result result, LockRecord* record, EventRecord* 
   record->cancelling = record->breaking_deadlock = false;
   if (granted) {
     record->granted_mode = record->requested_mode;
+    record->maybe_demoted = false;
     if ((result.sb_flags & DLM_SBF_ALTMODE) != 0) {
       record->granted_mode = static_cast<int8_t>(
           (record->request_flags & DLM_LKF_ALTPR) != 0 ? DLM_LOCK_PR : DLM_LOCK_CW);
     }
   } else if ((result.sb_flags & DLM_SBF_DEMOTED) != 0) {
     record->granted_mode = DLM_LOCK_NL;
+  } else if (record->operation == Pending::kConvert) {
+    record->maybe_demoted =
+        record->maybe_demoted || (record->request_flags & DLM_LKF_CONVDEADLK) != 0;
   }
 
   if (record->unlock_follows && result.status != kStatusUnlocked) {
@@ -279,22 +287,18 @@ bool LockBook::HandleCompletion(Result result, LockRecord* record, EventRecord* 
     record->unlocking = false;
     event->kind = EventKind::kUnlock;
     event->value = result.status;
+    event->mode = ToldMode(*record);
     return true;
   }
 
-  record->operation = Pending::kNone;
-  record->completed_in_batch = batch_;
-  record->status_block.set_status(status);
-  record->status_block.set_flags(result.sb_flags);
-  record->status_block.set_lock_id(result.lock_id);
+  Complete(record, status, result.sb_flags, event);
   // With an unlock by force under way the kernel has put that one's block in its place, or will.
   if (granted && !record->unlocking && result.lvb != nullptr &&
       (record->request_flags & DLM_LKF_VALBLK) != 0 &&
       ReadsValueBlock(mode_before, record->granted_mode)) {
     std::memcpy(record->known_lvb.data(), result.lvb, kLvbLen);
-    std::memcpy(record->status_block.lvb(), result.lvb, kLvbLen);
+    event->SetBlock(result.lvb, kLvbLen);
   }
-  event->kind = EventKind::kCompletion;
   // fs/dlm/user.c:lkb_is_endoflife
   if (result.status == kStatusUnlocked || (!granted && record->granted_mode < 0)) {
     End(index, record, event);
@@ -303,10 +307,29 @@ bool LockBook::HandleCompletion(Result result, LockRecord* record, EventRecord* 
   return true;
 }
 
+// The mode that the program may count on.
+int LockBook::ToldMode(const LockRecord& record) {
+  const bool is_held = record.granted_mode >= DLM_LOCK_NL;
+  return is_held && record.maybe_demoted ? DLM_LOCK_NL : record.granted_mode;
+}
+
+// The request that is under way has ended so, and the program is told.
+void LockBook::Complete(LockRecord* record, int status, uint32_t sb_flags, EventRecord* event) {
+  record->operation = Pending::kNone;
+  record->completed_in_batch = batch_;
+  record->sb_flags = sb_flags;
+  event->kind = EventKind::kCompletion;
+  event->value = status;
+  event->flags = sb_flags;
+  event->lock_id = record->lock_id;
+  event->mode = ToldMode(*record);
+}
+
 void LockBook::End(uint32_t index, LockRecord* record, EventRecord* event) {
   record->ended = true;
   while (record->due > 0) TakeDue(record);
   event->final = 1;
+  event->mode = EventRecord::kNoMode;
   ended_.push_back(index);
 }
 
@@ -336,10 +359,9 @@ size_t LockBook::EndLost(EventRecord* events, size_t max) {
       event->kind = EventKind::kUnlock;
       event->value = -ENOTCONN;
     } else {
-      event->kind = EventKind::kCompletion;
-      record->status_block.set_status(-ENOTCONN);
-      record->completed_in_batch = batch_;
+      Complete(record, -ENOTCONN, record->sb_flags, event);
     }
+    event->mode = EventRecord::kNoMode;
     record->operation = Pending::kNone;
     record->unlocking = record->unlock_follows = record->cancelling = record->awaits_probe = false;
     if (is_new) End(index, record, event);

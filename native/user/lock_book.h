@@ -39,7 +39,6 @@
 #include "user/request.h"
 #include "util/event_record.h"
 #include "util/slot_table.h"
-#include "util/status_block.h"
 
 namespace stackglue::user {
 
@@ -78,11 +77,11 @@ class LockBook {
   LockBook& operator=(const LockBook&) = delete;
 
   // The requests return 0 (Lock: the lock's index) once put, or a negative errno with nothing
-  // changed; so do they when they throw std::bad_alloc. `flags` are the kernel's DLM_LKF_*.
-  int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name,
-               StatusBlock status_block);
-  int Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid);
-  int Unlock(uint32_t index, uint32_t flags);
+  // changed; so do they when they throw std::bad_alloc. `flags` are the kernel's DLM_LKF_*. `lvb`:
+  // the program's value block, kLvbLen bytes, which only matter with VALBLK.
+  int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name);
+  int Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid, const uint8_t* lvb);
+  int Unlock(uint32_t index, uint32_t flags, const uint8_t* lvb);
   // The operation that the lock waits for ends with -EDEADLK, unless its grant is faster.
   int DeadlockCancel(uint32_t index);
 
@@ -94,11 +93,11 @@ class LockBook {
   // What is to be done with a result that has come.
   enum class Turn {
     kNow,
-    kNextBatch,    // the status block tells of a completion that JavaScript has not seen
+    kNextBatch,    // the batch tells of a completion of its lock already
     kAfterAnswer,  // the answer that its lock exists is a moment away
   };
   Turn TurnOf(const Result& result);
-  // Each writes the status block and returns whether there is an event to tell.
+  // Each returns whether there is an event to tell.
   bool HandleAnswer(const Answer& answer, EventRecord* event);
   bool HandleResult(const Result& result, EventRecord* event);
   // The batch has been delivered.
@@ -128,13 +127,13 @@ class LockBook {
       std::memcpy(name.data(), given.data(), given.size());
     }
 
-    StatusBlock status_block;
-    uint32_t lock_id = 0;  // 0: not known yet
+    uint32_t lock_id = 0;   // 0: not known yet
+    uint32_t sb_flags = 0;  // as the program was told last
     uint32_t request_flags = 0;
     uint32_t completed_in_batch = 0;
     Pending operation = Pending::kNone;
     Step step = Step::kNone;
-    int8_t granted_mode = -1;
+    int8_t granted_mode = EventRecord::kNoMode;
     // Of the step, where there are some.
     int8_t requested_mode = -1;
     int8_t wanted_mode = -1;
@@ -151,6 +150,9 @@ class LockBook {
     // A cancel, or an unlock by force, is put when the probe is granted.
     bool awaits_probe : 1 = false;
     bool is_probe : 1 = false;
+    // A conversion with CONVDEADLK was not granted: the lock may be left in NL, and fs/dlm does not
+    // say so.
+    bool maybe_demoted : 1 = false;
     // It has ended; JavaScript is about to be told.
     bool ended : 1 = false;
     // How many results of its requests are still to come.
@@ -164,6 +166,8 @@ class LockBook {
     uint64_t asked = 0;  // which request of all it was that is under way
     // Before the request that is under way, for one that the kernel refuses.
     ValueBlockMemory memory_before;
+    // The program's value block, as it was given with the last request that had VALBLK.
+    std::array<uint8_t, kLvbLen> given_lvb{};
     // The resource's value block as this lock last read or wrote it. It is sent with conversions
     // that do not write: fs/dlm takes what they send for the resource's block when the master dies.
     std::array<uint8_t, kLvbLen> known_lvb{};
@@ -175,6 +179,7 @@ class LockBook {
   void AddDue(LockRecord* record);
   void TakeDue(LockRecord* record);
   static bool CanCancel(const LockRecord& record);
+  static void Take(uint32_t flags, const uint8_t* lvb, LockRecord* record);
   void SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags, uint64_t xid);
   void SubmitUnlock(uint32_t index, LockRecord* record, uint32_t flags);
   void SubmitUnlockBySteps(uint32_t index, LockRecord* record, uint32_t flags);
@@ -195,6 +200,8 @@ class LockBook {
   bool HandleRefusedStep(const Answer& answer, LockRecord* record, EventRecord* event);
   void Try(uint32_t index, LockRecord* record, Step step, int mode);
   void GiveBack(uint32_t index, LockRecord* record, int refusal);
+  static int ToldMode(const LockRecord& record);
+  void Complete(LockRecord* record, int status, uint32_t sb_flags, EventRecord* event);
   void End(uint32_t index, LockRecord* record, EventRecord* event);
 
   Carrier* const carrier_;

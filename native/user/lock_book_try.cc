@@ -94,13 +94,8 @@ bool LockBook::HandleRefusedStep(const Answer& answer, LockRecord* record, Event
     GiveBack(index, record, answer.status);
     return false;
   }
-  event->kind = EventKind::kCompletion;
-  record->status_block.set_status(record->step == Step::kGiveBack ? record->refusal
-                                                                  : answer.status);
-  record->status_block.set_flags(0);
-  record->operation = Pending::kNone;
   record->awaits_probe = false;
-  record->completed_in_batch = batch_;
+  Complete(record, record->step == Step::kGiveBack ? record->refusal : answer.status, 0, event);
   End(index, record, event);
   return true;
 }

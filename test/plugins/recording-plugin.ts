@@ -231,6 +231,9 @@ export function createRecordingPlugin(
       lockStatus: (lksb) =>
         record('lockStatus', { lock: numberOf(lksb) }, [], () => operations.lockStatus(lksb)),
 
+      lockMode: (lksb) =>
+        record('lockMode', { lock: numberOf(lksb) }, [], () => operations.lockMode(lksb)),
+
       lvbValid: (lksb) =>
         record('lvbValid', { lock: numberOf(lksb) }, [], () => operations.lvbValid(lksb)),
 

@@ -7,13 +7,10 @@ import {
   BATCH_REQUEST,
   BATCH_RESULT,
   BATCH_WORDS,
-  BLOCKS_PER_SLAB,
+  NAME_PLACES,
   NativeFsdlmConnection,
   NativeO2dlmConnection,
-  registerSlab,
-  releaseSlab,
   RequestKind,
-  STATUS_BLOCK,
   type NativeConnection,
 } from '../../lib/native.js';
 import { Random } from '../support/random.js';
@@ -89,29 +86,31 @@ for (const { name, open, noLock } of [
       expect(() => ask(RequestKind.unlock, 0, 0)).to.throw('request');
     });
 
-    it('with a status block that there is not throws', () => {
-      expect(() => ask(RequestKind.relock, -1, 5, 0)).to.throw('request');
+    it('with a name that there is not throws', () => {
+      for (const place of [-1, 0, NAME_PLACES]) {
+        expect(() => ask(RequestKind.relock, place, 5, 0)).to.throw('request');
+      }
+      for (const place of [-1, NAME_PLACES]) {
+        expect(() => connection.lock(place, 5, 0, 'name')).to.throw('lock');
+      }
     });
 
     it('of a kind that there is not throws', () => {
       for (const kind of [-1, 0, 4]) expect(() => ask(kind, 0, 0, 0)).to.throw('request');
     });
 
-    it('of any words neither crashes nor gives a lock that was not asked for', async () => {
-      const slab = new Uint8Array(new SharedArrayBuffer(BLOCKS_PER_SLAB * STATUS_BLOCK.size));
-      const number = registerSlab(slab);
-      const first = number * BLOCKS_PER_SLAB;
+    it('of any words neither crashes nor gives a lock that was not asked for', () => {
       const random = new Random(seed);
-      const held = new Set([connection.lock(first, 5, 0, 'name')]);
+      const held = new Set([connection.lock(63, 5, 0, 'name')]);
       const word = (): number =>
         random.chance(0.5) ? random.below(8) : Math.floor(random.next() * 2 ** 32);
       let answered = 0;
       for (let round = 0; round < ROUNDS; round += 1) {
         const kind = random.chance(0.9) ? 1 + random.below(3) : word();
-        const block = random.chance(0.5) ? first + random.below(BLOCKS_PER_SLAB) : word();
+        const place = random.chance(0.5) ? random.below(64) : word();
         let result: number;
         try {
-          const target = kind === RequestKind.relock ? block : word();
+          const target = kind === RequestKind.relock ? place : word();
           result = ask(kind, target, word(), word(), word(), word());
         } catch {
           continue;
@@ -124,13 +123,7 @@ for (const { name, open, noLock } of [
       expect(answered, 'requests that were answered').to.be.above(0);
       // What is asked for then is answered as ever.
       expect(ask(RequestKind.unlock, -1, 0)).to.equal(noLock);
-      expect(held.has(connection.lock(first, 5, 0, 'after')), 'an index that is free').to.equal(
-        false,
-      );
-      // Not before the last that writes to its blocks is gone.
-      connection.close();
-      await closed;
-      releaseSlab(number);
+      expect(held.has(connection.lock(0, 5, 0, 'after')), 'an index that is free').to.equal(false);
     });
   });
 }

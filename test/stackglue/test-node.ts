@@ -164,6 +164,7 @@ export function fakePlugin(name: string, operations: Partial<StackOperations> = 
       dlmLock: () => 0,
       dlmUnlock: () => 0,
       lockStatus: () => 0,
+      lockMode: () => undefined,
       lvbValid: () => true,
       lockLvb: () => new Uint8Array(64),
       ...operations,

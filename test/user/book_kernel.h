@@ -123,16 +123,18 @@ class Kernel : public LockBook::Carrier {
   }
 
   int64_t Lock(int mode, uint32_t flags, std::string_view name = "name") {
-    return book.Lock(mode, flags, 0, name, StatusBlock(block_.data()));
+    return book.Lock(mode, flags, 0, name);
   }
 
   // All that has been put, but for what it points to; the name of a new lock is beside it.
   const std::vector<Order>& orders() const { return orders_; }
   const std::string& name_of(size_t order) const { return names_.at(order); }
 
-  int status() const { return Word<int32_t>(0); }
-  uint32_t flags() const { return Word<uint32_t>(4); }
-  uint8_t first_of_block() const { return block_[StatusBlock::kLvbOffset]; }
+  // What the program was told last.
+  int status() const { return event.value; }
+  uint32_t flags() const { return event.flags; }
+  int mode() const { return event.mode; }
+  uint8_t first_of_block() const { return event.has_block != 0 ? event.block[0] : 0; }
 
   SetClock clock;
   LockBook book{this, &clock};
@@ -140,18 +142,12 @@ class Kernel : public LockBook::Carrier {
   int fails_after = -1;
 
  private:
-  template <typename T>
-  T Word(size_t offset) const {
-    T value;
-    std::memcpy(&value, block_.data() + offset, sizeof value);
-    return value;
-  }
-
-  alignas(4) std::array<uint8_t, StatusBlock::kSize> block_{};
   std::vector<Order> orders_;
   std::vector<std::string> names_;
   size_t looked_ = 0;
 };
+
+inline constexpr std::array<uint8_t, kLvbLen> kNoBlock{};
 
 using Texts = std::vector<std::string>;
 

@@ -34,7 +34,8 @@ void LookAfter(Kernel* kernel, int64_t after_ms) {
 }
 
 void CancelAll(Kernel* kernel, const std::vector<uint32_t>& indexes) {
-  for (const uint32_t index : indexes) CHECK(kernel->book.Unlock(index, DLM_LKF_CANCEL) == 0);
+  for (const uint32_t index : indexes)
+    CHECK(kernel->book.Unlock(index, DLM_LKF_CANCEL, kNoBlock.data()) == 0);
 }
 
 }  // namespace
@@ -61,7 +62,7 @@ TEST_CASE("a thousand cancels of one name take one probe, which is given back be
 TEST_CASE("unlocks by force of what waits take one probe, too") {
   Kernel kernel;
   for (const uint32_t index : Waiters(&kernel, 3)) {
-    CHECK(kernel.book.Unlock(index, DLM_LKF_FORCEUNLOCK) == 0);
+    CHECK(kernel.book.Unlock(index, DLM_LKF_FORCEUNLOCK, kNoBlock.data()) == 0);
   }
   CHECK(kernel.Looked() == Texts{kProbe});
   CHECK(!kernel.Result(3, 0));
@@ -130,7 +131,7 @@ TEST_CASE("a place in the table that a later lock has got is not cancelled for t
   const auto waiters = Waiters(&kernel, 1);
   CancelAll(&kernel, waiters);
   CHECK(kernel.Result(0, 0));
-  CHECK(kernel.book.Unlock(waiters[0], 0) == 0);
+  CHECK(kernel.book.Unlock(waiters[0], 0, kNoBlock.data()) == 0);
   CHECK(kernel.Result(2, -DLM_EUNLOCK));
   CHECK(Waiters(&kernel, 1) == waiters);
   CHECK(!kernel.Result(1, 0));
@@ -211,12 +212,12 @@ TEST_CASE("what is asked for behind a lost cancel is put at once, whatever the t
   Kernel kernel;
   const auto indexes = Waiters(&kernel, 1);
   CHECK(kernel.Result(0, 0));
-  CHECK(kernel.book.Convert(indexes[0], kEx, 0, 0) == 0);
-  CHECK(kernel.book.Unlock(indexes[0], DLM_LKF_CANCEL) == 0);
+  CHECK(kernel.book.Convert(indexes[0], kEx, 0, 0, kNoBlock.data()) == 0);
+  CHECK(kernel.book.Unlock(indexes[0], DLM_LKF_CANCEL, kNoBlock.data()) == 0);
   CHECK(kernel.Looked() == Texts{"convert EX", "cancel"});
   // The grant was faster, and nothing tells when the kernel is done with the cancel.
   CHECK(kernel.Result(1, 0));
-  CHECK(kernel.book.Unlock(indexes[0], 0) == 0);
+  CHECK(kernel.book.Unlock(indexes[0], 0, kNoBlock.data()) == 0);
   CHECK(kernel.Looked() == Texts{"unlock after cancel"});
 }
 
@@ -246,7 +247,7 @@ TEST_CASE("a cancel for whose probe there is no memory has changed nothing") {
   Kernel kernel;
   const auto waiters = Waiters(&kernel, 1);
   kernel.fails_after = 0;
-  CHECK_THROWS_AS(kernel.book.Unlock(waiters[0], DLM_LKF_CANCEL), std::bad_alloc);
+  CHECK_THROWS_AS(kernel.book.Unlock(waiters[0], DLM_LKF_CANCEL, kNoBlock.data()), std::bad_alloc);
   CHECK(kernel.book.results_due() == 1);
   CHECK(kernel.Looked() == Texts{});
   CancelAll(&kernel, waiters);
@@ -256,7 +257,7 @@ TEST_CASE("a cancel for whose probe there is no memory has changed nothing") {
 TEST_CASE("an unlock by force of what waits leaves no result due") {
   Kernel kernel;
   const auto waiting = Waiters(&kernel, 1);
-  CHECK(kernel.book.Unlock(waiting[0], DLM_LKF_FORCEUNLOCK) == 0);
+  CHECK(kernel.book.Unlock(waiting[0], DLM_LKF_FORCEUNLOCK, kNoBlock.data()) == 0);
   CHECK(!kernel.Result(1, 0));
   CHECK(!kernel.Result(3, -DLM_EUNLOCK));
   CHECK(kernel.Result(0, -DLM_EUNLOCK));  // of both its request and its unlock
@@ -264,8 +265,8 @@ TEST_CASE("an unlock by force of what waits leaves no result due") {
 
   const auto converting = Waiters(&kernel, 1);
   CHECK(kernel.Result(4, 0));
-  CHECK(kernel.book.Convert(converting[0], kNl, 0, 0) == 0);
-  CHECK(kernel.book.Unlock(converting[0], DLM_LKF_FORCEUNLOCK) == 0);
+  CHECK(kernel.book.Convert(converting[0], kNl, 0, 0, kNoBlock.data()) == 0);
+  CHECK(kernel.book.Unlock(converting[0], DLM_LKF_FORCEUNLOCK, kNoBlock.data()) == 0);
   CHECK(kernel.Result(6, -DLM_EUNLOCK));
   CHECK(kernel.book.results_due() == 0);
 }
@@ -273,7 +274,7 @@ TEST_CASE("an unlock by force of what waits leaves no result due") {
 TEST_CASE("an unlock by force that crosses the grant has both results") {
   Kernel kernel;
   const auto waiting = Waiters(&kernel, 1);
-  CHECK(kernel.book.Unlock(waiting[0], DLM_LKF_FORCEUNLOCK) == 0);
+  CHECK(kernel.book.Unlock(waiting[0], DLM_LKF_FORCEUNLOCK, kNoBlock.data()) == 0);
   CHECK(!kernel.Result(1, 0));
   CHECK(!kernel.Result(3, -DLM_EUNLOCK));
   CHECK(kernel.Result(0, 0));
@@ -345,7 +346,8 @@ class RandomKernel {
     const size_t which = Below(open_.size());
     const uint32_t index = open_[which];
     open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(which));
-    kernel_.book.Unlock(index, Below(3) == 0 ? DLM_LKF_FORCEUNLOCK : DLM_LKF_CANCEL);
+    kernel_.book.Unlock(index, Below(3) == 0 ? DLM_LKF_FORCEUNLOCK : DLM_LKF_CANCEL,
+                        kNoBlock.data());
   }
 
   // Looks at the orders that are new.

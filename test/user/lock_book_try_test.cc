@@ -29,7 +29,7 @@ TEST_CASE("NOQUEUE: EX is asked for as NL, and then as a conversion") {
   CHECK(kernel.first_of_block() == 7);
   CHECK(kernel.book.results_due() == 0);
   // It is a lock like any other from now on.
-  CHECK(kernel.book.Unlock(static_cast<uint32_t>(index), DLM_LKF_VALBLK) == 0);
+  CHECK(kernel.book.Unlock(static_cast<uint32_t>(index), DLM_LKF_VALBLK, kNoBlock.data()) == 0);
   CHECK(kernel.Looked() == Texts{"unlock"});
 }
 
@@ -123,8 +123,10 @@ TEST_CASE("NOQUEUE: an alternative is tried when what was wanted is refused") {
   CHECK(kernel.status() == 0);
   CHECK(kernel.flags() == DLM_SBF_ALTMODE);
   // It is known to have PR: a conversion that is queued goes up from there.
-  CHECK(kernel.book.Convert(static_cast<uint32_t>(index), kPr, DLM_LKF_QUECVT, 0) == -EINVAL);
-  CHECK(kernel.book.Convert(static_cast<uint32_t>(index), kPw, DLM_LKF_QUECVT, 0) == 0);
+  CHECK(kernel.book.Convert(static_cast<uint32_t>(index), kPr, DLM_LKF_QUECVT, 0,
+                            kNoBlock.data()) == -EINVAL);
+  CHECK(kernel.book.Convert(static_cast<uint32_t>(index), kPw, DLM_LKF_QUECVT, 0,
+                            kNoBlock.data()) == 0);
 
   Kernel refused;
   refused.Lock(kEx, DLM_LKF_NOQUEUE | DLM_LKF_ALTCW);
@@ -151,11 +153,11 @@ TEST_CASE("NOQUEUE: the program can neither cancel, unlock nor convert it meanwh
   const auto index = static_cast<uint32_t>(kernel.Lock(kPr, DLM_LKF_NOQUEUE));
   const auto check = [&] {
     kernel.Looked();
-    CHECK(kernel.book.Unlock(index, DLM_LKF_CANCEL) == 0);
+    CHECK(kernel.book.Unlock(index, DLM_LKF_CANCEL, kNoBlock.data()) == 0);
     CHECK(kernel.book.DeadlockCancel(index) == 0);
-    CHECK(kernel.book.Unlock(index, 0) == -EBUSY);
-    CHECK(kernel.book.Unlock(index, DLM_LKF_FORCEUNLOCK) == -EBUSY);
-    CHECK(kernel.book.Convert(index, kNl, 0, 0) == -EBUSY);
+    CHECK(kernel.book.Unlock(index, 0, kNoBlock.data()) == -EBUSY);
+    CHECK(kernel.book.Unlock(index, DLM_LKF_FORCEUNLOCK, kNoBlock.data()) == -EBUSY);
+    CHECK(kernel.book.Convert(index, kNl, 0, 0, kNoBlock.data()) == -EBUSY);
     CHECK(kernel.Looked() == Texts{});
   };
   check();
@@ -166,7 +168,7 @@ TEST_CASE("NOQUEUE: the program can neither cancel, unlock nor convert it meanwh
   CHECK(!kernel.Result(3, -EAGAIN));
   check();
   CHECK(kernel.Result(4, -DLM_EUNLOCK));
-  CHECK(kernel.book.Unlock(index, 0) == -EINVAL);
+  CHECK(kernel.book.Unlock(index, 0, kNoBlock.data()) == -EINVAL);
 }
 
 TEST_CASE("NOQUEUE: a step that the kernel refuses ends the request with its error") {
@@ -205,7 +207,8 @@ TEST_CASE("NOQUEUE: neither conversions nor adoptions take steps") {
   Kernel kernel;
   const int64_t index = kernel.Lock(kPr, 0);
   CHECK(kernel.Result(0, 0));
-  CHECK(kernel.book.Convert(static_cast<uint32_t>(index), kEx, DLM_LKF_NOQUEUE, 0) == 0);
+  CHECK(kernel.book.Convert(static_cast<uint32_t>(index), kEx, DLM_LKF_NOQUEUE, 0,
+                            kNoBlock.data()) == 0);
   CHECK(kernel.Looked() == Texts{"lock PR", "convert EX NOQUEUE"});
   CHECK(kernel.Result(1, -EAGAIN));
   CHECK(kernel.status() == -EAGAIN);

@@ -13,15 +13,7 @@ import {
 } from '../../native.js';
 import { statusName } from '../../status.js';
 import type { StackConnection } from '../../stackglue/connection.js';
-import {
-  isUnderWay,
-  lksbState,
-  readLockId,
-  readLvb,
-  readStatus,
-  writeStatus,
-  type LksbState,
-} from '../../stackglue/lksb.js';
+import { heldMode, isUnderWay, lksbState, lvbOf, type LksbState } from '../../stackglue/lksb.js';
 import type { StackOperations } from '../../stackglue/plugin.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
 import { openNative } from '../open-native.js';
@@ -30,7 +22,7 @@ import { flagsToO2dlm } from './flags.js';
 import { o2dlmStatusName, STATUS_CANCELGRANT, statusToErrno } from './status.js';
 
 const { errno } = constants;
-const { CANCEL, CONVERT } = DLM_LKF;
+const { CONVERT } = DLM_LKF;
 /** `NORMAL`: of an unlock, or of a cancel that was in time. */
 const NORMAL = 0;
 
@@ -105,13 +97,17 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
     // eslint-disable-next-line @typescript-eslint/require-await -- the contract is a promise's
     async connect(connection) {
       checkDomainName(connection.name);
-      const locks = new NativeLocks(connection, wrappers);
+      const locks = new NativeLocks(connection, wrappers, LVB_LEN);
       const { promise: closed, resolve } = withResolvers();
       const options = { domain: connection.name, node, ...connection.version };
       const listener: NativeO2dlmListener = (state, notice, about) => {
         if (state === 'closed') resolve();
         else if (notice === NoticeKind.nodeFailed) connection.nodeDown(about);
-        else connection.notice(toNotice(notice, about, false));
+        else {
+          const told = toNotice(notice, about, false);
+          if (told.locks === 'lost') locks.lose();
+          connection.notice(told);
+        }
       };
       const native = openNative(connection.name, () =>
         join(options, locks.batch, locks.dispatch, listener),
@@ -148,19 +144,22 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
     dlmLock(connection, mode, lksb, flags, name) {
       const { native, locks } = privateOf(connection);
       const o2dlmFlags = flagsToO2dlm(flags);
-      if ((flags & CONVERT) === 0) {
-        return statusToErrno(-locks.lock(native, lksb, mode, o2dlmFlags, name));
-      }
       const state = lksbState(lksb);
-      const status = locks.convert(native, state, mode, o2dlmFlags);
-      return status === 0 ? 0 : refused(state, status);
+      if ((flags & CONVERT) !== 0) {
+        const status = locks.convert(native, state, mode, o2dlmFlags, flags);
+        return status === 0 ? 0 : refused(state, status);
+      }
+      const refusal = locks.lock(native, lksb, mode, o2dlmFlags, name);
+      // dlmlock() leaves its status in the lksb too.
+      if (refusal !== 0) state.status = -refusal;
+      return statusToErrno(-refusal);
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
       const state = lksbState(lksb);
       const { native, locks } = privateOf(connection);
       const o2dlmFlags = flagsToO2dlm(flags);
-      const status = locks.unlock(native, state, o2dlmFlags, (flags & CANCEL) !== 0);
+      const status = locks.unlock(native, state, o2dlmFlags, flags);
       if (status !== 0) return refused(state, status);
       addUnlockAstarg(state, astarg);
       return 0;
@@ -168,7 +167,11 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
 
     lockStatus(lksb) {
       const state = lksbState(lksb);
-      return isUnderWay(state) ? -DLM_ERRNO.EINPROG : statusToErrno(readStatus(state));
+      return isUnderWay(state) ? -DLM_ERRNO.EINPROG : statusToErrno(state.status);
+    },
+
+    lockMode(lksb) {
+      return heldMode(lksbState(lksb));
     },
 
     /** o2dlm zeroes a block that it has lost, and so calls every block valid. */
@@ -177,12 +180,12 @@ export function createOperations(join: JoinDomain, node: number): StackOperation
     },
 
     lockLvb(lksb) {
-      return readLvb(lksbState(lksb), LVB_LEN);
+      return lvbOf(lksbState(lksb), LVB_LEN);
     },
 
     dumpLksb(lksb) {
-      const state = lksbState(lksb);
-      return `lock ${readLockId(state)} status ${o2dlmStatusName(readStatus(state))}`;
+      const { lockId, status } = lksbState(lksb);
+      return `lock ${lockId >>> 0} status ${o2dlmStatusName(status)}`;
     },
 
     setRef(connection, referenced) {
@@ -216,7 +219,7 @@ function endRequest(state: LksbState, status: number): void {
 /** The status of a request that was refused is also left in the lksb. */
 function refused(state: LksbState, refusal: number): number {
   const status = -(state.index < 0 && refusal !== LOST ? NO_LOCK : refusal);
-  writeStatus(state, status);
+  state.status = status;
   return statusToErrno(status);
 }
 

@@ -17,6 +17,9 @@ import { disconnected, openError } from './open-failure.js';
 
 const { errno } = constants;
 
+/** `DLM_USER_LVB_LEN`, bytes. */
+export const LVB_LEN = 32;
+
 /** Where lockspaces are: in the kernel, or in the emulation. All that the two differ in. */
 export interface LockspaceSource {
   /** Begins to open the lockspace; what becomes of it is told to `onState`, after the call. */
@@ -57,13 +60,11 @@ export class Link {
   constructor(connection: StackConnection, wrappers: AstWrappers, source: LockspaceSource) {
     const { name } = connection;
     this.connection = connection;
-    this.locks = new NativeLocks(connection, {
-      ...wrappers,
-      call: (ticket, status) => {
-        this.#calls.get(ticket)?.(status);
-        this.#calls.delete(ticket);
-      },
-    });
+    const call = (ticket: number, status: number): void => {
+      this.#calls.get(ticket)?.(status);
+      this.#calls.delete(ticket);
+    };
+    this.locks = new NativeLocks(connection, { ...wrappers, call }, LVB_LEN);
     let end!: (end: LinkEnd) => void;
     this.closed = new Promise((resolve) => (end = resolve));
     let open!: () => void;
@@ -78,6 +79,7 @@ export class Link {
     this.lost.catch(() => undefined);
     this.#lose = () => {
       lose(disconnected(name));
+      this.locks.lose();
       this.#endCalls();
     };
     const listener: NativeUserListener = (state, code, error, detail) => {

@@ -5,35 +5,24 @@ import { constants } from 'node:os';
 
 import { DLM_ERRNO, DLM_LKF } from '../../constants.js';
 import { DlmError } from '../../errors.js';
-import {
-  isUnderWay,
-  lksbState,
-  readFlags,
-  readLockId,
-  readLvb,
-  readStatus,
-  type DlmLksb,
-} from '../../stackglue/lksb.js';
+import { heldMode, isUnderWay, lksbState, lvbOf, type DlmLksb } from '../../stackglue/lksb.js';
 import type { StackOperations } from '../../stackglue/plugin.js';
 import type { AstWrappers } from '../native-locks.js';
 import { connectError } from '../open-native.js';
 import { toMembership } from '../to-notice.js';
 import { flagsToFsdlm } from './flags.js';
 import { checkLockspaceName } from './lockspace-name.js';
-import { Link, linkOf, type LockspaceSource } from './link.js';
+import { Link, linkOf, LVB_LEN, type LockspaceSource } from './link.js';
 import { endsInUnlockAst, isBlockValid, isCancel } from './status.js';
 import { isVersionLock, negotiateVersion } from './version-lock.js';
 
 const { errno } = constants;
 const { CANCEL, CONVERT, NODLCKWT } = DLM_LKF;
 
-/** `DLM_USER_LVB_LEN`, bytes. */
-const LVB_LEN = 32;
-
 const wrappers: AstWrappers = {
   /** `fsdlm_lock_ast_wrapper` */
   completion(connection, state) {
-    const status = readStatus(state);
+    const { status } = state;
     if (!endsInUnlockAst(status)) connection.lockAst(state.lksb);
     else if (isCancel(status)) connection.unlockAst(state.cancelAstarg, 0);
     else connection.unlockAst(state.unlockAstarg, 0);
@@ -124,13 +113,13 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
         if (isVersionLock(name)) return -errno.EINVAL;
         return locks.lock(native, lksb, mode, fsdlmFlags, name);
       }
-      return locks.convert(native, lksbState(lksb), mode, fsdlmFlags);
+      return locks.convert(native, lksbState(lksb), mode, fsdlmFlags, flags);
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
       const state = lksbState(lksb);
       const { native, locks } = linkOf(connection);
-      const result = locks.unlock(native, state, flagsToFsdlm(flags), (flags & CANCEL) !== 0);
+      const result = locks.unlock(native, state, flagsToFsdlm(flags), flags);
       // There is no such lock; or no lock at all any more.
       if (state.index < 0) return result === -errno.ENOTCONN ? result : -errno.ENOENT;
       if (result !== 0) return result;
@@ -142,21 +131,24 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
 
     lockStatus(lksb) {
       const state = lksbState(lksb);
-      return isUnderWay(state) ? -DLM_ERRNO.EINPROG : readStatus(state);
+      return isUnderWay(state) ? -DLM_ERRNO.EINPROG : state.status;
+    },
+
+    lockMode(lksb) {
+      return heldMode(lksbState(lksb));
     },
 
     lvbValid(lksb) {
-      return isBlockValid(readFlags(lksbState(lksb)));
+      return isBlockValid(lksbState(lksb).flags);
     },
 
     lockLvb(lksb) {
-      return readLvb(lksbState(lksb), LVB_LEN);
+      return lvbOf(lksbState(lksb), LVB_LEN);
     },
 
     dumpLksb(lksb: DlmLksb) {
-      const state = lksbState(lksb);
-      const id = readLockId(state).toString(16);
-      return `lkid ${id} status ${readStatus(state)} flags 0x${readFlags(state).toString(16)}`;
+      const { lockId, status, flags } = lksbState(lksb);
+      return `lkid ${(lockId >>> 0).toString(16)} status ${status} flags 0x${flags.toString(16)}`;
     },
 
     setRef(connection, referenced) {

@@ -19,9 +19,10 @@ import { constants } from 'node:os';
 import { DLM_LKF, DLM_LOCK, type LockMode } from '../../constants.js';
 import { DlmError } from '../../errors.js';
 import type { NativeConnection } from '../../native.js';
-import { DlmLksb, lksbState, readFlags, readLvb, readStatus } from '../../stackglue/lksb.js';
+import { DlmLksb, lksbState, lvbOf } from '../../stackglue/lksb.js';
 import { formatVersion, sameVersion, type ProtocolVersion } from '../../stackglue/protocol.js';
 import type { NativeLocks } from '../native-locks.js';
+import { LVB_LEN } from './link.js';
 import { disconnected } from './open-failure.js';
 import { isBlockValid } from './status.js';
 
@@ -64,18 +65,18 @@ export async function negotiateVersion(
   }
   const lksb = new DlmLksb();
   const state = lksbState(lksb);
-  const block = readLvb(state, 2);
+  const block = lvbOf(state, LVB_LEN);
 
   /** Whether a request is granted; the only other end that is no failure is `refusal`, an errno. */
   const gets = async (mode: LockMode, flags: number, refusal?: number): Promise<boolean> => {
     const status = await new Promise<number>((resolve) => {
       state.onCompletion = () => {
-        resolve(readStatus(state));
+        resolve(state.status);
       };
       const result =
         (flags & CONVERT) === 0
           ? locks.lock(native, lksb, mode, flags, VERSION_LOCK)
-          : locks.convert(native, state, mode, flags);
+          : locks.convert(native, state, mode, flags, flags);
       if (result < 0) resolve(result);
     });
     if (status === 0) return true;
@@ -88,8 +89,7 @@ export async function negotiateVersion(
     );
   };
   const read = (): ProtocolVersion => ({ major: block[0] ?? 0, minor: block[1] ?? 0 });
-  const isUnwritten = (): boolean =>
-    sameVersion(read(), UNWRITTEN) || !isBlockValid(readFlags(state));
+  const isUnwritten = (): boolean => sameVersion(read(), UNWRITTEN) || !isBlockValid(state.flags);
   /** Whether the version is for this connection to write, which then has EX; otherwise it has read it. */
   const isFirst = async (): Promise<boolean> => {
     if (await gets(EX, NOQUEUE | VALBLK, errno.EAGAIN)) return true;
