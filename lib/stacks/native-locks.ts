@@ -32,6 +32,7 @@ import {
   RequestKind,
   type NativeConnection,
 } from '../native.js';
+import { LockTable } from './lock-table.js';
 
 // Every lock comes through here several times. V8 makes constants of what a module itself declares so,
 // but looks up what it imports each time: with these, a lock and unlock take a tenth less.
@@ -67,7 +68,7 @@ export class NativeLocks {
   /** Who delivers the batches, if it has more of them than it delivers. */
   native: NativeConnection | undefined;
   readonly #bytes = new Uint8Array(this.batch.buffer);
-  readonly #locks: (LksbState | undefined)[] = [];
+  readonly #locks = new LockTable();
   readonly #connection: StackConnection;
   readonly #wrappers: AstWrappers;
   readonly #lvbLength: number;
@@ -99,7 +100,7 @@ export class NativeLocks {
     state.index = index;
     state.requestsDue = 1;
     if (isLvbDetached(state)) state.lvb = undefined;
-    this.#locks[index] = state;
+    this.#locks.add(index, state);
     return 0;
   }
 
@@ -215,7 +216,7 @@ export class NativeLocks {
         this.#tellOfGroup(kind, index, value);
         continue;
       }
-      const state = this.#locks[index];
+      const state = this.#locks.get(index);
       if (state !== undefined) this.#tell(state, kind, index, value, at);
     }
   }
@@ -234,7 +235,7 @@ export class NativeLocks {
       state.mode = batch[at + 6] ?? NO_MODE;
     }
     if (batch[at + 3] === 1) {
-      this.#locks[index] = undefined;
+      this.#locks.remove(index);
       endLock(state);
     }
     if (state.onCompletion !== undefined) {
@@ -260,12 +261,12 @@ export class NativeLocks {
 
   /** All locks are lost: nothing is held any more. Their requests end by events of their own. */
   lose(): void {
-    for (const state of this.#locks) if (state !== undefined) state.mode = NO_MODE;
+    for (const state of this.#locks) state.mode = NO_MODE;
   }
 
   /** The connection is gone, and its locks with it. */
   clear(): void {
-    for (const state of this.#locks) if (state !== undefined) endLock(state);
-    this.#locks.length = 0;
+    for (const state of this.#locks) endLock(state);
+    this.#locks.clear();
   }
 }

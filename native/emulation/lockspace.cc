@@ -113,17 +113,14 @@ int Lockspace::Make(const Order& order, fsdlm::LockId* id) {
 }
 
 void Lockspace::Put(const Order& order) {
-  const uint32_t index = order.cookie.index;
-  if (index >= made_.size()) made_.resize(index + 1);
   user::Answer answer{};
   answer.cookie = order.cookie;
   answer.operation = order.operation;
   // In its place before the request, which cannot be taken back.
   answers_.push_back(answer);
 
-  Made& made = made_[index];
+  user::CarrierMemory& made = *order.memory;
   const bool is_new = order.operation == Operation::kLock || order.operation == Operation::kAdopt;
-  if (is_new) made = {};
   const int status = Make(order, &made.id);
   const bool has_transaction = is_new || order.operation == Operation::kConvert;
   if (status == 0 && has_transaction && (order.xid != 0 || made.has_transaction)) {

@@ -55,11 +55,6 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   void Release() override { book_.ReleaseEnded(); }
 
  private:
-  // The engine's lock behind a place in the book.
-  struct Made {
-    fsdlm::LockId id = 0;
-    bool has_transaction = false;
-  };
   // The most events that are taken from the engine at once.
   static constexpr size_t kTakeMax = 16;
 
@@ -76,7 +71,6 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   order::EventOrder* const order_;
   std::unique_ptr<fsdlm::Member> member_;
   user::LockBook book_{this, &order_->clock()};
-  std::vector<Made> made_;
   std::deque<user::Answer> answers_;
   // From taken_[next_] on: events that are on their way to a batch.
   std::array<fsdlm::Event, kTakeMax> taken_;

@@ -17,12 +17,13 @@ constexpr int kStatusUnlocked = -DLM_EUNLOCK;
 
 }  // namespace
 
-Order LockBook::OrderFor(uint32_t index, const LockRecord& record, Operation operation) const {
+Order LockBook::OrderFor(uint32_t index, LockRecord* record, Operation operation) const {
   Order order;
   order.operation = operation;
   order.cookie = {index, locks_.generation(index)};
-  order.lock_id = record.lock_id;
-  order.after_lost_cancel = record.cancel_lost;
+  order.memory = &record->carrier;
+  order.lock_id = record->lock_id;
+  order.after_lost_cancel = record->cancel_lost;
   return order;
 }
 
@@ -48,7 +49,7 @@ int64_t LockBook::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view 
   *record = LockRecord{};
   const bool adopts = (flags & DLM_LKF_ORPHAN) != 0;
   const bool has_steps = IsTriedBySteps(flags);
-  Order order = OrderFor(index, *record, adopts ? Operation::kAdopt : Operation::kLock);
+  Order order = OrderFor(index, record, adopts ? Operation::kAdopt : Operation::kLock);
   order.mode = has_steps ? DLM_LOCK_NL : mode;
   order.flags = has_steps ? FlagsOfFirstStep(mode, flags) : flags;
   order.xid = xid;
@@ -97,7 +98,7 @@ void LockBook::Take(uint32_t flags, const uint8_t* lvb, LockRecord* record) {
 void LockBook::SubmitConvert(uint32_t index, LockRecord* record, int mode, uint32_t flags,
                              uint64_t xid) {
   const bool writes = (flags & DLM_LKF_VALBLK) != 0 && WritesValueBlock(record->granted_mode, mode);
-  Order order = OrderFor(index, *record, Operation::kConvert);
+  Order order = OrderFor(index, record, Operation::kConvert);
   order.mode = mode;
   order.flags = flags | DLM_LKF_CONVERT;
   order.xid = xid;
@@ -153,7 +154,7 @@ void LockBook::SubmitUnlockBySteps(uint32_t index, LockRecord* record, uint32_t 
 }
 
 void LockBook::SubmitUnlock(uint32_t index, LockRecord* record, uint32_t flags) {
-  Order order = OrderFor(index, *record, Operation::kUnlock);
+  Order order = OrderFor(index, record, Operation::kUnlock);
   order.flags = flags;
   order.lvb = record->given_lvb.data();
   carrier_->Put(order);

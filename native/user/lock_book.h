@@ -42,10 +42,17 @@
 
 namespace stackglue::user {
 
+// What whoever carries the requests of a lock keeps with it; empty for a new lock.
+struct CarrierMemory {
+  uint64_t id = 0;
+  bool has_transaction = false;
+};
+
 // One request on its way to fs/dlm; what it points to lives as long as the call that is given it.
 struct Order {
   Operation operation = Operation::kNone;
   Cookie cookie;
+  CarrierMemory* memory = nullptr;
   uint32_t lock_id = 0;            // 0: not known yet
   bool after_lost_cancel = false;  // see SubmitRequest
   bool breaks_deadlock = false;    // kCancel: as dlm_ls_deadlock_cancel does
@@ -127,6 +134,7 @@ class LockBook {
       std::memcpy(name.data(), given.data(), given.size());
     }
 
+    CarrierMemory carrier;
     uint32_t lock_id = 0;   // 0: not known yet
     uint32_t sb_flags = 0;  // as the program was told last
     uint32_t request_flags = 0;
@@ -175,7 +183,7 @@ class LockBook {
     std::array<char, kResourceNameMax> name;
   };
 
-  Order OrderFor(uint32_t index, const LockRecord& record, Operation operation) const;
+  Order OrderFor(uint32_t index, LockRecord* record, Operation operation) const;
   void AddDue(LockRecord* record);
   void TakeDue(LockRecord* record);
   static bool CanCancel(const LockRecord& record);

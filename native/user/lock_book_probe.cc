@@ -58,7 +58,7 @@ void LockBook::PutProbe(Probe* probe) {
   record->is_probe = true;
   record->operation = Pending::kLock;
   record->SetName(probe->name());
-  Order order = OrderFor(index, *record, Operation::kLock);
+  Order order = OrderFor(index, record, Operation::kLock);
   order.mode = DLM_LOCK_NL;
   order.flags = DLM_LKF_EXPEDITE | DLM_LKF_NODLCKWT;
   order.name = probe->name();
@@ -78,7 +78,7 @@ void LockBook::SubmitAwaiting(uint32_t index, LockRecord* record) {
     SubmitUnlock(index, record, record->unlock_flags);
     return;
   }
-  Order order = OrderFor(index, *record, Operation::kCancel);
+  Order order = OrderFor(index, record, Operation::kCancel);
   order.flags = record->unlock_flags;
   order.breaks_deadlock = record->breaking_deadlock;
   carrier_->Put(order);
@@ -132,7 +132,7 @@ void LockBook::HandleProbeResult(const Result& result, LockRecord* record) {
   if (result.status == 0) {
     record->lock_id = result.lock_id;
     record->cancel_lost = record->cancelling;
-    carrier_->Put(OrderFor(index, *record, Operation::kUnlock));
+    carrier_->Put(OrderFor(index, record, Operation::kUnlock));
     AddDue(record);
   } else {
     locks_.Release(index);

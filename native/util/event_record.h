@@ -35,7 +35,7 @@ struct EventRecord {
   int32_t mode = kNoMode;
   // Of completions, 1: `block` is the value block that came.
   int32_t has_block = 0;
-  std::array<uint8_t, kBlockMax> block;
+  std::array<uint8_t, kBlockMax> block{};
 
   static constexpr int32_t kNoMode = -1;
 
@@ -70,7 +70,7 @@ struct BatchState {
   int32_t transaction[2] = {};  // of a relock or convert: the low half, and the high half
   int32_t result = 0;
   // JavaScript: the program's value block, for an unlock or conversion with VALBLK.
-  std::array<uint8_t, kBlockMax> block;
+  std::array<uint8_t, kBlockMax> block{};
 };
 
 // The most events that one call into JavaScript carries: it bounds the work of one turn.

@@ -1,12 +1,14 @@
 // A hash table chained through its elements. It grows by one bucket at a time (linear hashing), so
 // that no insertion takes longer because the table is large, and works on with the buckets it has
-// when memory runs out.
+// when memory runs out. It shrinks in the same way.
 //
 // Threads: none of its own; the owner of the table guards it.
 //
 // Invariants:
 //  1. An element is in at most one table; its key does not change while it is there.
-//  2. There are at least two buckets for three elements, unless memory ran out.
+//  2. There are at least two buckets for three elements, unless memory ran out, and at most five
+//  for
+//     each, unless elements were removed by a ForEachSafe().
 //  3. Segment k > 0 holds buckets 2^(k-1) to 2^k - 1. An element's bucket is its hash modulo the
 //     smallest power of two that is not below the number of buckets, or half that power where
 //     there is no such bucket yet.
@@ -37,6 +39,7 @@ class HashTable {
   HashTable& operator=(const HashTable&) = delete;
 
   size_t size() const { return size_; }
+  size_t bucket_count() const { return bucket_count_; }
 
   T* Find(Key key) const { return Find(key, Traits::Hash(key)); }
 
@@ -64,12 +67,16 @@ class HashTable {
     *at = element->hash_next;
     element->hash_next = nullptr;
     --size_;
+    if (visits_ > 0) return;
+    // As many as one element has, and one more.
+    for (size_t i = 0; i <= kBucketsMax && bucket_count_ > kBucketsMax * (size_ + 1); ++i) Shrink();
   }
 
   // Calls `visit(T*)` for each element in no particular order; `visit` may remove and delete the
   // element it is given, but may insert nothing.
   template <class F>
   void ForEachSafe(F&& visit) const {
+    const Visit under_way(&visits_);
     for (size_t i = 0; i < bucket_count_; ++i) {
       for (T* at = *Bucket(i); at != nullptr;) {
         T* next = at->hash_next;
@@ -82,6 +89,18 @@ class HashTable {
  private:
   // Buckets are numbered by the low 32 bits of a hash.
   static constexpr size_t kSegments = 33;
+  // For one element. Far from what Grow() wants, so that the two do not take turns.
+  static constexpr size_t kBucketsMax = 4;
+
+  // What is visited must stay where it is.
+  struct Visit {
+    explicit Visit(size_t* visits) : visits(visits) { ++*visits; }
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+    ~Visit() { --*visits; }
+    size_t* const visits;
+  };
+
   static constexpr bool kHashesAreKept = requires(const T& element) { Traits::HashOf(element); };
 
   static uint64_t HashOf(const T& element) {
@@ -135,11 +154,30 @@ class HashTable {
     }
   }
 
+  // Takes the last bucket away; what is there goes where Grow() has taken it from.
+  void Shrink() {
+    const size_t last = bucket_count_ - 1;
+    const size_t half = std::bit_floor(last);
+    T** to = Bucket(last - half);
+    while (*to != nullptr) to = &(*to)->hash_next;
+    T** bucket = Bucket(last);
+    *to = *bucket;
+    *bucket = nullptr;
+    --bucket_count_;
+    if (last != half) return;
+    // It was the only one of its segment.
+    const auto segment = static_cast<size_t>(std::bit_width(last));
+    std::free(segments_[segment]);
+    segments_[segment] = nullptr;
+    mask_ >>= 1;
+  }
+
   T* single_ = nullptr;
   T** segments_[kSegments] = {};
   size_t bucket_count_ = 1;
   size_t mask_ = 0;
   size_t size_ = 0;
+  mutable size_t visits_ = 0;
 };
 
 }  // namespace stackglue

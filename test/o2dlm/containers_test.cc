@@ -12,6 +12,7 @@
 #include "util/intrusive_list.h"
 #include "util/name_hash.h"
 #include "util/pool.h"
+#include "util/slot_table.h"
 
 namespace stackglue::test {
 namespace {
@@ -54,6 +55,92 @@ TEST_CASE("hash table: finds what is there and nothing else, however it grew") {
   });
   CHECK(visited == there);
   CHECK(table.size() == 0);
+}
+
+struct SpreadTraits : ItemTraits {
+  static uint64_t Hash(uint64_t key) { return key * 0x9e3779b97f4a7c15; }
+};
+
+TEST_CASE("hash table: gives its memory back, and finds what is left") {
+  HashTable<Item, SpreadTraits> table;
+  std::vector<std::unique_ptr<Item>> items;
+  for (uint64_t i = 0; i < 100'000; ++i) {
+    items.push_back(std::make_unique<Item>(i));
+    table.Insert(items.back().get());
+  }
+  const size_t most = table.bucket_count();
+  CHECK(most > 60'000);
+  for (uint64_t i = 99'999; i >= 100; --i) {
+    table.Remove(items[i].get());
+    if (i % 997 == 0) {
+      for (uint64_t key = 0; key < i; key += 61) REQUIRE(table.Find(key) == items[key].get());
+    }
+  }
+  CHECK(table.bucket_count() <= 500);
+  for (uint64_t i = 0; i < 100; ++i) CHECK(table.Find(i) == items[i].get());
+  for (uint64_t i = 0; i < 100; ++i) table.Remove(items[i].get());
+  CHECK(table.bucket_count() <= 5);
+  table.Insert(items[7].get());
+  CHECK(table.Find(7) == items[7].get());
+  table.Remove(items[7].get());
+}
+
+TEST_CASE("slot table: a million places go when their records do") {
+  SlotTable<uint64_t> table;
+  std::vector<uint32_t> indexes;
+  for (uint64_t i = 0; i < 1'000'000; ++i) {
+    indexes.push_back(table.Acquire());
+    *table.Find(indexes.back()) = i;
+  }
+  CHECK(table.capacity() >= 1'000'000);
+  // One in the middle is left, and is where it was.
+  const uint32_t left = indexes[500'000];
+  for (const uint32_t index : indexes) {
+    if (index != left) table.Release(index);
+  }
+  CHECK(table.capacity() <= 512);
+  REQUIRE(table.Find(left) != nullptr);
+  CHECK(*table.Find(left) == 500'000);
+  table.Release(left);
+  CHECK(table.capacity() == 256);
+}
+
+TEST_CASE("slot table: one that is used a little makes no chunk again and again") {
+  SlotTable<uint64_t> table;
+  const uint32_t index = table.Acquire();
+  const uint64_t* place = table.Find(index);
+  for (int round = 0; round < 1000; ++round) {
+    table.Release(index);
+    REQUIRE(table.Acquire() == index);
+    REQUIRE(table.Find(index) == place);
+  }
+}
+
+TEST_CASE("slot table: no handle finds the next use of its place, whatever has gone meanwhile") {
+  std::mt19937 random(2);
+  SlotTable<uint64_t> table;
+  std::vector<std::pair<uint32_t, uint32_t>> used;
+  std::set<std::pair<uint32_t, uint32_t>> ever;
+  for (int step = 0; step < 200'000; ++step) {
+    const bool grows = (step / 10'000) % 2 == 0;
+    if (used.empty() || random() % 10 < (grows ? 7u : 3u)) {
+      const uint32_t index = table.Acquire();
+      const std::pair<uint32_t, uint32_t> handle{index, table.generation(index)};
+      REQUIRE(handle.second != 0);
+      REQUIRE(ever.insert(handle).second);
+      used.push_back(handle);
+      continue;
+    }
+    std::swap(used[random() % used.size()], used.back());
+    const auto [index, generation] = used.back();
+    used.pop_back();
+    REQUIRE(table.Find(index, generation) != nullptr);
+    table.Release(index);
+    REQUIRE(table.Find(index, generation) == nullptr);
+  }
+  size_t visited = 0;
+  table.ForEach([&](uint32_t, uint64_t&) { ++visited; });
+  CHECK(visited == used.size());
 }
 
 std::vector<uint64_t> Keys(const Ring<Item>& ring) {

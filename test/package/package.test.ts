@@ -60,6 +60,7 @@ const EXPORTS = [
   'dlmDumpLksb',
   'dlmLock',
   'dlmLockFlags',
+  'dlmLockMode',
   'dlmLockStatus',
   'dlmLvb',
   'dlmLvbValid',

@@ -275,6 +275,7 @@ const USER_FUNCTIONS = new Set([
   'dlmLock',
   'dlmUnlock',
   'dlmLvb',
+  'dlmLockMode',
   'dlmDumpLksb',
   'dlmPurge',
   'dlmDeadlockCancel',

@@ -395,6 +395,7 @@ describe('bad input', () => {
     for (const call of [
       'dlmLockStatus',
       'dlmLockFlags',
+      'dlmLockMode',
       'dlmLvbValid',
       'dlmLvb',
       'dlmDumpLksb',

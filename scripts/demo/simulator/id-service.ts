@@ -65,7 +65,8 @@ export class IdService {
   async next(): Promise<number> {
     const { glue, disk, checksBlock } = this.#options;
     await this.#request(EX, CONVERT | VALBLK);
-    const block = Buffer.from(glue.dlmLvb(this.#lksb).buffer, glue.dlmLvb(this.#lksb).byteOffset);
+    const { buffer, byteOffset, byteLength } = glue.dlmLvb(this.#lksb);
+    const block = Buffer.from(buffer, byteOffset, byteLength);
     let last = block.readUInt32LE(0);
     // o2dlm zeroes a block that it has lost; fs/dlm says that it is not valid.
     const isLost = last === 0 || !glue.dlmLvbValid(this.#lksb);
