@@ -41,7 +41,10 @@ export const DLM_LKF = Object.freeze({
   CONVDEADLK: 0x00000040,
   /** Keep the lock when its process is gone; to be said with each conversion again. */
   PERSISTENT: 0x00000080,
-  /** Wait on in a conversion deadlock. In every request on `user`, as in fs/ocfs2/stack_user.c. */
+  /**
+   * Wait on in a conversion deadlock. In every request on `user`, as in fs/ocfs2/stack_user.c, unless its
+   * plugin has the option `detectDeadlocks`.
+   */
   NODLCKWT: 0x00000100,
   /** Nothing: fs/dlm never made use of it. */
   NODLCKBLK: 0x00000200,

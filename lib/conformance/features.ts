@@ -21,6 +21,13 @@ export interface StackFeatures {
    */
   readonly noqueueFails: 'in the call' | 'by AST';
   /**
+   * What becomes of two holders of PR that both convert to EX, each in the other's way: both wait, and nobody
+   * is told, or the second one's conversion is `refused` with EDEADLK and it keeps PR.
+   */
+  readonly conversionDeadlock: 'waits' | 'refused';
+  /** Whether a new PR is granted while others hold PR and an EX waits for them. */
+  readonly newReaders: 'pass' | 'wait';
+  /**
    * The errno of joining a group that runs at an incompatible protocol. Undefined for a stack that
    * does not negotiate: then the suite "locking protocols" is left out.
    */

@@ -34,6 +34,7 @@ import { protocolBehaviours } from './protocols.js';
 import { globalRunner, type Runner } from './runner.js';
 import { Suite, type ConformanceWorld } from './suite.js';
 import { valueBlockBehaviours } from './value-blocks.js';
+import { waitingBehaviours } from './waiting.js';
 
 export {
   NodeAgent,
@@ -93,6 +94,7 @@ export function stackConformance(options: ConformanceOptions): void {
       before(() => suite.connectAll('conformance'));
       describe('locks', () => lockBehaviours(suite));
       describe('conversions', () => conversionBehaviours(suite));
+      describe('waiting', () => waitingBehaviours(suite));
       describe('value blocks', () => valueBlockBehaviours(suite));
       describe('completions', () => completionBehaviours(suite));
       describe('connections', () => connectionBehaviours(suite));

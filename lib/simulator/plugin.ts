@@ -68,7 +68,11 @@ function userOperations(world: World, node: number, owner: PluginOwner): StackOp
     needsKeeper: false,
   };
   // Its end is there at once, and no other time would be the simulation's.
-  return createUserOperations(source, { connectTimeoutMs: 0, disconnectTimeoutMs: 0 });
+  return createUserOperations(source, {
+    connectTimeoutMs: 0,
+    disconnectTimeoutMs: 0,
+    detectDeadlocks: false,
+  });
 }
 
 function nodeDown(node: number, group: string): DlmError {

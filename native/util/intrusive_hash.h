@@ -94,7 +94,7 @@ class HashTable {
 
   // What is visited must stay where it is.
   struct Visit {
-    explicit Visit(size_t* visits) : visits(visits) { ++*visits; }
+    explicit Visit(size_t* of_table) : visits(of_table) { ++*visits; }
     Visit(const Visit&) = delete;
     Visit& operator=(const Visit&) = delete;
     ~Visit() { --*visits; }

@@ -75,6 +75,41 @@ for (const [stackName, length] of [
       await node.unlock(connection, keeper);
     });
 
+    it('keeps stale bytes, and calls them valid, when its lock goes to NL without VALBLK', async () => {
+      const { glue } = node;
+      const [reader, writer] = [
+        await node.lock(connection, 'l', PR, VALBLK),
+        await node.lock(connection, 'l', NL),
+      ];
+      const write = async (value: number): Promise<void> => {
+        expect(ask(writer, EX, CONVERT)).to.equal(0);
+        await node.next('lockAst', writer);
+        lvb(writer).fill(value);
+        expect(ask(writer, NL, CONVERT | VALBLK)).to.equal(0);
+        await node.next('lockAst', writer);
+      };
+      const convert = async (mode: 0 | 3, flags = 0): Promise<void> => {
+        expect(ask(reader, mode, CONVERT | flags)).to.equal(0);
+        await node.next('lockAst', reader);
+      };
+      await convert(NL);
+      await write(1);
+      await convert(PR, VALBLK);
+      expect([...lvb(reader)]).to.deep.equal(bytes(1));
+      await convert(NL);
+      await write(2);
+      expect([...lvb(reader)]).to.deep.equal(bytes(1));
+      expect(glue.dlmLvbValid(reader)).to.equal(true);
+      await convert(PR);
+      expect([...lvb(reader)]).to.deep.equal(bytes(1));
+      expect(glue.dlmLvbValid(reader)).to.equal(true);
+      await convert(NL);
+      await convert(PR, VALBLK);
+      expect([...lvb(reader)]).to.deep.equal(bytes(2));
+      await node.unlock(connection, reader);
+      await node.unlock(connection, writer);
+    });
+
     it('when it was given away: what would send or show it throws, and changes nothing', async () => {
       const keeper = await node.lock(connection, 'l', NL);
       const lksb = await node.lock(connection, 'l', EX, VALBLK);

@@ -448,7 +448,7 @@ describe('bad input', () => {
     outOfRange('killEmulatedUserNode', 'cluster', ['\ud800'], (value) =>
       killEmulatedUserNode(1, value),
     );
-    for (const option of ['create', 'exclusive'] as const) {
+    for (const option of ['create', 'exclusive', 'detectDeadlocks'] as const) {
       const values = optional(allBut('boolean'));
       wrongTypes('createEmulatedUserPlugin', `options.${option}`, values, (value) =>
         createEmulatedUserPlugin({ [option]: value }),

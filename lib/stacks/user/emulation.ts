@@ -26,6 +26,8 @@ export interface EmulatedUserOptions {
   readonly create?: boolean;
   /** As that of `createUserPlugin`: the lockspace must not be open on the node. */
   readonly exclusive?: boolean;
+  /** As that of `createUserPlugin`: refuse conversions that can never be granted. */
+  readonly detectDeadlocks?: boolean;
 }
 
 const OPTIONS: Readonly<Record<keyof EmulatedUserOptions, true>> = {
@@ -33,6 +35,7 @@ const OPTIONS: Readonly<Record<keyof EmulatedUserOptions, true>> = {
   cluster: true,
   create: true,
   exclusive: true,
+  detectDeadlocks: true,
 };
 
 /**
@@ -43,10 +46,12 @@ const OPTIONS: Readonly<Record<keyof EmulatedUserOptions, true>> = {
 export function createEmulatedUserPlugin(options: EmulatedUserOptions = {}): StackPlugin {
   checkOptions<EmulatedUserOptions>('options', options, OPTIONS);
   const { node = 1, cluster = DEFAULT_CLUSTER, create = true, exclusive = false } = options;
+  const { detectDeadlocks = false } = options;
   checkInteger('options.node', node, 1, NODE_MAX);
   checkText('options.cluster', cluster);
   checkBoolean('options.create', create);
   checkBoolean('options.exclusive', exclusive);
+  checkBoolean('options.detectDeadlocks', detectDeadlocks);
   const native = { cluster, node, create, exclusive };
   const source: LockspaceSource = {
     open: (name, ...channel) => new NativeFsdlmConnection({ ...native, name }, ...channel),
@@ -56,7 +61,11 @@ export function createEmulatedUserPlugin(options: EmulatedUserOptions = {}): Sta
     name: 'user',
     scope: 'process' as const,
     // Nothing is waited for here.
-    operations: createOperations(source, { connectTimeoutMs: 0, disconnectTimeoutMs: 0 }),
+    operations: createOperations(source, {
+      connectTimeoutMs: 0,
+      disconnectTimeoutMs: 0,
+      detectDeadlocks,
+    }),
   });
 }
 

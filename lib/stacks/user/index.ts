@@ -69,6 +69,13 @@ export interface UserStackOptions {
    * `ERR_DLM_TIMEOUT`: the connection is gone, and its locks go when the lockspace works again.
    */
   readonly disconnectTimeoutMs?: number;
+  /**
+   * Have a conversion refused that can never be granted, because it waits for a lock that converts, too, and
+   * waits for it: it ends with -EDEADLK, and the lock keeps what it held. Of two holders of PR that both want
+   * EX that is the second one. False by default, as in the kernel's own stack, which adds
+   * `DLM_LKF.NODLCKWT` to every request: then both wait until one of them gives way.
+   */
+  readonly detectDeadlocks?: boolean;
 }
 
 const OPTIONS: Readonly<Record<keyof UserStackOptions, true>> = {
@@ -79,6 +86,7 @@ const OPTIONS: Readonly<Record<keyof UserStackOptions, true>> = {
   submit: true,
   connectTimeoutMs: true,
   disconnectTimeoutMs: true,
+  detectDeadlocks: true,
 };
 
 /** `DLM_LSFL_NEWEXCL` of include/uapi/linux/dlm.h. */
@@ -95,9 +103,11 @@ export function createUserPlugin(options: UserStackOptions = {}): StackPlugin {
   const { library = '', mode = 0o600, submit = 'thread' } = options;
   const { create = true, exclusive = false } = options;
   const { connectTimeoutMs = 0, disconnectTimeoutMs = DISCONNECT_TIMEOUT_MS } = options;
+  const { detectDeadlocks = false } = options;
   checkText('options.library', library);
   checkBoolean('options.create', create);
   checkBoolean('options.exclusive', exclusive);
+  checkBoolean('options.detectDeadlocks', detectDeadlocks);
   checkInteger('options.mode', mode, 0, 0o777);
   checkString('options.submit', submit);
   if (!Object.hasOwn(Submission, submit)) {
@@ -120,6 +130,10 @@ export function createUserPlugin(options: UserStackOptions = {}): StackPlugin {
   return Object.freeze({
     name: 'user',
     scope: 'cluster' as const,
-    operations: createOperations(source, { connectTimeoutMs, disconnectTimeoutMs }),
+    operations: createOperations(source, {
+      connectTimeoutMs,
+      disconnectTimeoutMs,
+      detectDeadlocks,
+    }),
   });
 }

@@ -34,17 +34,24 @@ const wrappers: AstWrappers = {
   },
 };
 
-/** How long it may take to open lockspaces, and to give them up. */
-export interface Limits {
+/**
+ * How long it may take to open lockspaces, and to give them up; and what a conversion does that waits for one
+ * that waits for it.
+ */
+export interface Settings {
   /** Milliseconds; 0: however long it takes. */
   readonly connectTimeoutMs: number;
   /** Milliseconds. */
   readonly disconnectTimeoutMs: number;
+  /** Leave NODLCKWT out of requests. */
+  readonly detectDeadlocks: boolean;
 }
 
 /** The operations on the lockspaces of `source`. */
-export function createOperations(source: LockspaceSource, limits: Limits): StackOperations {
-  const { connectTimeoutMs, disconnectTimeoutMs } = limits;
+export function createOperations(source: LockspaceSource, settings: Settings): StackOperations {
+  const { connectTimeoutMs, disconnectTimeoutMs, detectDeadlocks } = settings;
+  // `user_dlm_lock` too takes care that no request ends by a conversion deadlock.
+  const added = detectDeadlocks ? 0 : NODLCKWT;
   return {
     async connect(connection) {
       const { name } = connection;
@@ -105,10 +112,9 @@ export function createOperations(source: LockspaceSource, limits: Limits): Stack
       return linkOf(connection).thisNode;
     },
 
-    // `user_dlm_lock` too takes care that no request ends by a conversion deadlock.
     dlmLock(connection, mode, lksb, flags, name) {
       const { native, locks } = linkOf(connection);
-      const fsdlmFlags = flagsToFsdlm(flags) | NODLCKWT;
+      const fsdlmFlags = flagsToFsdlm(flags) | added;
       if ((flags & CONVERT) === 0) {
         if (isVersionLock(name)) return -errno.EINVAL;
         return locks.lock(native, lksb, mode, fsdlmFlags, name);
