@@ -369,6 +369,8 @@ TEST_CASE("simulator: what a fenced node has asked for ends once, in the order o
       simulation->set_fence_handler(
           [&ends](int, const std::vector<Event>& given) { ends = given; });
       Submit(simulation.get(), Lock(2, kEx));
+      // Its node is the master then.
+      REQUIRE(simulation->Run());
       const uint64_t converted = Submit(simulation.get(), Lock(1, kNl));
       const uint64_t unlocked = Submit(simulation.get(), Lock(1, kNl));
       const uint64_t kept = Submit(simulation.get(), Lock(1, kNl));
