@@ -36,6 +36,8 @@ export interface LksbState {
   requestsDue: number;
   /** Whether that goes for an unlock. */
   isUnlocking: boolean;
+  /** A completion is being told, and its status is shown although something else is under way. */
+  showsResult: boolean;
   /** What the lock and blocking ASTs are given. */
   astarg: unknown;
   /** For a lock of the stack's own: who is told of its completions instead of the caller. */
@@ -68,6 +70,7 @@ function newState(lksb: DlmLksb, transactionId: bigint | undefined): LksbState {
     index: -1,
     requestsDue: 0,
     isUnlocking: false,
+    showsResult: false,
     astarg: undefined,
     onCompletion: undefined,
     unlockAstarg: undefined,
@@ -129,9 +132,9 @@ export class DlmLksb {
  */
 export const lksbState = stateOf;
 
-/** Whether a request is under way: a lock, conversion or unlock. */
-export function isUnderWay({ requestsDue, isUnlocking }: LksbState): boolean {
-  return requestsDue > 0 || isUnlocking;
+/** Whether a request is under way, and to be told of: a lock, conversion or unlock. */
+export function isUnderWay({ requestsDue, isUnlocking, showsResult }: LksbState): boolean {
+  return (requestsDue > 0 || isUnlocking) && !showsResult;
 }
 
 /** The mode that is held; undefined while there is none. */

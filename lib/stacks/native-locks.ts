@@ -10,6 +10,7 @@ import type { StackConnection } from '../stackglue/connection.js';
 import {
   endLock,
   isLvbDetached,
+  isUnderWay,
   lksbState,
   lvbDetached,
   NO_MODE,
@@ -117,7 +118,10 @@ export class NativeLocks {
   ): number {
     if ((asked & VALBLK) !== 0) this.#giveBlock(state, mode, 'lock');
     const refusal = this.#request(native, CONVERT, state, state.index, mode, flags);
-    if (refusal === 0) state.requestsDue += 1;
+    if (refusal === 0) {
+      state.requestsDue += 1;
+      state.showsResult = false;
+    }
     return refusal;
   }
 
@@ -126,7 +130,10 @@ export class NativeLocks {
     const isCancel = (asked & CANCEL) !== 0;
     if ((asked & VALBLK) !== 0 && !isCancel) this.#giveBlock(state, NO_MODE, 'unlock');
     const refusal = this.#request(native, UNLOCK, state, state.index, flags, 0);
-    if (refusal === 0 && !isCancel) state.isUnlocking = true;
+    if (refusal === 0 && !isCancel) {
+      state.isUnlocking = true;
+      state.showsResult = false;
+    }
     return refusal;
   }
 
@@ -238,11 +245,15 @@ export class NativeLocks {
       this.#locks.remove(index);
       endLock(state);
     }
+    // Of an unlock by force that the grant was faster than, say.
+    const hasMore = kind === COMPLETION && isUnderWay(state);
+    if (hasMore) state.showsResult = true;
     if (state.onCompletion !== undefined) {
       if (kind === COMPLETION) state.onCompletion();
     } else if (kind === BLOCKING) connection.blockingAst(state.lksb, value as LockMode);
     else if (kind === COMPLETION) this.#wrappers.completion(connection, state);
     else this.#wrappers.unlock(connection, state, value);
+    if (hasMore) state.showsResult = false;
   }
 
   /** The value block that an event has brought; another one for somebody who has given his away. */

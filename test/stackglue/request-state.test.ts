@@ -174,6 +174,18 @@ for (const stackName of ['o2cb', 'pcmk'] as const) {
     });
 
     if (stackName === 'pcmk') {
+      it('is the result inside the handler, although more is under way', async () => {
+        const [holder, lksb] = [await node.lock(connection, 'l'), new DlmLksb()];
+        expect(ask(lksb, EX)).to.equal(0);
+        await node.next('blockingAst', holder);
+        seen.length = 0;
+        expect(node.glue.dlmUnlock(connection, holder, 0)).to.equal(0);
+        // It has been granted meanwhile, and that has not been told.
+        expect(node.glue.dlmUnlock(connection, lksb, FORCEUNLOCK)).to.equal(0);
+        await node.next('unlockAst', lksb);
+        expect(seen.slice(-2)).to.deep.equal(['lockAst OK', 'unlockAst EUNLOCK']);
+      });
+
       it('ends once for a lock that is unlocked by force while it waits', async () => {
         const [holder, lksb] = [await node.lock(connection, 'l'), new DlmLksb()];
         expect(ask(lksb, EX)).to.equal(0);
