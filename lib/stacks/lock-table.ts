@@ -2,13 +2,16 @@
  * A connection's live locks by the native index. It is made of chunks that come and go, so that a table which
  * has been large does not stay so, wherever in it the locks are that are left.
  *
- * Invariant: at most one chunk has no lock, so that one that is used a little is not made again and again.
+ * Invariant: at most SPARES chunks have no lock, so that they are not made again and again for crowds that come
+ * and go.
  */
 import type { LksbState } from '../stackglue/lksb.js';
 
 const CHUNK_BITS = 10;
 const CHUNK_SIZE = 2 ** CHUNK_BITS;
 const MASK = CHUNK_SIZE - 1;
+
+const SPARES = 4;
 
 interface Chunk {
   used: number;
@@ -18,8 +21,8 @@ interface Chunk {
 /** The live locks of one connection. */
 export class LockTable {
   readonly #chunks: (Chunk | undefined)[] = [];
-  /** The number of the chunk that has no lock. */
-  #spare = -1;
+  /** How many chunks have no lock. */
+  #spares = 0;
 
   /** How many locks there is room for. */
   get capacity(): number {
@@ -38,8 +41,9 @@ export class LockTable {
     if (chunk === undefined) {
       chunk = { used: 0, places: new Array<LksbState | undefined>(CHUNK_SIZE).fill(undefined) };
       this.#chunks[number] = chunk;
+    } else if (chunk.used === 0) {
+      this.#spares -= 1;
     }
-    if (number === this.#spare) this.#spare = -1;
     chunk.used += 1;
     chunk.places[index & MASK] = state;
   }
@@ -52,7 +56,7 @@ export class LockTable {
     chunk.places[index & MASK] = undefined;
     chunk.used -= 1;
     if (chunk.used > 0) return;
-    if (this.#spare < 0) this.#spare = number;
+    if (this.#spares < SPARES) this.#spares += 1;
     else this.#chunks[number] = undefined;
   }
 
@@ -66,6 +70,6 @@ export class LockTable {
   /** Takes all of them away. */
   clear(): void {
     this.#chunks.length = 0;
-    this.#spare = -1;
+    this.#spares = 0;
   }
 }

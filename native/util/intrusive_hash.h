@@ -69,7 +69,10 @@ class HashTable {
     --size_;
     if (visits_ > 0) return;
     // As many as one element has, and one more.
-    for (size_t i = 0; i <= kBucketsMax && bucket_count_ > kBucketsMax * (size_ + 1); ++i) Shrink();
+    for (size_t i = 0; i <= kBucketsMax && bucket_count_ > kBucketsMax * (size_ + 1); ++i) {
+      if (bucket_count_ <= kKept) return;
+      Shrink();
+    }
   }
 
   // Calls `visit(T*)` for each element in no particular order; `visit` may remove and delete the
@@ -91,6 +94,8 @@ class HashTable {
   static constexpr size_t kSegments = 33;
   // For one element. Far from what Grow() wants, so that the two do not take turns.
   static constexpr size_t kBucketsMax = 4;
+  // So many stay, for elements that come and go in crowds.
+  static constexpr size_t kKept = 4096;
 
   // What is visited must stay where it is.
   struct Visit {

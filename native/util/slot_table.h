@@ -6,8 +6,9 @@
 // Invariants:
 // 1. A generation is never 0 and changes with every Release(), so a stale handle never finds the
 //    record's next use (short of 2^32 uses of one place between two looks at the same handle).
-// 2. Places come and go in chunks. At most one chunk has no record in use, so that a table which
-//    has been large does not stay so, and one that is used a little asks for no memory.
+// 2. Places come and go in chunks. At most kSpares chunks have no record in use, so that a table
+//    which has been large does not stay so, and records that come and go in crowds ask for no
+//    memory.
 // 3. A chunk that comes begins above all generations of those that have gone.
 #ifndef STACKGLUE_NATIVE_UTIL_SLOT_TABLE_H_
 #define STACKGLUE_NATIVE_UTIL_SLOT_TABLE_H_
@@ -37,7 +38,7 @@ class SlotTable {
     Slot& slot = chunk->slots[at];
     chunk->first_free = slot.next_free;
     slot.next_free = kUsed;
-    if (chunk == spare_) spare_ = nullptr;
+    if (chunk->used == 0) --spares_;
     if (++chunk->used == kChunkSize) Unlink(chunk);
     return chunk->number * kChunkSize + at;
   }
@@ -87,6 +88,7 @@ class SlotTable {
  private:
   static constexpr uint32_t kChunkSize = 256;
 
+  static constexpr uint32_t kSpares = 16;
   static constexpr uint32_t kUsed = UINT32_MAX;
 
   struct Slot {
@@ -119,15 +121,16 @@ class SlotTable {
     }
     vacant_.pop_back();
     LinkFirst(chunk.get());
+    ++spares_;
     chunks_[chunk->number] = std::move(chunk);
   }
 
   // The last record of the chunk has been released.
   void Empty(Chunk* chunk) {
     Unlink(chunk);
-    if (spare_ == nullptr) {
+    if (spares_ < kSpares) {
       // Used last: others may become empty meanwhile.
-      spare_ = chunk;
+      ++spares_;
       LinkLast(chunk);
       return;
     }
@@ -162,8 +165,8 @@ class SlotTable {
   std::vector<uint32_t> vacant_;
   Chunk* first_ = nullptr;
   Chunk* last_ = nullptr;
-  // The one that has no record in use.
-  Chunk* spare_ = nullptr;
+  // How many have no record in use.
+  uint32_t spares_ = 0;
   uint32_t first_generation_ = 1;
 };
 
