@@ -65,6 +65,18 @@ export type DlmErrorCode =
   | 'ERR_DLM_LKSB_UNUSED'
   /** The memory of the lock's value block has been transferred to somebody else. */
   | 'ERR_DLM_LVB_DETACHED'
+  /** A lock was lost: the lock manager has taken it away. */
+  | 'ERR_DLM_LOST'
+  /** The lockspace was closed. */
+  | 'ERR_DLM_CLOSED'
+  /** The lock was released before. */
+  | 'ERR_DLM_RELEASED'
+  /** Another call on the lock is under way. */
+  | 'ERR_DLM_BUSY'
+  /** Two conversions are in each other's way; this one was given up. */
+  | 'ERR_DLM_DEADLOCK'
+  /** A conversion that can wait for ever must have a limit on this stack. */
+  | 'ERR_DLM_NO_LIMIT'
   /** No hangup is pending. */
   | 'ERR_DLM_NO_HANGUP'
   /** `DLM_LKF.TIMEOUT` was asked for, which no current kernel honours. */

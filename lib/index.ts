@@ -1,6 +1,6 @@
 /**
- * `stackglue`: what all of its parts share: modes, flags, statuses and errors. The locks are at
- * `stackglue/glue`. Needs no native code.
+ * `stackglue`: locks with promises, which is what most programs want, and what all parts share: modes, flags,
+ * statuses and errors. The kernel's own calls are at `stackglue/glue`.
  */
 export {
   CLUSTER_NAME_MAX,
@@ -14,3 +14,20 @@ export {
 } from './constants.js';
 export { DlmError, type DlmErrorCode, type DlmErrorDetails } from './errors.js';
 export { statusName as dlmStatusName } from './status.js';
+export {
+  openLockspace,
+  type BlockedHandler,
+  type Health,
+  type HealthReason,
+  type HealthState,
+  type Lock,
+  type LockName,
+  type LockSet,
+  type Lockspace,
+  type LockspaceEvents,
+  type LockspaceOptions,
+  type LockWork,
+  type Mode,
+  type StackChoice,
+  type WaitOptions,
+} from './locks/index.js';

@@ -1,0 +1,104 @@
+/** The errors of this layer. */
+import { constants } from 'node:os';
+
+import { DlmError } from '../errors.js';
+import { MODE_NAMES } from './modes.js';
+import { printName, type LockName } from './rules.js';
+import type { LockMode } from '../constants.js';
+
+const { errno } = constants;
+
+/** What a failure is about. */
+export interface About {
+  readonly op: 'lock' | 'convert' | 'release';
+  readonly name: LockName;
+  readonly group: string;
+  readonly mode: LockMode;
+}
+
+function where({ name, group }: About): string {
+  return `${printName(name)} in lockspace "${group}"`;
+}
+
+function resourceOf({ name }: About): string {
+  return typeof name === 'string' ? name : printName(name);
+}
+
+/** @param holders who is in the way, where that can be known; for people. */
+export function timedOut(about: About, timeoutMs: number, holders: string): DlmError {
+  const mode = MODE_NAMES[about.mode] ?? '';
+  return new DlmError(
+    'ERR_DLM_TIMEOUT',
+    `Waited ${timeoutMs} ms for ${mode} on ${where(about)}, and it was not granted${holders}`,
+    { op: about.op, resource: resourceOf(about), errno: errno.ETIMEDOUT },
+  );
+}
+
+export function deadlock(about: About, held: LockMode): DlmError {
+  return new DlmError(
+    'ERR_DLM_DEADLOCK',
+    `Converting ${where(about)} to ${MODE_NAMES[about.mode] ?? ''} would wait for ever: another holder converts too, and each is in the other's way. This one keeps ${MODE_NAMES[held] ?? ''}; release it, so that the other is granted, and lock again`,
+    { op: about.op, resource: resourceOf(about), errno: errno.EDEADLK },
+  );
+}
+
+/** The same failure for one call, with the lockspace's own as its cause. */
+export function ended(about: About, end: DlmError): DlmError {
+  const what =
+    end.code === 'ERR_DLM_CLOSED'
+      ? `The ${about.op} of ${where(about)} ended: the lockspace was closed`
+      : `The ${about.op} of ${where(about)} ended: the locks are lost`;
+  const { code, errno: number } = end;
+  const error = new DlmError(code, `${what}. ${end.message}`, {
+    op: about.op,
+    resource: resourceOf(about),
+    ...(number !== undefined && { errno: number }),
+  });
+  error.cause = end;
+  return error;
+}
+
+export function released(about: About): DlmError {
+  return new DlmError(
+    'ERR_DLM_RELEASED',
+    `The lock on ${where(about)} has been released, so there is nothing to ${about.op}`,
+    { op: about.op, resource: resourceOf(about), errno: errno.EINVAL },
+  );
+}
+
+export function busy(about: About): DlmError {
+  return new DlmError(
+    'ERR_DLM_BUSY',
+    `Another conversion of ${where(about)} is under way: wait for it, or abort it`,
+    { op: about.op, resource: resourceOf(about), errno: errno.EBUSY },
+  );
+}
+
+export function unlimited(about: About, held: LockMode): DlmError {
+  const [from, to] = [MODE_NAMES[held] ?? '', MODE_NAMES[about.mode] ?? ''];
+  return new DlmError(
+    'ERR_DLM_NO_LIMIT',
+    `Converting ${where(about)} from ${from} to ${to} can deadlock with another holder that wants the same, which this stack does not find out: give "signal" or "timeoutMs"`,
+    { op: about.op, resource: resourceOf(about), errno: errno.EDEADLK },
+  );
+}
+
+export function refused(about: About, status: number): DlmError {
+  return DlmError.fromStatus(status, { op: about.op, resource: resourceOf(about) });
+}
+
+export function closedError(group: string): DlmError {
+  return new DlmError('ERR_DLM_CLOSED', `Lockspace "${group}" is closed`, {
+    op: 'close',
+    resource: group,
+    errno: errno.ENOTCONN,
+  });
+}
+
+export function lostError(group: string, why: string): DlmError {
+  return new DlmError('ERR_DLM_LOST', `The locks in lockspace "${group}" are lost: ${why}`, {
+    op: 'lost',
+    resource: group,
+    errno: errno.ENOTCONN,
+  });
+}

@@ -1,0 +1,122 @@
+/** A lock as the program has it. */
+import { checkFunction } from '../errors.js';
+import { checkWaitOptions, type WaitOptions } from './limit.js';
+import { MODE_NAMES, modeNumber, type Mode } from './modes.js';
+import type { LockRecord } from './record.js';
+import type { Requests } from './requests.js';
+import { rejected } from './settle.js';
+
+/** Called when somebody waits for `mode`, and this lock is in the way. */
+export type BlockedHandler = (mode: Mode) => void;
+
+const NO_OPTIONS: WaitOptions = Object.freeze({});
+
+/**
+ * A lock that has been granted. It is held until `release()`, or until it is lost: then `lost` is aborted, and
+ * `release()` rejects. Made by `Lockspace.lock` and its like.
+ */
+export class Lock {
+  readonly #record: LockRecord;
+  readonly #requests: Requests;
+
+  /** For `Lockspace`. */
+  constructor(record: LockRecord, requests: Requests) {
+    this.#record = record;
+    this.#requests = requests;
+  }
+
+  /** What it is on. Bytes as a copy. */
+  get name(): string | Uint8Array {
+    return this.#record.name;
+  }
+
+  /** The mode that is held; of a lock that is gone, the last one. */
+  get mode(): Mode {
+    return MODE_NAMES[this.#record.mode] ?? 'NL';
+  }
+
+  /**
+   * Whether it is held: neither released, nor known to be lost. In a partition others may know more than
+   * this side does: README.md says when.
+   */
+  get held(): boolean {
+    return this.#record.phase !== 'gone' && !this.#record.isReleasing;
+  }
+
+  /**
+   * Aborted when the lock is lost before it was released. The reason is a `DlmError`: `ERR_DLM_LOST`, or
+   * `ERR_DLM_CLOSED` when it was the lockspace's `close()`. Made when it is first looked at.
+   */
+  get lost(): AbortSignal {
+    const record = this.#record;
+    if (record.lost === undefined) {
+      record.lost = new AbortController();
+      if (record.end !== undefined) record.lost.abort(record.end);
+    }
+    return record.lost.signal;
+  }
+
+  /**
+   * Called once for each higher mode that somebody wants, and cannot have while this lock is held as it is.
+   * After a conversion it starts anew. Set late, it is called for what was wanted before.
+   */
+  get onBlocked(): BlockedHandler | undefined {
+    return this.#record.onBlocked;
+  }
+
+  set onBlocked(handler: BlockedHandler | undefined) {
+    if (handler !== undefined) checkFunction('onBlocked', handler);
+    const record = this.#record;
+    record.onBlocked = handler;
+    if (handler === undefined || record.wantedByOthers <= record.toldOf) return;
+    queueMicrotask(() => {
+      if (record.onBlocked === handler && this.held) tellBlocked(record);
+    });
+  }
+
+  /**
+   * Changes the mode without letting go. Resolves when it is held; after a rejection the old one is, unless
+   * a conversion to a mode that is neither above nor below could not be taken back: `mode` tells.
+   *
+   * Down never waits for others. Up waits, and can deadlock with another holder that wants the same: the
+   * stacks `user` and `emulated` tell the second one with `ERR_DLM_DEADLOCK`; `o2cb` finds nothing out, so
+   * there it takes a `signal` or `timeoutMs`, or rejects with `ERR_DLM_NO_LIMIT`. `ERR_DLM_BUSY`: one is
+   * under way already.
+   */
+  convert(mode: Mode, options: WaitOptions = NO_OPTIONS): Promise<void> {
+    try {
+      if (options !== NO_OPTIONS) checkWaitOptions(options);
+      const number = modeNumber(mode, this.#requests.rules.modes);
+      return this.#requests.convert(this.#record, number, options);
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  /**
+   * Gives the lock up. Resolves when it is gone, however often it is called; rejects with `ERR_DLM_LOST` or
+   * `ERR_DLM_CLOSED` if it was lost before. A conversion that is under way rejects with `ERR_DLM_RELEASED`.
+   */
+  release(): Promise<void> {
+    return this.#requests.release(this.#record);
+  }
+
+  /** `release()` for `await using`; never rejects. What went wrong is told by `lost`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.#requests.release(this.#record);
+    } catch {
+      // A disposer that throws would mask the error that the block ended with.
+    }
+  }
+}
+
+/** Has the handler called, if there is one that has not been told. Returns what it does. */
+export function tellBlocked(record: LockRecord): unknown {
+  const { onBlocked, wantedByOthers } = record;
+  const mode = MODE_NAMES[wantedByOthers];
+  if (onBlocked === undefined || mode === undefined || wantedByOthers <= record.toldOf)
+    return undefined;
+  record.toldOf = wantedByOthers;
+  return onBlocked(mode);
+}

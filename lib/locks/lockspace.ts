@@ -1,0 +1,310 @@
+/** A lockspace as the program has it: `openLockspace` makes it. */
+import { EventEmitter } from 'node:events';
+
+import { checkFunction, invalidType, type DlmError } from '../errors.js';
+import type {
+  ClusterConnection,
+  ClusterMember,
+  ClusterNotice,
+  StackClock,
+  StackScope,
+} from '../glue.js';
+import { closedError, lostError } from './failures.js';
+import { HealthMonitor, LOSSES, type Health } from './health.js';
+import { checkWaitOptions, type WaitOptions } from './limit.js';
+import { Lookout } from './lookout.js';
+import { lockOrder, LockSet, sharedLimit } from './lock-set.js';
+import type { Lock } from './lock.js';
+import { MODE_NAMES, modeNumber, type Mode } from './modes.js';
+import { addNeighbour, holdersOf, removeNeighbour } from './neighbours.js';
+import { Requests } from './requests.js';
+import { checkName, rulesOf, type LockName, type Rules } from './rules.js';
+import { rejected } from './settle.js';
+import type { Stack } from './stack.js';
+import { UseSignal } from './use-signal.js';
+import type { Wiring } from './wiring.js';
+
+/** What a lockspace tells, and with what. */
+export interface LockspaceEvents {
+  /** `health` is another. */
+  health: [Health];
+  /** A node has joined the lockspace. */
+  memberJoined: [node: number];
+  /** A node has left in good order. */
+  memberLeft: [node: number];
+  /** A node has died. What it held is granted to others after this. */
+  memberFailed: [node: number];
+  /** A lock of ours is in the way of a request for `mode`; once for each higher mode, as `lock.onBlocked`. */
+  blocked: [lock: Lock, mode: Mode];
+}
+
+/** What is done while the lock is held. `signal`: it is lost, or the caller's own signal was aborted. */
+export type LockWork<Result> = (lock: Lock, signal: AbortSignal) => Result | PromiseLike<Result>;
+
+/**
+ * A lockspace: names, and locks on them, among all who have opened it. Keeps the event loop alive until it is
+ * closed, unless `unref()` was called.
+ */
+export class Lockspace extends EventEmitter<LockspaceEvents> {
+  /** What it is called. */
+  readonly name: string;
+  /** How far the locks reach: `cluster`, or `process` for the emulations. */
+  readonly scope: StackScope;
+  /** The time that `timeoutMs` and `health.since` are in: the real one, or the simulator's. */
+  readonly clock: StackClock;
+  /** This node's number. */
+  readonly thisNode: number;
+  readonly #stack: Stack;
+  readonly #connection: ClusterConnection;
+  readonly #requests: Requests;
+  readonly #rules: Rules;
+  readonly #monitor: HealthMonitor;
+  readonly #treatUnsureAsLost: boolean;
+  #end: DlmError | undefined;
+  #lost: AbortController | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** For `openLockspace`. */
+  constructor(
+    stack: Stack,
+    connection: ClusterConnection,
+    wiring: Wiring,
+    treatUnsureAsLost: boolean,
+  ) {
+    super();
+    this.name = connection.name;
+    this.scope = connection.scope;
+    this.clock = connection.clock;
+    this.thisNode = stack.glue.clusterThisNode(connection);
+    this.#stack = stack;
+    this.#connection = connection;
+    this.#rules = rulesOf(stack.plugin.name);
+    this.#treatUnsureAsLost = treatUnsureAsLost;
+    this.#monitor = new HealthMonitor(() => connection.clock.now());
+    this.#requests = new Requests(
+      stack.glue,
+      connection,
+      {
+        onLost: () => this.#lose('nodeDead'),
+        onBlocked: (lock, level) => this.emit('blocked', lock, MODE_NAMES[level] ?? 'NL'),
+        holdersOf: (name) => holdersOf(this.#requests, name),
+      },
+      this.#rules,
+      stack.detectsDeadlocks,
+    );
+    addNeighbour(this.#requests, stack.world, connection.name, this.thisNode);
+    wiring.requests = this.#requests;
+    wiring.nodeDown = (node) => this.emit('memberFailed', node);
+    wiring.notice = (notice) => this.#notice(notice);
+    if (connection.scope === 'process') {
+      wiring.lookout = new Lookout(stack.glue, connection, () => this.#lose('nodeDead'));
+      wiring.lookout.begin();
+    }
+  }
+
+  /**
+   * Does `work` while the lock is held, and gives it up whatever becomes of that. Resolves to what it
+   * returned. Rejects with what it threw; with what `lock` rejects with; or, when it had come to its end,
+   * with `ERR_DLM_LOST` or `ERR_DLM_CLOSED` if the lock was lost meanwhile: then others may have had it, too.
+   *
+   * `work` is given the lock and a signal: `lock.lost` and `options.signal` together. To a function that takes
+   * one argument (`work.length` is 1) no signal is given, because making one takes longer than the lock.
+   */
+  using<Result>(name: LockName, mode: Mode, work: LockWork<Result>): Promise<Result>;
+  using<Result>(
+    name: LockName,
+    mode: Mode,
+    options: WaitOptions,
+    work: LockWork<Result>,
+  ): Promise<Result>;
+  async using<Result>(
+    name: LockName,
+    mode: Mode,
+    second: WaitOptions | LockWork<Result>,
+    third?: LockWork<Result>,
+  ): Promise<Result> {
+    const [options, work] =
+      typeof second === 'function' && third === undefined ? [undefined, second] : [second, third];
+    checkFunction('work', work);
+    const lock = await this.lock(name, mode, options as WaitOptions | undefined);
+    const its = work as LockWork<Result>;
+    const signal =
+      its.length === 1
+        ? undefined
+        : new UseSignal(lock, (options as WaitOptions | undefined)?.signal);
+    let result: Result;
+    try {
+      result = await its(lock, signal?.signal as AbortSignal);
+    } catch (error) {
+      signal?.end();
+      await lock[Symbol.asyncDispose]();
+      throw error;
+    }
+    signal?.end();
+    await lock.release();
+    return result;
+  }
+
+  /**
+   * Takes a lock, however long that takes. Rejects with the reason of `options.signal`, or with
+   * `ERR_DLM_TIMEOUT`, at once and whatever the cluster does; then nothing of it is left, though that may
+   * take a while (`withdrawals`). Also with `ERR_DLM_LOST`, `ERR_DLM_CLOSED`, and `ERR_DLM_REFUSED`.
+   *
+   * Who has a lock and asks for another on the same name waits for itself.
+   */
+  lock(name: LockName, mode: Mode, options?: WaitOptions): Promise<Lock> {
+    return this.#ask(name, mode, true, options) as Promise<Lock>;
+  }
+
+  /** The same, but does not wait for others: resolves to null if somebody is in the way. */
+  tryLock(name: LockName, mode: Mode, options?: WaitOptions): Promise<Lock | null> {
+    return this.#ask(name, mode, false, options);
+  }
+
+  /**
+   * Takes several locks: all, or none. They are asked for one after the other, in the order of their names'
+   * bytes, so that no two callers wait for each other. A name that is there twice is refused.
+   */
+  async lockAll(
+    names: readonly LockName[],
+    mode: Mode,
+    options: WaitOptions = {},
+  ): Promise<LockSet> {
+    if (!Array.isArray(names)) throw invalidType('names', 'an instance of Array', names);
+    checkWaitOptions(options);
+    modeNumber(mode, this.#rules.modes);
+    const order = lockOrder(names.map((name, at) => checkName(`names[${at}]`, name, this.#rules)));
+    const limit = sharedLimit(this.clock, options);
+    const locks: Lock[] = [];
+    const taken: Lock[] = [];
+    try {
+      for (const { name, index } of order) {
+        const lock = await this.lock(name, mode, limit());
+        locks[index] = lock;
+        taken.push(lock);
+      }
+    } catch (error) {
+      await new LockSet(taken)[Symbol.asyncDispose]();
+      throw error;
+    }
+    return new LockSet(locks);
+  }
+
+  /** How the lockspace is. */
+  get health(): Health {
+    return this.#monitor.current;
+  }
+
+  /**
+   * Aborted when the locks are lost, or the lockspace is closed; its reason is the `DlmError`. Made when it is
+   * first looked at.
+   */
+  get lost(): AbortSignal {
+    if (this.#lost === undefined) {
+      this.#lost = new AbortController();
+      if (this.#end !== undefined) this.#lost.abort(this.#end);
+    }
+    return this.#lost.signal;
+  }
+
+  /** How many requests are being taken back whose callers have given up. 0 at rest. */
+  get withdrawals(): number {
+    return this.#requests.withdrawals;
+  }
+
+  /** Who has opened it, by number; empty on `o2cb`, which cannot tell, and when it is lost or closed. */
+  members(): readonly ClusterMember[] {
+    if (this.#connection.state !== 'connected') return [];
+    return this.#stack.glue.clusterMembers(this.#connection);
+  }
+
+  /** Keeps the event loop alive while it is open (the default). */
+  ref(): this {
+    this.#connection.ref();
+    return this;
+  }
+
+  /** Lets the process end although it is open; the locks go with it. */
+  unref(): this {
+    this.#connection.unref();
+    return this;
+  }
+
+  /**
+   * Gives up all locks, and leaves. Who waits for one hears `ERR_DLM_CLOSED`, and so does who has one, by `lost`.
+   * Resolves when nothing is left; once it was called, the same promise. Rejects with `ERR_DLM_TIMEOUT`
+   * when the cluster does not answer: the locks go when it works again.
+   */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  /** `close()` for `await using`; never rejects. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.close();
+    } catch {
+      // A disposer that throws would mask the error that the block ended with.
+    }
+  }
+
+  #ask(
+    name: LockName,
+    mode: Mode,
+    mayWait: boolean,
+    options: WaitOptions | undefined,
+  ): Promise<Lock | null> {
+    try {
+      const rules = this.#rules;
+      const itsName = checkName('name', name, rules);
+      const number = modeNumber(mode, rules.modes);
+      if (options !== undefined) checkWaitOptions(options);
+      return this.#requests.lock(itsName, number, mayWait, options);
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  async #close(): Promise<void> {
+    const changes = this.#monitor.lose('closed');
+    this.#finish(closedError(this.name));
+    if (changes) this.#tellHealth();
+    await this.#stack.glue.clusterDisconnect(this.#connection);
+  }
+
+  #notice(notice: ClusterNotice): void {
+    if (notice.kind === 'memberJoined' || notice.kind === 'memberLeft') {
+      this.emit(notice.kind, notice.node);
+      return;
+    }
+    if (!this.#monitor.take(notice)) return;
+    const { state, reason } = this.health;
+    const loss = LOSSES[reason as keyof typeof LOSSES];
+    if (state === 'lost') this.#finish(lostError(this.name, loss));
+    else if (state === 'unsure' && this.#treatUnsureAsLost) {
+      this.#lose(reason as keyof typeof LOSSES);
+      return;
+    }
+    this.#tellHealth();
+  }
+
+  #lose(reason: keyof typeof LOSSES): void {
+    if (!this.#monitor.lose(reason)) return;
+    this.#finish(lostError(this.name, LOSSES[reason]));
+    this.#tellHealth();
+  }
+
+  /** Not from inside a call: the program may be in the middle of asking. */
+  #tellHealth(): void {
+    const { health } = this;
+    queueMicrotask(() => this.emit('health', health));
+  }
+
+  #finish(end: DlmError): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.#requests.end(end);
+    this.#lost?.abort(end);
+    removeNeighbour(this.#requests);
+  }
+}

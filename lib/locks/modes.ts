@@ -1,0 +1,36 @@
+/** Modes by name, and what they mean to each other: `__dlm_compat_matrix` of fs/dlm/lock.c. */
+import { DLM_LOCK, type LockMode } from '../constants.js';
+import { outOfRange } from '../errors.js';
+
+/**
+ * A lock's mode, weakest first. `EX` goes with nobody and `PR` with others that read; `NL` keeps a place
+ * and protects nothing. Stack `o2cb` has these three only.
+ */
+export type Mode = keyof typeof DLM_LOCK;
+
+/** The names at their numbers. */
+export const MODE_NAMES: readonly Mode[] = ['NL', 'CR', 'CW', 'PR', 'PW', 'EX'];
+
+/** Which modes go together: a bit for each. */
+const TOGETHER: readonly number[] = [0b111111, 0b011111, 0b000111, 0b001011, 0b000011, 0b000001];
+
+const NUMBERS = Object.assign(Object.create(null) as object, DLM_LOCK) as Readonly<
+  Record<string, LockMode | undefined>
+>;
+
+/** The number of a mode. Throws for what is none, or not one of the stack's. */
+export function modeNumber(mode: Mode, modes: readonly Mode[]): LockMode {
+  const number = typeof mode === 'string' ? NUMBERS[mode] : undefined;
+  if (number !== undefined && (modes.length === MODE_NAMES.length || modes.includes(mode))) {
+    return number;
+  }
+  throw outOfRange('mode', `one of ${modes.join(', ')} on this stack`, mode);
+}
+
+/**
+ * Whether a conversion from `held` to `wanted` is a step down: everything that goes with `held` goes with
+ * `wanted`, so nobody can be in its way.
+ */
+export function isDown(held: LockMode, wanted: LockMode): boolean {
+  return ((TOGETHER[held] ?? 0) & ~(TOGETHER[wanted] ?? 0)) === 0;
+}

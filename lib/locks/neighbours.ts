@@ -1,0 +1,49 @@
+/**
+ * The open lockspaces of the emulations, whose nodes are all in this process: so that a timeout can say who
+ * holds the lock. Looked at then only, so it costs a lock nothing.
+ */
+import { MODE_NAMES } from './modes.js';
+import type { Requests } from './requests.js';
+import type { LockName } from './rules.js';
+
+interface Neighbour {
+  /** Whose nodes meet. */
+  readonly world: string;
+  readonly group: string;
+  readonly node: number;
+}
+
+/** Until they are closed or lost. */
+const neighbours = new Map<Requests, Neighbour>();
+
+/** A lockspace is open. `world` undefined: its nodes are elsewhere. */
+export function addNeighbour(
+  requests: Requests,
+  world: string | undefined,
+  group: string,
+  node: number,
+): void {
+  if (world !== undefined) neighbours.set(requests, { world, group, node });
+}
+
+export function removeNeighbour(requests: Requests): void {
+  neighbours.delete(requests);
+}
+
+/** Who holds a lock of this name, for people: "; held by node 1 (EX)". Empty where that cannot be known. */
+export function holdersOf(requests: Requests, name: LockName): string {
+  const own = neighbours.get(requests);
+  if (own === undefined) return '';
+  const holders = [...neighbours].flatMap(([each, { world, group, node }]) =>
+    world === own.world && group === own.group
+      ? each.records
+          .filter((record) => record.lock !== undefined && isSame(record.name, name))
+          .map(({ mode }) => `node ${node} (${MODE_NAMES[mode] ?? ''})`)
+      : [],
+  );
+  return holders.length === 0 ? '' : `; held by ${holders.join(', ')}`;
+}
+
+function isSame(a: LockName, b: LockName): boolean {
+  return a === b || Buffer.from(a as string).equals(Buffer.from(b as string));
+}

@@ -1,0 +1,78 @@
+/** Opens lockspaces. */
+import { constants } from 'node:os';
+
+import { checkText, DlmError } from '../errors.js';
+import { realClock } from '../glue.js';
+import { Limit } from './limit.js';
+import { Lockspace } from './lockspace.js';
+import { checkLockspaceOptions, type LockspaceOptions } from './options.js';
+import { createStack, type Stack } from './stack.js';
+import { Wiring } from './wiring.js';
+
+const FIRST_VERSION = Object.freeze({ major: 1, minor: 0 });
+
+/**
+ * Opens a lockspace, the group of all programs that open one of this name on the same stack, and creates it where
+ * there is none. Resolves when locks will be served and the deaths of nodes be told.
+ *
+ * Rejects with a `TypeError` or `RangeError` that names the argument; with the reason of `options.signal`;
+ * with `ERR_DLM_TIMEOUT`; with `ERR_DLM_GROUP_NAME` for a name that cannot be; and on stack `user` with an
+ * error for each thing that a cluster host can lack, whose message says what to do (ERRORS.md).
+ */
+export async function openLockspace(name: string, options: LockspaceOptions): Promise<Lockspace> {
+  checkText('name', name);
+  checkLockspaceOptions(options);
+  if (options.signal?.aborted === true) throw options.signal.reason;
+  const stack = createStack(options);
+  const wiring = new Wiring(options.protocol ?? FIRST_VERSION);
+  const connecting = stack.glue.clusterConnect({
+    stackName: stack.label,
+    group: name,
+    protocol: wiring,
+    recoveryHandler: (node) => wiring.nodeDown(node),
+    noticeHandler: (notice) => wiring.notice(notice),
+  });
+  const opening = connecting.then((connection) => {
+    return new Lockspace(stack, connection, wiring, options.treatUnsureAsLost ?? false);
+  });
+  if (options.signal === undefined && options.timeoutMs === undefined) return opening;
+  return withinLimit(name, stack, opening, options);
+}
+
+/** What comes too late is given back untold. */
+async function withinLimit(
+  name: string,
+  stack: Stack,
+  opening: Promise<Lockspace>,
+  options: LockspaceOptions,
+): Promise<Lockspace> {
+  let limit!: Limit;
+  const reached = new Promise<never>((_, reject) => {
+    limit = new Limit(
+      stack.plugin.clock ?? realClock,
+      options,
+      (timeoutMs) => openTimeout(name, timeoutMs),
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the signal's reason, whatever it is
+      (why) => reject(why()),
+    );
+  });
+  try {
+    return await Promise.race([opening, reached]);
+  } catch (error) {
+    opening.then(
+      (lockspace) => lockspace[Symbol.asyncDispose](),
+      () => undefined,
+    );
+    throw error;
+  } finally {
+    limit.lift();
+  }
+}
+
+function openTimeout(name: string, timeoutMs: number): DlmError {
+  return new DlmError(
+    'ERR_DLM_TIMEOUT',
+    `Opening lockspace "${name}" took longer than ${timeoutMs} ms: it recovers, or has no quorum`,
+    { op: 'connect', resource: name, errno: constants.errno.ETIMEDOUT },
+  );
+}

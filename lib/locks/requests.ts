@@ -1,0 +1,474 @@
+/**
+ * All locks of a lockspace, and what is under way on them. README.md has the states and who settles what.
+ *
+ * Invariants:
+ * 1. A record is in the list from an accepted request until the lock manager has no lock of it, or the
+ *    locks are lost; a status block is handed out again only after that.
+ * 2. A record has at most one request under way, and beside it at most one cancel of that.
+ * 3. Who waits is answered once: `settle` is taken out before it is called.
+ */
+import { constants } from 'node:os';
+
+import { DLM_LKF, type LockMode } from '../constants.js';
+import type { DlmError } from '../errors.js';
+import { DlmLksb, type ClusterConnection, type StackGlue } from '../glue.js';
+import * as failures from './failures.js';
+import type { About } from './failures.js';
+import { Limit, type WaitOptions } from './limit.js';
+import { Lock, tellBlocked } from './lock.js';
+import { isDown } from './modes.js';
+import { LockRecord, type NextConversion } from './record.js';
+import { checkWellFormed, type LockName, type Rules } from './rules.js';
+import { failWith, type Settle } from './settle.js';
+
+const { EAGAIN, EDEADLK, EINVAL, ENOTCONN, EPERM } = constants.errno;
+// Of this module, for what is asked about every lock: see NativeLocks.
+const { CANCEL, CONVERT, NOQUEUE } = DLM_LKF;
+
+/** So many idle status blocks are kept. */
+const IDLE_MAX = 256;
+/** After how long an unlock that nobody waits for is tried again when it was refused, milliseconds. */
+const AGAIN_MS = 100;
+
+/** Who is told what the requests find out. */
+export interface RequestsOwner {
+  /** The lock manager has said that the locks are lost; ends in {@link Requests.end}. */
+  onLost(): void;
+  /** The lock is in the way of a request for this mode, for the first time. */
+  onBlocked(lock: Lock, level: LockMode): void;
+  /** Who is known to hold it, for people; empty where that cannot be known. */
+  holdersOf(name: LockName): string;
+}
+
+export class Requests {
+  readonly #glue: StackGlue;
+  readonly #connection: ClusterConnection;
+  readonly #owner: RequestsOwner;
+  readonly #detectsDeadlocks: boolean;
+  readonly #records: LockRecord[] = [];
+  readonly #idle: DlmLksb[] = [];
+  #withdrawals = 0;
+  #end: DlmError | undefined;
+
+  // What the promise that was made last is settled by: one executor serves all.
+  #taken!: Settle<never>;
+  readonly #take = (resolve: Settle<never>): void => {
+    this.#taken = resolve;
+  };
+
+  constructor(
+    glue: StackGlue,
+    connection: ClusterConnection,
+    owner: RequestsOwner,
+    readonly rules: Rules,
+    detectsDeadlocks: boolean,
+  ) {
+    this.#glue = glue;
+    this.#connection = connection;
+    this.#owner = owner;
+    this.#detectsDeadlocks = detectsDeadlocks;
+  }
+
+  /** How many requests are being taken back that nobody waits for any more. */
+  get withdrawals(): number {
+    return this.#withdrawals;
+  }
+
+  /** The locks that are held or waited for. */
+  get records(): readonly LockRecord[] {
+    return this.#records;
+  }
+
+  /**
+   * Asks for a new lock. Resolves to it; where it may not wait and is in somebody's way, to null.
+   * The arguments have been checked.
+   */
+  lock(
+    name: LockName,
+    mode: LockMode,
+    mayWait: boolean,
+    options: WaitOptions | undefined,
+  ): Promise<Lock | null> {
+    if (this.#end !== undefined) throw this.#ended('lock', name, mode, this.#end);
+    if (options?.signal?.aborted === true) throw options.signal.reason;
+    const lksb = this.#idle.pop() ?? new DlmLksb();
+    const promise = new Promise<Lock | null>(this.#take as (resolve: Settle<Lock | null>) => void);
+    const record = new LockRecord(lksb, name, mode, this.#taken, this.#records.length);
+    const flags = mayWait ? 0 : NOQUEUE;
+    const status = this.#glue.dlmLock(this.#connection, mode, lksb, flags, name, record);
+    if (status !== 0) {
+      this.#keep(lksb);
+      return this.#refusedLock(record, status);
+    }
+    this.#records.push(record);
+    if (options !== undefined) this.#limit(record, options);
+    return promise;
+  }
+
+  /** Asks for another mode. Resolves when the lock has it. */
+  convert(record: LockRecord, mode: LockMode, options: WaitOptions): Promise<undefined> {
+    this.#checkUsable(record, mode, 'convert');
+    if (options.signal?.aborted === true) throw options.signal.reason;
+    const about = this.#about('convert', record.name, mode);
+    if (record.settle !== undefined || record.next !== undefined) throw failures.busy(about);
+    const { signal, timeoutMs } = options;
+    const isLimited = signal !== undefined || timeoutMs !== undefined;
+    if (!isLimited && !this.#detectsDeadlocks && !isDown(record.mode, mode)) {
+      throw failures.unlimited(about, record.mode);
+    }
+    const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
+    const settle = this.#taken as Settle<undefined>;
+    if (record.phase === 'held') {
+      record.settle = settle;
+      this.#startConversion(record, mode);
+      if (record.settle !== undefined && isLimited) this.#limit(record, options);
+      return promise;
+    }
+    const next: NextConversion = { mode, settle, limit: undefined };
+    record.next = next;
+    if (isLimited) next.limit = this.#limitNext(record, next, about, options);
+    return promise;
+  }
+
+  /** Gives the lock up. Resolves when it is gone; once it was asked for, the same promise. */
+  release(record: LockRecord): Promise<undefined> {
+    const { released } = record;
+    if (released !== undefined) return released;
+    if (record.end !== undefined) {
+      return Promise.reject(this.#ended('release', record.name, record.mode, record.end));
+    }
+    const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
+    record.released = promise;
+    record.settleRelease = this.#taken as Settle<undefined>;
+    record.isReleasing = true;
+    if (record.phase === 'held') this.#unlock(record);
+    else this.#releaseInBetween(record);
+    return promise;
+  }
+
+  /** The lock manager gives nothing and takes nothing any more: all locks are lost, for this reason. */
+  end(end: DlmError): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.#withdrawals = 0;
+    this.#idle.length = 0;
+    for (const record of this.#records.splice(0)) this.#lose(record, end);
+  }
+
+  // ---- The protocol's handlers ----
+
+  /** A request has completed. */
+  lockAst(record: LockRecord): void {
+    const { phase } = record;
+    if (phase === 'gone' || phase === 'held' || phase === 'unlocking') return;
+    const status = this.#glue.dlmLockStatus(record.lksb);
+    if (status === 0) this.#granted(record);
+    else if (status === -ENOTCONN) this.#owner.onLost();
+    else if (phase === 'asking') this.#notGranted(record, status);
+    else this.#notConverted(record, status);
+  }
+
+  /** The lock is in somebody's way. Returns what the program's handler does. */
+  blockingAst(record: LockRecord, level: LockMode): unknown {
+    if (record.phase === 'gone' || level <= record.wantedByOthers) return undefined;
+    record.wantedByOthers = level;
+    const { lock } = record;
+    if (lock === undefined || record.isReleasing) return undefined;
+    // What one listener throws must not keep the other from hearing of it.
+    queueMicrotask(() => this.#owner.onBlocked(lock, level));
+    return tellBlocked(record);
+  }
+
+  /** An unlock or a cancel has completed. */
+  unlockAst(record: LockRecord, error: number): void {
+    const { phase } = record;
+    if (phase === 'gone') return;
+    if (error === -ENOTCONN) this.#owner.onLost();
+    else if (phase === 'unlocking') this.#unlocked(record, error);
+    // A cancel that was refused changes nothing: what it was for ends by itself.
+    else if (error !== 0) return;
+    else if (phase === 'asking') this.#gone(record);
+    else this.#atRest(record);
+  }
+
+  #granted(record: LockRecord): void {
+    const before = record.modeBefore;
+    record.mode = record.wanted;
+    if (record.phase === 'asking') {
+      record.phase = 'held';
+      if (record.isWithdrawn) {
+        this.#unlock(record);
+        return;
+      }
+      const lock = new Lock(record, this);
+      record.lock = lock;
+      this.#settle(record, lock as never);
+      return;
+    }
+    record.wantedByOthers = record.toldOf = -1;
+    // Given back untold, unless that could make it wait: then `lock.mode` tells.
+    const isUnwanted = record.phase === 'converting' && record.isWithdrawn && !record.isReleasing;
+    record.phase = 'held';
+    if (isUnwanted && record.mode !== before && isDown(record.mode, before)) {
+      this.#revert(record, before);
+      return;
+    }
+    this.#settle(record, undefined as never);
+    this.#atRest(record);
+  }
+
+  /** Nothing is under way on the lock any more. */
+  #atRest(record: LockRecord): void {
+    record.phase = 'held';
+    this.#notWithdrawn(record);
+    if (record.isReleasing) {
+      this.#unlock(record);
+      return;
+    }
+    const { next } = record;
+    if (next === undefined) return;
+    record.next = undefined;
+    record.settle = next.settle as Settle<never>;
+    record.limit = next.limit;
+    this.#startConversion(record, next.mode);
+  }
+
+  #notGranted(record: LockRecord, status: number): void {
+    const { settle } = record;
+    this.#lift(record);
+    this.#gone(record);
+    if (settle === undefined) return;
+    if (status === -EAGAIN) settle(null as never);
+    else settle(failWith(() => this.#failure('lock', record, status)));
+  }
+
+  #notConverted(record: LockRecord, status: number): void {
+    const { settle, wanted, mode } = record;
+    this.#lift(record);
+    settle?.(failWith(() => this.#conversionFailure(record, wanted, mode, status)));
+    this.#atRest(record);
+  }
+
+  #unlocked(record: LockRecord, error: number): void {
+    if (error !== 0) {
+      this.#unlockRefused(record, error);
+      return;
+    }
+    const { settleRelease } = record;
+    this.#gone(record);
+    settleRelease?.(undefined);
+  }
+
+  // ---- Requests ----
+
+  #startConversion(record: LockRecord, mode: LockMode): void {
+    if (mode === record.mode) {
+      // A node that is not the master would get no AST for it.
+      this.#settle(record, undefined as never);
+      return;
+    }
+    record.wanted = mode;
+    record.modeBefore = record.mode;
+    const { lksb, name } = record;
+    const status = this.#glue.dlmLock(this.#connection, mode, lksb, CONVERT, name);
+    if (status === 0) {
+      record.phase = 'converting';
+      return;
+    }
+    if (this.#isLoss(status)) {
+      this.#owner.onLost();
+      return;
+    }
+    const { settle, mode: held } = record;
+    this.#lift(record);
+    settle?.(failWith(() => this.#conversionFailure(record, mode, held, status)));
+  }
+
+  /** Back to a mode that nobody can be in the way of. */
+  #revert(record: LockRecord, mode: LockMode): void {
+    record.wanted = mode;
+    const { lksb, name } = record;
+    const status = this.#glue.dlmLock(this.#connection, mode, lksb, CONVERT, name);
+    if (status === 0) record.phase = 'reverting';
+    else if (this.#isLoss(status)) this.#owner.onLost();
+    else this.#atRest(record);
+  }
+
+  /** From `held`. */
+  #unlock(record: LockRecord): void {
+    record.again = undefined;
+    const status = this.#glue.dlmUnlock(this.#connection, record.lksb, 0);
+    if (status === 0) record.phase = 'unlocking';
+    else if (this.#isLoss(status)) this.#owner.onLost();
+    else this.#unlockRefused(record, status);
+  }
+
+  /** The lock is as it was. Who waits is told and may try again; where nobody does, we do. */
+  #unlockRefused(record: LockRecord, status: number): void {
+    record.phase = 'held';
+    const { settleRelease, lock } = record;
+    if (lock === undefined) {
+      record.again = this.#connection.clock.setTimeout(() => this.#unlock(record), AGAIN_MS);
+      return;
+    }
+    record.isReleasing = false;
+    record.settleRelease = record.released = undefined;
+    settleRelease?.(failWith(() => this.#failure('release', record, status)));
+  }
+
+  /** While a conversion is under way, which ends first. */
+  #releaseInBetween(record: LockRecord): void {
+    const { settle, next } = record;
+    const about = this.#about('convert', record.name, record.wanted);
+    if (next !== undefined) {
+      record.next = undefined;
+      next.limit?.lift();
+      next.settle(failWith(() => failures.released(about)));
+    }
+    if (settle === undefined) return;
+    this.#lift(record);
+    settle(failWith(() => failures.released(about)));
+    this.#withdraw(record);
+  }
+
+  /** Nobody waits for what is under way any more. */
+  #withdraw(record: LockRecord): void {
+    record.isWithdrawn = true;
+    this.#withdrawals += 1;
+    // Whatever it answers, a completion comes: the cancel's, or that of what it was for.
+    const status = this.#glue.dlmUnlock(this.#connection, record.lksb, CANCEL);
+    if (this.#isLoss(status)) this.#owner.onLost();
+  }
+
+  // ---- Ends ----
+
+  #gone(record: LockRecord): void {
+    this.#notWithdrawn(record);
+    record.phase = 'gone';
+    this.#keep(record.lksb);
+    const records = this.#records;
+    const last = records.pop();
+    if (last === undefined || last === record) return;
+    records[record.slot] = last;
+    last.slot = record.slot;
+  }
+
+  #keep(lksb: DlmLksb): void {
+    if (this.#idle.length < IDLE_MAX) this.#idle.push(lksb);
+  }
+
+  #lose(record: LockRecord, end: DlmError): void {
+    const { settle, settleRelease, next, phase } = record;
+    record.phase = 'gone';
+    record.end = end;
+    record.isWithdrawn = false;
+    if (record.again !== undefined) this.#connection.clock.clearTimeout(record.again);
+    this.#lift(record);
+    const op = phase === 'asking' ? 'lock' : 'convert';
+    settle?.(failWith(() => this.#ended(op, record.name, record.wanted, end)));
+    next?.limit?.lift();
+    next?.settle(failWith(() => this.#ended('convert', record.name, next.mode, end)));
+    record.next = undefined;
+    settleRelease?.(failWith(() => this.#ended('release', record.name, record.mode, end)));
+    record.lost?.abort(end);
+  }
+
+  #notWithdrawn(record: LockRecord): void {
+    if (!record.isWithdrawn) return;
+    record.isWithdrawn = false;
+    this.#withdrawals -= 1;
+  }
+
+  #settle(record: LockRecord, value: never): void {
+    const { settle } = record;
+    this.#lift(record);
+    settle?.(value);
+  }
+
+  /** Who waited is being answered. */
+  #lift(record: LockRecord): void {
+    record.settle = undefined;
+    if (record.limit === undefined) return;
+    record.limit.lift();
+    record.limit = undefined;
+  }
+
+  #limit(record: LockRecord, options: WaitOptions): void {
+    const op = record.phase === 'asking' ? 'lock' : 'convert';
+    const about = this.#about(op, record.name, record.wanted);
+    record.limit = this.#newLimit(about, options, (why) => this.#limitReached(record, why));
+  }
+
+  #limitReached(record: LockRecord, why: () => unknown): void {
+    const { settle } = record;
+    record.settle = record.limit = undefined;
+    if (settle === undefined) return;
+    settle(failWith(why));
+    this.#withdraw(record);
+  }
+
+  /** The limit of a conversion that may have begun when it is reached. */
+  #limitNext(record: LockRecord, next: NextConversion, about: About, options: WaitOptions): Limit {
+    return this.#newLimit(about, options, (why) => {
+      if (record.next !== next) {
+        this.#limitReached(record, why);
+        return;
+      }
+      record.next = undefined;
+      next.settle(failWith(why));
+    });
+  }
+
+  #newLimit(about: About, options: WaitOptions, onReached: (why: () => unknown) => void): Limit {
+    const timedOut = (timeoutMs: number): DlmError => {
+      return failures.timedOut(about, timeoutMs, this.#owner.holdersOf(about.name));
+    };
+    return new Limit(this.#connection.clock, options, timedOut, onReached);
+  }
+
+  // ---- What failures are ----
+
+  /** A node that is dead is refused everything: -EPERM by `o2cb`, -ENOTCONN by `user`. */
+  #isLoss(status: number): boolean {
+    return status === -ENOTCONN || status === -EPERM;
+  }
+
+  #refusedLock(record: LockRecord, status: number): Promise<null> {
+    if (status === -EAGAIN) return Promise.resolve(null);
+    if (status === -EINVAL) checkWellFormed('name', record.name);
+    if (this.#isLoss(status)) this.#owner.onLost();
+    throw this.#failure('lock', record, status);
+  }
+
+  #failure(op: About['op'], record: LockRecord, status: number): DlmError {
+    const about = this.#about(op, record.name, record.wanted);
+    if (this.#end !== undefined) return failures.ended(about, this.#end);
+    if (status === -EDEADLK) return failures.deadlock(about, record.mode);
+    return failures.refused(about, status);
+  }
+
+  #conversionFailure(
+    record: LockRecord,
+    wanted: LockMode,
+    held: LockMode,
+    status: number,
+  ): DlmError {
+    const about = this.#about('convert', record.name, wanted);
+    return status === -EDEADLK ? failures.deadlock(about, held) : failures.refused(about, status);
+  }
+
+  #checkUsable(record: LockRecord, mode: LockMode, op: About['op']): void {
+    if (record.end !== undefined) throw this.#ended(op, record.name, mode, record.end);
+    if (record.phase === 'gone' || record.isReleasing) {
+      throw failures.released(this.#about(op, record.name, mode));
+    }
+  }
+
+  #ended(op: About['op'], name: LockName, mode: LockMode, end: DlmError): DlmError {
+    return failures.ended(this.#about(op, name, mode), end);
+  }
+
+  #about(op: About['op'], name: LockName, mode: LockMode): About {
+    return { op, name, mode, group: this.#connection.name };
+  }
+}

@@ -1,0 +1,82 @@
+/** What each stack takes: the one table of names and modes, and who finds conversion deadlocks. */
+import { types } from 'node:util';
+
+import { checkText, invalidType, outOfRange } from '../errors.js';
+import { MODE_NAMES, type Mode } from './modes.js';
+
+/** The name of a lock: text, which becomes UTF-8, or the bytes themselves. */
+export type LockName = string | Uint8Array;
+
+/** The rules of a stack. */
+export interface Rules {
+  /** Bytes. */
+  readonly nameMax: number;
+  readonly modes: readonly Mode[];
+}
+
+/** By the plugin's name. */
+const RULES: Readonly<Record<'o2cb' | 'user', Rules>> = {
+  o2cb: { nameMax: 32, modes: ['NL', 'PR', 'EX'] },
+  user: { nameMax: 64, modes: MODE_NAMES },
+};
+
+/**
+ * Names that a lock manager, or our own protocol, needs itself. Refused on all stacks, so that a program
+ * may change its stack.
+ */
+const RESERVED = ['$RECOVERY', 'version_lock'] as const;
+const [RECOVERY, VERSION_LOCK] = RESERVED;
+
+/** UTF-8 makes at most so many bytes of a UTF-16 unit. */
+const BYTES_PER_UNIT = 3;
+
+/** The rules of the stack whose plugin has this name: every label but `o2cb` is stack `user`. */
+export function rulesOf(pluginName: string): Rules {
+  return pluginName === 'o2cb' ? RULES.o2cb : RULES.user;
+}
+
+/**
+ * Throws unless a lock can have this name. Returns it, bytes as a copy. A lone surrogate is left to the
+ * glue, which looks for it anyway: {@link checkWellFormed}.
+ */
+export function checkName<Name extends LockName>(argument: string, name: Name, rules: Rules): Name {
+  const { nameMax } = rules;
+  if (typeof name === 'string') {
+    const { length } = name;
+    if (length === 0 || (length * BYTES_PER_UNIT > nameMax && Buffer.byteLength(name) > nameMax)) {
+      throw outOfRange(argument, `1 to ${nameMax} bytes long on this stack`, name);
+    }
+    if (name === RECOVERY || name === VERSION_LOCK) throw reserved(argument, name);
+    if (name.charCodeAt(length - 1) === 0) throw endsInZero(argument, name);
+    return name;
+  }
+  if (!types.isUint8Array(name)) {
+    throw invalidType(argument, 'of type string or an instance of Uint8Array', name);
+  }
+  if (name.length === 0 || name.length > nameMax) {
+    throw outOfRange(argument, `1 to ${nameMax} bytes long on this stack`, name);
+  }
+  const copy = Uint8Array.from(name);
+  if (RESERVED.some((each) => Buffer.from(each).equals(copy))) throw reserved(argument, copy);
+  if (copy.at(-1) === 0) throw endsInZero(argument, copy);
+  return copy as Name;
+}
+
+/** Throws if UTF-8 has no bytes of its own for the name. */
+export function checkWellFormed(argument: string, name: LockName): void {
+  if (typeof name === 'string') checkText(argument, name);
+}
+
+/** The name for people. */
+export function printName(name: LockName): string {
+  return typeof name === 'string' ? JSON.stringify(name) : `0x${Buffer.from(name).toString('hex')}`;
+}
+
+function reserved(argument: string, name: LockName): RangeError {
+  return outOfRange(argument, `none of the reserved ${RESERVED.join(', ')}`, name);
+}
+
+/** From Linux 6.12 on such a name is that of another lock, too: native/KERNELS.md. */
+function endsInZero(argument: string, name: LockName): RangeError {
+  return outOfRange(argument, 'without a zero byte at its end', name);
+}
