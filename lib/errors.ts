@@ -100,6 +100,81 @@ export type DlmErrorCode =
   /** Simulator: it is closed. */
   | 'ERR_DLM_SIMULATION_CLOSED';
 
+/**
+ * What a program can do about it:
+ *
+ * - `busy`: something else is under way.
+ * - `timeout`: it took longer than it might.
+ * - `deadlock`: two wait for each other, and this one has been given up.
+ * - `lost`: what was held is gone.
+ * - `closed`: by this program, itself.
+ * - `noCluster`: the host lacks something, which the message names.
+ * - `misuse`: the program is wrong.
+ * - `refused`: the lock manager said no.
+ * - `simulation`: the simulator's.
+ */
+export type DlmErrorKind =
+  | 'busy'
+  | 'timeout'
+  | 'deadlock'
+  | 'lost'
+  | 'closed'
+  | 'noCluster'
+  | 'misuse'
+  | 'refused'
+  | 'simulation';
+
+/** Of each code. The compiler sees to it that all are there. */
+export const ERROR_KINDS: Readonly<Record<DlmErrorCode, DlmErrorKind>> = Object.freeze({
+  ERR_DLM_ADDON: 'noCluster',
+  ERR_DLM_ENVIRONMENT: 'misuse',
+  ERR_DLM_STACK_LABEL: 'misuse',
+  ERR_DLM_STACK_BUSY: 'busy',
+  ERR_DLM_STACK_UNKNOWN: 'misuse',
+  ERR_DLM_STACK_EXISTS: 'misuse',
+  ERR_DLM_STACK_IN_USE: 'busy',
+  ERR_DLM_GROUP_NAME: 'misuse',
+  ERR_DLM_PROTOCOL: 'refused',
+  ERR_DLM_NO_LIBRARY: 'noCluster',
+  ERR_DLM_NO_DLM: 'noCluster',
+  ERR_DLM_NO_DEVICE: 'noCluster',
+  ERR_DLM_PERMISSION: 'noCluster',
+  ERR_DLM_NO_DAEMON: 'noCluster',
+  ERR_DLM_DAEMON_REFUSED: 'noCluster',
+  ERR_DLM_UNKNOWN_LOCKSPACE: 'noCluster',
+  ERR_DLM_NO_MEMBERSHIP: 'noCluster',
+  ERR_DLM_FOREIGN_LOCKSPACE: 'refused',
+  ERR_DLM_LOCKSPACE_EXISTS: 'refused',
+  ERR_DLM_NO_KEEPER: 'noCluster',
+  ERR_DLM_TIMEOUT: 'timeout',
+  ERR_DLM_REFUSED: 'refused',
+  ERR_DLM_CONNECT: 'refused',
+  ERR_DLM_DISCONNECTED: 'closed',
+  ERR_DLM_WRONG_GLUE: 'misuse',
+  ERR_DLM_WRONG_CONNECTION: 'misuse',
+  ERR_DLM_LKSB_BUSY: 'busy',
+  ERR_DLM_LKSB_UNUSED: 'misuse',
+  ERR_DLM_LOST: 'lost',
+  ERR_DLM_CLOSED: 'closed',
+  ERR_DLM_RELEASED: 'misuse',
+  ERR_DLM_BUSY: 'busy',
+  ERR_DLM_DEADLOCK: 'deadlock',
+  ERR_DLM_NO_LIMIT: 'misuse',
+  ERR_DLM_NO_HANGUP: 'misuse',
+  ERR_DLM_TIMEOUT_FLAG: 'misuse',
+  ERR_DLM_SIMULATION_STUCK: 'simulation',
+  ERR_DLM_SIMULATION_LIMIT: 'simulation',
+  ERR_DLM_SIMULATION_DIVERGED: 'simulation',
+  ERR_DLM_SIMULATION_HISTORY: 'simulation',
+  ERR_DLM_SIMULATION_FAILED: 'simulation',
+  ERR_DLM_SIMULATION_NODE: 'simulation',
+  ERR_DLM_SIMULATION_BUSY: 'simulation',
+  ERR_DLM_SIMULATION_WORKER: 'simulation',
+  ERR_DLM_SIMULATION_CLOSED: 'simulation',
+});
+
+const RETRYABLE: ReadonlySet<DlmErrorKind> = new Set(['busy', 'timeout', 'deadlock']);
+
 /** What went wrong, and where. */
 export interface DlmErrorDetails {
   /** Positive errno; absent when none applies. */
@@ -133,6 +208,19 @@ export class DlmError extends Error {
     this.status =
       details.status ??
       (details.errno === undefined || details.errno <= 0 ? undefined : statusName(details.errno));
+  }
+
+  /** What a program can do about it. */
+  get kind(): DlmErrorKind {
+    return ERROR_KINDS[this.code];
+  }
+
+  /**
+   * Whether the same call may succeed when it is made again, on the same objects and later: after a timeout
+   * or a deadlock (when what is held has been released), and when something was under way.
+   */
+  get isRetryable(): boolean {
+    return RETRYABLE.has(this.kind);
   }
 
   /**

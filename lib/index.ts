@@ -12,7 +12,7 @@ export {
   STACK_LABEL_LEN,
   type LockMode,
 } from './constants.js';
-export { DlmError, type DlmErrorCode, type DlmErrorDetails } from './errors.js';
+export { DlmError, type DlmErrorCode, type DlmErrorDetails, type DlmErrorKind } from './errors.js';
 export { statusName as dlmStatusName } from './status.js';
 export {
   openLockspace,

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** Several locks as one: all or none. */
 import { outOfRange } from '../errors.js';
 import type { StackClock } from '../glue.js';

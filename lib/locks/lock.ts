@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** A lock as the program has it. */
 import { checkFunction } from '../errors.js';
 import { checkWaitOptions, type WaitOptions } from './limit.js';

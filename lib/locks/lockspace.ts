@@ -1,7 +1,8 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** A lockspace as the program has it: `openLockspace` makes it. */
 import { EventEmitter } from 'node:events';
 
-import { checkFunction, invalidType, type DlmError } from '../errors.js';
+import { checkFunction, checkString, invalidType, outOfRange, type DlmError } from '../errors.js';
 import type {
   ClusterConnection,
   ClusterMember,
@@ -21,7 +22,7 @@ import { Requests } from './requests.js';
 import { checkName, rulesOf, type LockName, type Rules } from './rules.js';
 import { rejected } from './settle.js';
 import type { Stack } from './stack.js';
-import { UseSignal } from './use-signal.js';
+import { takesSignal, UseSignal } from './use-signal.js';
 import type { Wiring } from './wiring.js';
 
 /** What a lockspace tells, and with what. */
@@ -38,6 +39,22 @@ export interface LockspaceEvents {
   blocked: [lock: Lock, mode: Mode];
 }
 
+const EVENTS: Readonly<Record<keyof LockspaceEvents, true>> = {
+  health: true,
+  memberJoined: true,
+  memberLeft: true,
+  memberFailed: true,
+  blocked: true,
+};
+
+function checkEvent(event: unknown, listener: unknown): void {
+  checkString('event', event);
+  if (!Object.hasOwn(EVENTS, event)) {
+    throw outOfRange('event', `one of ${Object.keys(EVENTS).join(', ')}`, event);
+  }
+  checkFunction('listener', listener);
+}
+
 /** What is done while the lock is held. `signal`: it is lost, or the caller's own signal was aborted. */
 export type LockWork<Result> = (lock: Lock, signal: AbortSignal) => Result | PromiseLike<Result>;
 
@@ -45,7 +62,7 @@ export type LockWork<Result> = (lock: Lock, signal: AbortSignal) => Result | Pro
  * A lockspace: names, and locks on them, among all who have opened it. Keeps the event loop alive until it is
  * closed, unless `unref()` was called.
  */
-export class Lockspace extends EventEmitter<LockspaceEvents> {
+export class Lockspace {
   /** What it is called. */
   readonly name: string;
   /** How far the locks reach: `cluster`, or `process` for the emulations. */
@@ -60,6 +77,7 @@ export class Lockspace extends EventEmitter<LockspaceEvents> {
   readonly #rules: Rules;
   readonly #monitor: HealthMonitor;
   readonly #treatUnsureAsLost: boolean;
+  readonly #events = new EventEmitter();
   #end: DlmError | undefined;
   #lost: AbortController | undefined;
   #closing: Promise<void> | undefined;
@@ -71,7 +89,6 @@ export class Lockspace extends EventEmitter<LockspaceEvents> {
     wiring: Wiring,
     treatUnsureAsLost: boolean,
   ) {
-    super();
     this.name = connection.name;
     this.scope = connection.scope;
     this.clock = connection.clock;
@@ -86,7 +103,7 @@ export class Lockspace extends EventEmitter<LockspaceEvents> {
       connection,
       {
         onLost: () => this.#lose('nodeDead'),
-        onBlocked: (lock, level) => this.emit('blocked', lock, MODE_NAMES[level] ?? 'NL'),
+        onBlocked: (lock, level) => this.#events.emit('blocked', lock, MODE_NAMES[level] ?? 'NL'),
         holdersOf: (name) => holdersOf(this.#requests, name),
       },
       this.#rules,
@@ -94,7 +111,7 @@ export class Lockspace extends EventEmitter<LockspaceEvents> {
     );
     addNeighbour(this.#requests, stack.world, connection.name, this.thisNode);
     wiring.requests = this.#requests;
-    wiring.nodeDown = (node) => this.emit('memberFailed', node);
+    wiring.nodeDown = (node) => this.#events.emit('memberFailed', node);
     wiring.notice = (notice) => this.#notice(notice);
     if (connection.scope === 'process') {
       wiring.lookout = new Lookout(stack.glue, connection, () => this.#lose('nodeDead'));
@@ -107,8 +124,8 @@ export class Lockspace extends EventEmitter<LockspaceEvents> {
    * returned. Rejects with what it threw; with what `lock` rejects with; or, when it had come to its end,
    * with `ERR_DLM_LOST` or `ERR_DLM_CLOSED` if the lock was lost meanwhile: then others may have had it, too.
    *
-   * `work` is given the lock and a signal: `lock.lost` and `options.signal` together. To a function that takes
-   * one argument (`work.length` is 1) no signal is given, because making one takes longer than the lock.
+   * `work` is given the lock and a signal: `lock.lost` and `options.signal` together. It is not made for arrow
+   * functions that do not take it.
    */
   using<Result>(name: LockName, mode: Mode, work: LockWork<Result>): Promise<Result>;
   using<Result>(
@@ -120,21 +137,17 @@ export class Lockspace extends EventEmitter<LockspaceEvents> {
   async using<Result>(
     name: LockName,
     mode: Mode,
-    second: WaitOptions | LockWork<Result>,
-    third?: LockWork<Result>,
+    ...rest: [LockWork<Result>] | [WaitOptions, LockWork<Result>]
   ): Promise<Result> {
-    const [options, work] =
-      typeof second === 'function' && third === undefined ? [undefined, second] : [second, third];
+    const [options, work] = rest.length === 1 ? [undefined, rest[0]] : rest;
     checkFunction('work', work);
-    const lock = await this.lock(name, mode, options as WaitOptions | undefined);
-    const its = work as LockWork<Result>;
-    const signal =
-      its.length === 1
-        ? undefined
-        : new UseSignal(lock, (options as WaitOptions | undefined)?.signal);
+    const lock = await this.lock(name, mode, options);
+    const signal = takesSignal(work) ? new UseSignal(lock, options?.signal) : undefined;
     let result: Result;
     try {
-      result = await its(lock, signal?.signal as AbortSignal);
+      result = await (signal === undefined
+        ? (work as (lock: Lock) => Result)(lock)
+        : work(lock, signal.signal));
     } catch (error) {
       signal?.end();
       await lock[Symbol.asyncDispose]();
@@ -173,7 +186,11 @@ export class Lockspace extends EventEmitter<LockspaceEvents> {
     if (!Array.isArray(names)) throw invalidType('names', 'an instance of Array', names);
     checkWaitOptions(options);
     modeNumber(mode, this.#rules.modes);
-    const order = lockOrder(names.map((name, at) => checkName(`names[${at}]`, name, this.#rules)));
+    const order = lockOrder(
+      (names as readonly LockName[]).map((name, at) =>
+        checkName(`names[${at}]`, name, this.#rules),
+      ),
+    );
     const limit = sharedLimit(this.clock, options);
     const locks: Lock[] = [];
     const taken: Lock[] = [];
@@ -216,6 +233,36 @@ export class Lockspace extends EventEmitter<LockspaceEvents> {
   members(): readonly ClusterMember[] {
     if (this.#connection.state !== 'connected') return [];
     return this.#stack.glue.clusterMembers(this.#connection);
+  }
+
+  /** Has `listener` called whenever that happens. What it throws is an uncaught exception. */
+  on<Name extends keyof LockspaceEvents>(
+    event: Name,
+    listener: (...args: LockspaceEvents[Name]) => void,
+  ): this {
+    checkEvent(event, listener);
+    this.#events.on(event, listener);
+    return this;
+  }
+
+  /** The same, for the next time only. */
+  once<Name extends keyof LockspaceEvents>(
+    event: Name,
+    listener: (...args: LockspaceEvents[Name]) => void,
+  ): this {
+    checkEvent(event, listener);
+    this.#events.once(event, listener);
+    return this;
+  }
+
+  /** Has it not called any more. */
+  off<Name extends keyof LockspaceEvents>(
+    event: Name,
+    listener: (...args: LockspaceEvents[Name]) => void,
+  ): this {
+    checkEvent(event, listener);
+    this.#events.off(event, listener);
+    return this;
   }
 
   /** Keeps the event loop alive while it is open (the default). */
@@ -274,7 +321,7 @@ export class Lockspace extends EventEmitter<LockspaceEvents> {
 
   #notice(notice: ClusterNotice): void {
     if (notice.kind === 'memberJoined' || notice.kind === 'memberLeft') {
-      this.emit(notice.kind, notice.node);
+      this.#events.emit(notice.kind, notice.node);
       return;
     }
     if (!this.#monitor.take(notice)) return;
@@ -297,7 +344,7 @@ export class Lockspace extends EventEmitter<LockspaceEvents> {
   /** Not from inside a call: the program may be in the middle of asking. */
   #tellHealth(): void {
     const { health } = this;
-    queueMicrotask(() => this.emit('health', health));
+    queueMicrotask(() => this.#events.emit('health', health));
   }
 
   #finish(end: DlmError): void {

@@ -121,7 +121,7 @@ export class Requests {
     if (record.phase === 'held') {
       record.settle = settle;
       this.#startConversion(record, mode);
-      if (record.settle !== undefined && isLimited) this.#limit(record, options);
+      if (isLimited && isWaiting(record)) this.#limit(record, options);
       return promise;
     }
     const next: NextConversion = { mode, settle, limit: undefined };
@@ -228,7 +228,7 @@ export class Requests {
     const { next } = record;
     if (next === undefined) return;
     record.next = undefined;
-    record.settle = next.settle as Settle<never>;
+    record.settle = next.settle;
     record.limit = next.limit;
     this.#startConversion(record, next.mode);
   }
@@ -471,4 +471,9 @@ export class Requests {
   #about(op: About['op'], name: LockName, mode: LockMode): About {
     return { op, name, mode, group: this.#connection.name };
   }
+}
+
+/** Whether somebody waits for what is under way; the compiler does not see that a call may have ended it. */
+function isWaiting(record: LockRecord): boolean {
+  return record.settle !== undefined;
 }

@@ -3,13 +3,15 @@
 /** Ends a promise: with a value, or with what `failWith` returns. */
 export type Settle<Value> = (value: Value | Promise<Value>) => void;
 
+const NOTHING = Promise.resolve();
+
 /**
  * Rejects with what `make` returns; for a promise that is resolved with it. The error is made two jobs later,
  * in a continuation of that promise, when V8 sees who awaits it: its stack names the functions that wait.
  */
 export async function failWith(make: () => unknown): Promise<never> {
-  await undefined;
-  await undefined;
+  await NOTHING;
+  await NOTHING;
   throw make();
 }
 

@@ -12,7 +12,7 @@ import type { LockspaceOptions } from './options.js';
  * Whether the stacks `user` and `emulated` are asked to answer a conversion deadlock. Until their plugins
  * can, they are like `o2cb`: nobody finds one.
  */
-export const DETECTS_DEADLOCKS: boolean = false;
+export const DETECTS_DEADLOCKS = false;
 
 /** A stack, ready to be connected to. */
 export interface Stack {

@@ -32,3 +32,20 @@ export class UseSignal {
     for (const source of this.#sources) source.removeEventListener('abort', this);
   }
 }
+
+const sourceOf = (work: (...args: never[]) => unknown): string =>
+  Function.prototype.toString.call(work);
+
+/**
+ * Whether a function may look at a second argument. To make a signal takes ten times as long as to take a lock,
+ * so it is not made for an arrow function whose parameters are there to be seen and are fewer than two.
+ */
+export function takesSignal(work: (...args: never[]) => unknown): boolean {
+  if (work.length > 1) return true;
+  const source = sourceOf(work);
+  const arrow = source.indexOf('=>');
+  if (arrow < 0) return true;
+  const parameters = source.slice(0, arrow);
+  // The rest of the arguments, and one with a default, are not counted.
+  return parameters.includes('...') || parameters.includes('=');
+}

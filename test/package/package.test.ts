@@ -31,6 +31,7 @@ const SHARED_EXPORTS = [
   'GROUP_NAME_MAX',
   'STACK_LABEL_LEN',
   'dlmStatusName',
+  'openLockspace',
 ];
 /** The same of `stackglue/glue`. */
 const EXPORTS = [
@@ -88,7 +89,11 @@ import {
   type LockingProtocol, type O2cbOptions, type PluginLoader, type ProtocolVersion, type RecoveryHandler,
   type StackOperations, type StackPlugin, type StackScope, type StackUpcalls, type UserStackOptions,
 } from 'stackglue/glue';
-import { DlmError as SharedError } from 'stackglue';
+import {
+  DlmError as SharedError, openLockspace,
+  type BlockedHandler, type Health, type Lock, type LockSet, type Lockspace, type LockspaceOptions, type Mode,
+  type StackChoice, type WaitOptions,
+} from 'stackglue';
 import { localNode, stackConformance, type StackFeatures } from 'stackglue/conformance';
 import { explore, replay, Simulation, SimulationError } from 'stackglue/simulator';
 
@@ -134,14 +139,30 @@ export type All = [ConnectOptions, DlmErrorDetails, O2cbOptions, PluginLoader, P
   RecoveryHandler, StackFeatures, StackOperations, StackPlugin, StackScope, StackUpcalls, UserStackOptions];
 const simulation: Simulation = new Simulation({ seed: 1 });
 simulation.close();
-void [result, SharedError, localNode, stackConformance, explore, replay, SimulationError];
+async function locks(): Promise<void> {
+  const ls: Lockspace = await openLockspace('volume-7', { stack: 'emulated' });
+  const lock: Lock = await ls.lock('inode/42', 'EX', { timeoutMs: 2000 });
+  // @ts-expect-error -- no such mode
+  await ls.lock('inode/42', 'XX');
+  // @ts-expect-error -- a stack is needed
+  await openLockspace('volume-7', {});
+  const size: number = await ls.using('inode/42', 'PR', async (held, signal) => (signal.aborted ? 0 : held.name.length));
+  const busy: Lock | null = await ls.tryLock('inode/42', 'PR');
+  const set: LockSet = await ls.lockAll(['a', 'b'], 'EX');
+  ls.on('health', (health: Health) => void health.state);
+  void [size, busy, set, lock];
+}
+export type Locks = [BlockedHandler, LockspaceOptions, Mode, StackChoice, WaitOptions];
+void [locks, result, SharedError, localNode, stackConformance, explore, replay, SimulationError];
 `;
 
 describe('package', () => {
   it('exports what is documented, and no more', () => {
     expect(Object.keys(lib).sort()).to.deep.equal(EXPORTS);
     expect(Object.keys(shared).sort()).to.deep.equal(SHARED_EXPORTS);
-    expect(lib).to.include(shared);
+    const { openLockspace, ...both } = shared;
+    expect(openLockspace).to.be.a('function');
+    expect(lib).to.include(both);
   });
 
   it('is the same instance by import, by its name and by require', async function () {
