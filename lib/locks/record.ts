@@ -44,6 +44,8 @@ export class LockRecord {
   limit: Limit | undefined = undefined;
   /** What is under way is to end as if it had not been asked for. */
   isWithdrawn = false;
+  /** Something of it was cancelled, or was to be. */
+  wasCancelled = false;
   /** The program has given the lock up. */
   isReleasing = false;
   settleRelease: Settle<undefined> | undefined = undefined;

@@ -333,7 +333,7 @@ export class Requests {
 
   /** Nobody waits for what is under way any more. */
   #withdraw(record: LockRecord): void {
-    record.isWithdrawn = true;
+    record.isWithdrawn = record.wasCancelled = true;
     this.#withdrawals += 1;
     // Whatever it answers, a completion comes: the cancel's, or that of what it was for.
     const status = this.#glue.dlmUnlock(this.#connection, record.lksb, CANCEL);
@@ -345,7 +345,8 @@ export class Requests {
   #gone(record: LockRecord): void {
     this.#notWithdrawn(record);
     record.phase = 'gone';
-    this.#keep(record.lksb);
+    // Of a cancel that was too late something may be due still on `o2cb`.
+    if (!record.wasCancelled) this.#keep(record.lksb);
     const records = this.#records;
     const last = records.pop();
     if (last === undefined || last === record) return;

@@ -172,6 +172,30 @@ function suite(world: World): void {
     await lock.release();
   });
 
+  test('an up conversion that was granted while it was given up is taken back', async (nodes) => {
+    const [a, b] = [await nodes.open(1), await nodes.open(2)];
+    const lock = await a.lock('back', 'PR');
+    const controller = new AbortController();
+    const converting = rejection(lock.convert('EX', { signal: controller.signal }));
+    controller.abort(new Error('enough'));
+    // The next one waits for what is being taken back, and can be given up, too.
+    const other = new AbortController();
+    const again = rejection(lock.convert('EX', { signal: other.signal }));
+    other.abort(new Error('once more'));
+    expect(await converting).to.have.property('message', 'enough');
+    expect(await again).to.have.property('message', 'once more');
+    const third = lock.convert('NL', { timeoutMs: 60_000 });
+    await third;
+    expect(lock.mode).to.equal('NL');
+    await lock.convert('PR', { timeoutMs: 60_000 });
+    await atRest(a);
+    expect(lock).to.include({ mode: 'PR', held: true });
+    const reader = await b.tryLock('back', 'PR');
+    expect(reader).not.to.equal(null);
+    await reader?.release();
+    await lock.release();
+  });
+
   test('a release ends the conversion that is under way', async (nodes) => {
     const [a, b] = [await nodes.open(1), await nodes.open(2)];
     const [lock, other] = [await a.lock('both', 'PR'), await b.lock('both', 'PR')];

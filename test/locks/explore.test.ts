@@ -1,0 +1,24 @@
+/** Locks with promises under many seeds, while nodes are killed, cut off and paused. */
+import { expect } from 'chai';
+
+import { explore } from '../../lib/simulator/index.js';
+import { contend, newTally } from './contention.js';
+
+/** `STACKGLUE_SEEDS=5000 npm test -- test/locks/explore.test.ts` looks longer. */
+const SEEDS = Number(process.env.STACKGLUE_SEEDS ?? 1000);
+
+describe('locks with promises, explored', function () {
+  // It ends by itself.
+  this.timeout(0);
+
+  for (const profile of ['o2dlm', 'fsdlm'] as const) {
+    it(`keep others out and leave nothing behind: ${profile}, ${SEEDS} seeds`, async () => {
+      const tally = newTally();
+      expect(
+        await explore({ seeds: SEEDS, profile, run: (simulation) => contend(simulation, tally) }),
+      ).to.equal(SEEDS);
+      // All that can happen has.
+      for (const [what, count] of Object.entries(tally)) expect(count, what).to.be.greaterThan(0);
+    });
+  }
+});
