@@ -98,7 +98,25 @@ async function glue(fresh: boolean): Promise<Subject> {
   };
 }
 
+/** `stackglue` itself: locks with promises. */
+async function lockspace() {
+  const { openLockspace } = await import('../../lib/index.js');
+  return (await openLockspace('bench', { stack: 'o2cb' })).unref();
+}
+
 const SUBJECTS = {
+  promises: async () => {
+    const ls = await lockspace();
+    return promised((names) => async (index, work) => {
+      const lock = await ls.lock(names[index] ?? '', 'EX');
+      work();
+      await lock.release();
+    });
+  },
+  using: async () => {
+    const ls = await lockspace();
+    return promised((names) => (index, work) => ls.using(names[index] ?? '', 'EX', work));
+  },
   glue: () => glue(false),
   'glue-fresh': () => glue(true),
   'async-lock': async () => {

@@ -45,6 +45,8 @@ type Who = SubjectName | Engine;
 const LABELS: Record<Who, string> = {
   glue: 'o2cb through the glue',
   'glue-fresh': 'o2cb through the glue, new status blocks',
+  promises: 'o2cb by promises',
+  using: 'o2cb by promises, using()',
   'async-lock': 'async-lock',
   'async-mutex': 'async-mutex',
   'navigator.locks': `navigator.locks of Node.js ${NODE_24}`,
@@ -62,6 +64,28 @@ interface Comparison {
 
 const DEPTHS = [1, 64, 1000] as const;
 const WAITERS = 100;
+
+/** What the promises cost, and what that comes to beside others' promises. */
+const PROMISES: readonly Comparison[] = [
+  ...[1, 64].flatMap((depth): Comparison[] => {
+    const at = { work: 'lock', depth, ours: 'promises' } as const;
+    const isAlone = depth === 1;
+    return [
+      { ...at, theirs: 'async-lock', ...(isAlone && { target: { atLeast: 0.45 } }) },
+      { ...at, theirs: 'async-mutex', ...(isAlone && { target: { atLeast: 3 } }) },
+      { ...at, theirs: 'navigator.locks', ...(isAlone && { target: { atLeast: 7 } }) },
+      { ...at, theirs: 'glue' },
+      { ...at, ours: 'using', theirs: 'promises', ...(isAlone && { target: { atLeast: 1 } }) },
+    ];
+  }),
+  {
+    work: 'contended',
+    depth: WAITERS,
+    ours: 'promises',
+    theirs: 'async-mutex',
+    target: { atLeast: 3 },
+  },
+];
 
 const COMPARISONS: readonly Comparison[] = [
   ...DEPTHS.flatMap((depth): Comparison[] => {
@@ -84,6 +108,7 @@ const COMPARISONS: readonly Comparison[] = [
   },
   { work: 'contended', depth: WAITERS, ours: 'glue', theirs: 'async-lock' },
   { work: 'contended', depth: WAITERS, ours: 'glue', theirs: 'navigator.locks' },
+  ...PROMISES,
 ];
 
 const count = (value: number): string => value.toLocaleString('en-US');
