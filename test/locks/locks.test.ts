@@ -43,6 +43,27 @@ function suite(world: World): void {
     await (await writer).release();
   });
 
+  if (world.keepsOrder) {
+    test('nobody waits behind more than those who asked before', async (nodes) => {
+      const spaces = [await nodes.open(1), await nodes.open(2), await nodes.open(3)];
+      const first = await spaces[0]!.lock('queue', 'EX');
+      const order: number[] = [];
+      const waiting = Array.from({ length: 30 }, async (_, index) => {
+        // Some give up, and change nothing for the others.
+        const signal = index % 5 === 4 ? AbortSignal.timeout(0) : undefined;
+        const lock = await spaces[index % 3]!.lock('queue', 'EX', { signal }).catch(() => null);
+        if (lock === null) return;
+        order.push(index);
+        await lock.release();
+      });
+      await Promise.all(waiting.filter((__, index) => index % 5 === 4));
+      await first.release();
+      await Promise.all(waiting);
+      const expected = Array.from({ length: 30 }, (__, index) => index);
+      expect(order).to.deep.equal(expected.filter((index) => index % 5 !== 4));
+    });
+  }
+
   test('using returns what its work does, and releases whatever becomes of it', async (nodes) => {
     const [a, b] = [await nodes.open(1), await nodes.open(2)];
     const isFree = async (): Promise<boolean> => {

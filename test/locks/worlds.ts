@@ -20,6 +20,8 @@ export interface World {
   readonly stack: 'o2cb' | 'user';
   /** Whether the second of two conversions in each other's way is told. */
   readonly detectsDeadlocks: boolean;
+  /** Whether requests arrive in the order in which they are made. */
+  readonly keepsOrder: boolean;
   run(body: (nodes: Nodes) => Promise<void>): Promise<void>;
 }
 
@@ -30,6 +32,7 @@ function emulation(stack: 'o2cb' | 'user'): World {
     title: stack === 'o2cb' ? 'the emulated stack o2cb' : 'the emulated stack user',
     stack,
     detectsDeadlocks: false,
+    keepsOrder: true,
     async run(body) {
       const cluster = freshCluster();
       const open: Lockspace[] = [];
@@ -74,6 +77,7 @@ function simulated(profile: Profile): World {
     title: `the simulator, profile ${profile}`,
     stack: profile === 'o2dlm' ? 'o2cb' : 'user',
     detectsDeadlocks: false,
+    keepsOrder: false,
     async run(body) {
       await explore({ seeds: 20, profile, run: (simulation) => body(simulatedNodes(simulation)) });
     },

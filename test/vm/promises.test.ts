@@ -1,0 +1,78 @@
+/**
+ * Locks with promises on three real nodes: what the emulations show, where the kernel's DLM serves, and what
+ * they cannot show: a node that is cut off, and what both sides of it are told.
+ */
+import { expect } from 'chai';
+
+import { LineProcess, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
+
+const GROUP = 'promises';
+
+describe('locks with promises on three nodes', function () {
+  this.timeout(TEST_TIMEOUT_MS);
+  const getCluster = useCluster({ nodes: 3, membership: 'corosync' });
+  const services: LineProcess[] = [];
+
+  before(async () => {
+    for (const [index, submit] of ['thread', 'keeper', 'thread'].entries()) {
+      const node = getCluster().node(index + 1);
+      const service = new LineProcess(
+        node,
+        `exec node dist/test/guest/lock-service.js ${GROUP} ${submit}`,
+      );
+      expect(await service.line()).to.equal(`ready ${index + 1}`);
+      services.push(service);
+    }
+  });
+
+  it('one has the lock, and the others wait, time out, or are told that it is busy', async () => {
+    const [a, b, c] = services as [LineProcess, LineProcess, LineProcess];
+    expect(await a.ask('lock one EX')).to.equal('granted');
+    expect(await b.ask('try one PR')).to.equal('busy');
+    expect(await c.ask('lock one EX 50')).to.equal('ERR_DLM_TIMEOUT');
+    b.send('lock one EX');
+    expect(await a.ask('release one')).to.equal('released');
+    expect(await b.line()).to.equal('granted');
+    expect(await b.ask('convert one PR')).to.equal('granted');
+    expect(await c.ask('lock one PR')).to.equal('granted');
+    expect(await c.ask('convert one EX 50')).to.equal('ERR_DLM_TIMEOUT');
+    for (const service of [b, c]) expect(await service.ask('release one')).to.equal('released');
+    expect(await a.ask('try one EX')).to.equal('granted');
+    expect(await a.ask('release one')).to.equal('released');
+  });
+
+  it('the examples run as they are', async () => {
+    for (const example of ['dist/scripts/examples/first-lock.js', 'scripts/examples/plain.mjs']) {
+      const { stdout } = await getCluster().node(1).exec(`node ${example}`);
+      expect(stdout).to.contain('has EX on inode/42');
+    }
+  });
+
+  it('a node that is killed is told of before what it held is granted', async () => {
+    const [a, b, c] = services as [LineProcess, LineProcess, LineProcess];
+    expect(await c.ask('lock three EX')).to.equal('granted');
+    await a.ask('told');
+    a.send('lock three EX');
+    await getCluster().kill(3);
+    expect(await a.line()).to.equal('granted');
+    const told = (await a.ask('told')).split(',');
+    expect(told).to.include('failed 3');
+    expect(told.indexOf('failed 3')).to.be.below(told.indexOf('granted three'));
+    expect(await a.ask('release three')).to.equal('released');
+    expect(await b.ask('try three EX')).to.equal('granted');
+    expect(await b.ask('release three')).to.equal('released');
+    await getCluster().restart(3);
+  });
+
+  it('a node that is cut off is unsure, and its waits end in time while nothing moves', async () => {
+    const [a] = services as [LineProcess];
+    expect(await a.ask('lock held EX')).to.equal('granted');
+    await a.ask('told');
+    await getCluster().isolate(1);
+    expect(await a.ask('wait unsure quorumLost')).to.equal('unsure quorumLost');
+    expect(await a.ask('health')).to.equal('unsure quorumLost');
+    // Neither the request nor its cancel gets anywhere.
+    expect(await a.ask('lock new EX 50')).to.equal('ERR_DLM_TIMEOUT');
+    expect(await a.ask('withdrawals')).to.equal('1');
+  });
+});
