@@ -12,6 +12,8 @@ export type BlockedHandler = (mode: Mode) => void;
 
 const NO_OPTIONS: WaitOptions = Object.freeze({});
 
+let takeBack: (lock: Lock) => void;
+
 /**
  * A lock that has been granted. It is held until `release()`, or until it is lost: then `lost` is aborted, and
  * `release()` rejects. Made by `Lockspace.lock` and its like.
@@ -24,6 +26,10 @@ export class Lock {
   constructor(record: LockRecord, requests: Requests) {
     this.#record = record;
     this.#requests = requests;
+  }
+
+  static {
+    takeBack = (lock) => lock.#requests.giveBack(lock.#record);
   }
 
   /** What it is on. Bytes as a copy. */
@@ -111,6 +117,9 @@ export class Lock {
     }
   }
 }
+
+/** For `lockAll`: gives a lock up behind the program's back, which has not seen it. */
+export const giveBack = takeBack;
 
 /** Has the handler called, if there is one that has not been told. Returns what it does. */
 export function tellBlocked(record: LockRecord): unknown {

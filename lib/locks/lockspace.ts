@@ -15,7 +15,7 @@ import { HealthMonitor, LOSSES, type Health } from './health.js';
 import { checkWaitOptions, type WaitOptions } from './limit.js';
 import { Lookout } from './lookout.js';
 import { lockOrder, LockSet, sharedLimit } from './lock-set.js';
-import type { Lock } from './lock.js';
+import { giveBack, type Lock } from './lock.js';
 import { MODE_NAMES, modeNumber, type Mode } from './modes.js';
 import { addNeighbour, holdersOf, removeNeighbour } from './neighbours.js';
 import { Requests } from './requests.js';
@@ -201,7 +201,8 @@ export class Lockspace {
         taken.push(lock);
       }
     } catch (error) {
-      await new LockSet(taken)[Symbol.asyncDispose]();
+      // Nobody has to wait for that: it may take as long as the cluster does.
+      for (const lock of taken) giveBack(lock);
       throw error;
     }
     return new LockSet(locks);

@@ -9,7 +9,7 @@
  */
 import { constants } from 'node:os';
 
-import { DLM_LKF, type LockMode } from '../constants.js';
+import { DLM_ERRNO, DLM_LKF, type LockMode } from '../constants.js';
 import type { DlmError } from '../errors.js';
 import { DlmLksb, type ClusterConnection, type StackGlue } from '../glue.js';
 import * as failures from './failures.js';
@@ -22,6 +22,7 @@ import { checkWellFormed, type LockName, type Rules } from './rules.js';
 import { failWith, type Settle } from './settle.js';
 
 const { EAGAIN, EDEADLK, EINVAL, ENOTCONN, EPERM } = constants.errno;
+const { ECANCEL } = DLM_ERRNO;
 // Of this module, for what is asked about every lock: see NativeLocks.
 const { CANCEL, CONVERT, NOQUEUE } = DLM_LKF;
 
@@ -113,8 +114,9 @@ export class Requests {
     if (record.settle !== undefined || record.next !== undefined) throw failures.busy(about);
     const { signal, timeoutMs } = options;
     const isLimited = signal !== undefined || timeoutMs !== undefined;
-    if (!isLimited && !this.#detectsDeadlocks && !isDown(record.mode, mode)) {
-      throw failures.unlimited(about, record.mode);
+    const from = record.phase === 'reverting' ? record.modeBefore : record.mode;
+    if (!isLimited && !this.#detectsDeadlocks && !isDown(from, mode)) {
+      throw failures.unlimited(about, from);
     }
     const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
     const settle = this.#taken as Settle<undefined>;
@@ -144,6 +146,15 @@ export class Requests {
     if (record.phase === 'held') this.#unlock(record);
     else this.#releaseInBetween(record);
     return promise;
+  }
+
+  /** Gives a lock up that was granted and that the program is not to have after all; nobody waits for it. */
+  giveBack(record: LockRecord): void {
+    if (record.phase !== 'held') return;
+    record.isWithdrawn = record.isReleasing = true;
+    record.lock = undefined;
+    this.#withdrawals += 1;
+    this.#unlock(record);
   }
 
   /** The lock manager gives nothing and takes nothing any more: all locks are lost, for this reason. */
@@ -187,8 +198,8 @@ export class Requests {
     else if (phase === 'unlocking') this.#unlocked(record, error);
     // A cancel that was refused changes nothing: what it was for ends by itself.
     else if (error !== 0) return;
-    else if (phase === 'asking') this.#gone(record);
-    else this.#atRest(record);
+    else if (phase === 'asking') this.#notGranted(record, -ECANCEL);
+    else if (phase === 'converting') this.#notConverted(record, -ECANCEL);
   }
 
   #granted(record: LockRecord): void {

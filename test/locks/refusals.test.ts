@@ -246,6 +246,21 @@ describe('refusals', () => {
     });
   }
 
+  it('of one of several: the others are given back behind the call, which rejects at once', async () => {
+    const controller = new AbortController();
+    const reason = new Error('enough');
+    const all = rejection(ls.lockAll(['a', 'b'], 'EX', { signal: controller.signal }));
+    manager.completes();
+    while (manager.calls.length < 2) await Promise.resolve();
+    controller.abort(reason);
+    // Neither the cancel nor the unlock has been answered.
+    expect(await all).to.equal(reason);
+    expect(manager.calls).to.deep.equal(['lock', 'lock', 'cancel', 'unlock']);
+    expect(ls.withdrawals).to.equal(2);
+    manager.unlocks();
+    expect(ls.withdrawals).to.equal(1);
+  });
+
   it('of a disconnect: close says so, and a disposer does not', async () => {
     const timeout = new DlmError('ERR_DLM_TIMEOUT', 'it takes too long', { op: 'disconnect' });
     manager.disconnects = () => Promise.reject(timeout);
