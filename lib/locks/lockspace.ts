@@ -103,6 +103,7 @@ export class Lockspace {
       connection,
       {
         onLost: () => this.#lose('nodeDead'),
+        hearsBlocked: () => this.#events.listenerCount('blocked') > 0,
         onBlocked: (lock, level) => this.#events.emit('blocked', lock, MODE_NAMES[level] ?? 'NL'),
         holdersOf: (name) => holdersOf(this.#requests, name),
       },

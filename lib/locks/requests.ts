@@ -35,6 +35,8 @@ const AGAIN_MS = 100;
 export interface RequestsOwner {
   /** The lock manager has said that the locks are lost; ends in {@link Requests.end}. */
   onLost(): void;
+  /** Whether somebody is to be told by {@link RequestsOwner.onBlocked}. */
+  hearsBlocked(): boolean;
   /** The lock is in the way of a request for this mode, for the first time. */
   onBlocked(lock: Lock, level: LockMode): void;
   /** Who is known to hold it, for people; empty where that cannot be known. */
@@ -185,8 +187,8 @@ export class Requests {
     record.wantedByOthers = level;
     const { lock } = record;
     if (lock === undefined || record.isReleasing) return undefined;
-    // What one listener throws must not keep the other from hearing of it.
-    queueMicrotask(() => this.#owner.onBlocked(lock, level));
+    // What one listener throws must not keep the other from hearing of it. Mostly there is none.
+    if (this.#owner.hearsBlocked()) queueMicrotask(() => this.#owner.onBlocked(lock, level));
     return tellBlocked(record);
   }
 

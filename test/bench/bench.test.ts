@@ -22,6 +22,7 @@ describe('the benchmark of what runs inside one process', () => {
       'embedded, lock+unlock, depth 64, o2dlm engine in C++ and async-lock',
       'embedded, lock+unlock, depth 64, o2cb through the glue and async-lock',
       'embedded, lock+unlock, depth 64, o2cb through the glue, new status blocks and async-lock',
+      'embedded, lock+unlock, depth 64, o2cb by promises and async-lock',
       'embedded, o2dlm engine, EX waiters on one resource drained: 1,000',
       'embedded, o2dlm engine, memory of an idle lock among so many: 1,000',
     ]);
@@ -31,7 +32,7 @@ describe('the benchmark of what runs inside one process', () => {
       expect(row.machine).to.include({ nodes: 0, node: process.version });
     }
     const measuredInTime = rows.filter(({ unit }) => unit === '1/s');
-    expect(measuredInTime).to.have.lengthOf(4);
+    expect(measuredInTime).to.have.lengthOf(5);
     for (const { ratios, cpu } of measuredInTime) {
       expect(ratios).to.have.lengthOf(2);
       expectMeasured(cpu?.rate, cpu?.reference);
