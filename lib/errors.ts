@@ -154,6 +154,7 @@ export const ERROR_KINDS: Readonly<Record<DlmErrorCode, DlmErrorKind>> = Object.
   ERR_DLM_WRONG_CONNECTION: 'misuse',
   ERR_DLM_LKSB_BUSY: 'busy',
   ERR_DLM_LKSB_UNUSED: 'misuse',
+  ERR_DLM_LVB_DETACHED: 'misuse',
   ERR_DLM_LOST: 'lost',
   ERR_DLM_CLOSED: 'closed',
   ERR_DLM_RELEASED: 'misuse',

@@ -31,6 +31,7 @@ export {
 } from './stackglue/connection.js';
 export { StackGlue, type AgnosticConnectOptions, type ConnectOptions } from './stackglue/glue.js';
 export { DlmLksb, type DlmLksbOptions } from './stackglue/lksb.js';
+export type { StackFeatures } from './stackglue/features.js';
 export type {
   ClusterMember,
   ClusterMembership,

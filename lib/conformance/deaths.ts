@@ -24,7 +24,7 @@ export function deathBehaviours(suite: Suite): void {
     suite.begin();
     await suite.telling(async () => {
       const { kill, nodes } = suite.world;
-      assert.ok(kill, 'a stack whose features say canKill needs kill() in its world');
+      assert.ok(kill, 'with canKill there is kill() in the world');
       const [a, b, c] = nodes;
       [dead, survivors] = [a.number, [b, c]];
       await suite.connectAll('second-group', SECOND);

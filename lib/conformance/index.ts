@@ -2,13 +2,12 @@
  * The behaviours that every cluster stack must have, as a test suite for authors of plugins.
  *
  * ```ts
- * import { DLM_LOCK } from 'stackglue/glue';
  * import { localNode, stackConformance } from 'stackglue/conformance';
  *
  * stackConformance({
  *   title: 'my stack',
  *   stackName: 'mine',
- *   features: { modes: [DLM_LOCK.NL, DLM_LOCK.PR, DLM_LOCK.EX], lvbLength: 64, ... },
+ *   plugin: createMyPlugin(), // as each node has it; its features say what is expected
  *   createNodes: async () => {
  *     const [a, b, c] = [1, 2, 3].map((number) => localNode(() => glueOfNode(number)));
  *     const close = async () => { for (const node of [a, b, c]) await node.leave(); };
@@ -28,7 +27,7 @@ import { completionBehaviours } from './completions.js';
 import { connectionBehaviours } from './connections.js';
 import { conversionBehaviours } from './conversions.js';
 import { deathBehaviours } from './deaths.js';
-import type { StackFeatures } from './features.js';
+import type { StackPlugin } from '../glue.js';
 import { lockBehaviours } from './locks.js';
 import { protocolBehaviours } from './protocols.js';
 import { globalRunner, type Runner } from './runner.js';
@@ -53,7 +52,6 @@ export {
   type Transport,
   type Watch,
 } from './driver.js';
-export type { StackFeatures } from './features.js';
 export { localNode } from './local-node.js';
 export type { Runner } from './runner.js';
 export type { ConformanceWorld, ThreeNodes } from './suite.js';
@@ -66,14 +64,19 @@ export interface ConformanceOptions {
   readonly stackName: string;
   /** Called once, before the first test. The nodes must not be connected. */
   readonly createNodes: () => Promise<ConformanceWorld>;
-  readonly features: StackFeatures;
+  /** A plugin as the nodes have it: its `features` are what is expected, and nothing of it is called. */
+  readonly plugin: Pick<StackPlugin, 'features'>;
+  /** Whether `ConformanceWorld.kill` is there. Without it "the death of a node" is left out. False by default. */
+  readonly canKill?: boolean | undefined;
   /** The test runner's functions; by default the global ones. */
   readonly runner?: Runner | undefined;
 }
 
 /** Defines the suite, in the test runner's sense. */
 export function stackConformance(options: ConformanceOptions): void {
-  const { title, stackName, createNodes, features, runner = globalRunner() } = options;
+  const { title, stackName, createNodes, plugin, canKill = false } = options;
+  const { runner = globalRunner() } = options;
+  const { features } = plugin;
   const suite = new Suite(stackName, features, runner);
   const { describe, before, after } = runner;
   describe(title, () => {
@@ -98,7 +101,7 @@ export function stackConformance(options: ConformanceOptions): void {
       describe('value blocks', () => valueBlockBehaviours(suite));
       describe('completions', () => completionBehaviours(suite));
       describe('connections', () => connectionBehaviours(suite));
-      if (features.canKill) describe('the death of a node', () => deathBehaviours(suite));
+      if (canKill) describe('the death of a node', () => deathBehaviours(suite));
     });
   });
 }

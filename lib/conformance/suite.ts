@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 
 import { DLM_LKF, DLM_LOCK, type LockMode } from '../glue.js';
 import { MAIN, type NodeDriver } from './driver.js';
-import type { StackFeatures } from './features.js';
+import type { StackFeatures } from '../glue.js';
 import type { Runner } from './runner.js';
 
 const { EAGAIN } = constants.errno;

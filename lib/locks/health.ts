@@ -90,6 +90,8 @@ export class HealthMonitor {
         break;
       case 'released':
         return this.lose('released');
+      case 'killed':
+        return this.lose('nodeDead');
     }
     return this.#become(...this.#derived());
   }

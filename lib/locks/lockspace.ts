@@ -13,11 +13,11 @@ import type {
 import { closedError, lostError } from './failures.js';
 import { HealthMonitor, LOSSES, type Health } from './health.js';
 import { checkWaitOptions, type WaitOptions } from './limit.js';
-import { Lookout } from './lookout.js';
 import { lockOrder, LockSet, sharedLimit } from './lock-set.js';
 import { giveBack, type Lock } from './lock.js';
 import { MODE_NAMES, modeNumber, type Mode } from './modes.js';
 import { addNeighbour, holdersOf, removeNeighbour } from './neighbours.js';
+import type { LockRecord } from './record.js';
 import { Requests } from './requests.js';
 import { checkName, rulesOf, type LockName, type Rules } from './rules.js';
 import { rejected } from './settle.js';
@@ -72,7 +72,7 @@ export class Lockspace {
   /** This node's number. */
   readonly thisNode: number;
   readonly #stack: Stack;
-  readonly #connection: ClusterConnection;
+  readonly #connection: ClusterConnection<LockRecord>;
   readonly #requests: Requests;
   readonly #rules: Rules;
   readonly #monitor: HealthMonitor;
@@ -85,7 +85,7 @@ export class Lockspace {
   /** For `openLockspace`. */
   constructor(
     stack: Stack,
-    connection: ClusterConnection,
+    connection: ClusterConnection<LockRecord>,
     wiring: Wiring,
     treatUnsureAsLost: boolean,
   ) {
@@ -95,7 +95,7 @@ export class Lockspace {
     this.thisNode = stack.glue.clusterThisNode(connection);
     this.#stack = stack;
     this.#connection = connection;
-    this.#rules = rulesOf(stack.plugin.name);
+    this.#rules = rulesOf(stack.plugin.features);
     this.#treatUnsureAsLost = treatUnsureAsLost;
     this.#monitor = new HealthMonitor(() => connection.clock.now());
     this.#requests = new Requests(
@@ -108,16 +108,11 @@ export class Lockspace {
         holdersOf: (name) => holdersOf(this.#requests, name),
       },
       this.#rules,
-      stack.detectsDeadlocks,
     );
     addNeighbour(this.#requests, stack.world, connection.name, this.thisNode);
     wiring.requests = this.#requests;
     wiring.nodeDown = (node) => this.#events.emit('memberFailed', node);
     wiring.notice = (notice) => this.#notice(notice);
-    if (connection.scope === 'process') {
-      wiring.lookout = new Lookout(stack.glue, connection, () => this.#lose('nodeDead'));
-      wiring.lookout.begin();
-    }
   }
 
   /**

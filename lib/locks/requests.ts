@@ -45,9 +45,8 @@ export interface RequestsOwner {
 
 export class Requests {
   readonly #glue: StackGlue;
-  readonly #connection: ClusterConnection;
+  readonly #connection: ClusterConnection<LockRecord>;
   readonly #owner: RequestsOwner;
-  readonly #detectsDeadlocks: boolean;
   readonly #records: LockRecord[] = [];
   readonly #idle: DlmLksb[] = [];
   #withdrawals = 0;
@@ -61,15 +60,13 @@ export class Requests {
 
   constructor(
     glue: StackGlue,
-    connection: ClusterConnection,
+    connection: ClusterConnection<LockRecord>,
     owner: RequestsOwner,
     readonly rules: Rules,
-    detectsDeadlocks: boolean,
   ) {
     this.#glue = glue;
     this.#connection = connection;
     this.#owner = owner;
-    this.#detectsDeadlocks = detectsDeadlocks;
   }
 
   /** How many requests are being taken back that nobody waits for any more. */
@@ -117,7 +114,7 @@ export class Requests {
     const { signal, timeoutMs } = options;
     const isLimited = signal !== undefined || timeoutMs !== undefined;
     const from = record.phase === 'reverting' ? record.modeBefore : record.mode;
-    if (!isLimited && !this.#detectsDeadlocks && !isDown(from, mode)) {
+    if (!isLimited && !this.rules.detectsDeadlocks && !isDown(from, mode)) {
       throw failures.unlimited(about, from);
     }
     const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
@@ -283,7 +280,7 @@ export class Requests {
     record.wanted = mode;
     record.modeBefore = record.mode;
     const { lksb, name } = record;
-    const status = this.#glue.dlmLock(this.#connection, mode, lksb, CONVERT, name);
+    const status = this.#glue.dlmLock(this.#connection, mode, lksb, CONVERT, name, record);
     if (status === 0) {
       record.phase = 'converting';
       return;
@@ -301,7 +298,7 @@ export class Requests {
   #revert(record: LockRecord, mode: LockMode): void {
     record.wanted = mode;
     const { lksb, name } = record;
-    const status = this.#glue.dlmLock(this.#connection, mode, lksb, CONVERT, name);
+    const status = this.#glue.dlmLock(this.#connection, mode, lksb, CONVERT, name, record);
     if (status === 0) record.phase = 'reverting';
     else if (this.#isLoss(status)) this.#owner.onLost();
     else this.#atRest(record);

@@ -2,6 +2,7 @@
 import { types } from 'node:util';
 
 import { checkText, invalidType, outOfRange } from '../errors.js';
+import type { StackFeatures } from '../glue.js';
 import { MODE_NAMES, type Mode } from './modes.js';
 
 /** The name of a lock: text, which becomes UTF-8, or the bytes themselves. */
@@ -12,13 +13,9 @@ export interface Rules {
   /** Bytes. */
   readonly nameMax: number;
   readonly modes: readonly Mode[];
+  /** Whether the second of two conversions that are in each other's way is told. */
+  readonly detectsDeadlocks: boolean;
 }
-
-/** By the plugin's name. */
-const RULES: Readonly<Record<'o2cb' | 'user', Rules>> = {
-  o2cb: { nameMax: 32, modes: ['NL', 'PR', 'EX'] },
-  user: { nameMax: 64, modes: MODE_NAMES },
-};
 
 /**
  * Names that a lock manager, or our own protocol, needs itself. Refused on all stacks, so that a program
@@ -30,9 +27,13 @@ const [RECOVERY, VERSION_LOCK] = RESERVED;
 /** UTF-8 makes at most so many bytes of a UTF-16 unit. */
 const BYTES_PER_UNIT = 3;
 
-/** The rules of the stack whose plugin has this name: every label but `o2cb` is stack `user`. */
-export function rulesOf(pluginName: string): Rules {
-  return pluginName === 'o2cb' ? RULES.o2cb : RULES.user;
+/** The rules of a stack. */
+export function rulesOf({ nameLengthMax, modes, conversionDeadlock }: StackFeatures): Rules {
+  return {
+    nameMax: nameLengthMax,
+    modes: MODE_NAMES.filter((_, number) => (modes as readonly number[]).includes(number)),
+    detectsDeadlocks: conversionDeadlock === 'refused',
+  };
 }
 
 /**

@@ -8,20 +8,12 @@ import {
 } from '../glue.js';
 import type { LockspaceOptions } from './options.js';
 
-/**
- * Whether the stacks `user` and `emulated` are asked to answer a conversion deadlock. Until their plugins
- * can, they are like `o2cb`: nobody finds one.
- */
-export const DETECTS_DEADLOCKS = false;
-
 /** A stack, ready to be connected to. */
 export interface Stack {
   readonly glue: StackGlue;
   /** What connections have to name. */
   readonly label: string;
   readonly plugin: StackPlugin;
-  /** Whether the second of two conversions that are in each other's way is told. */
-  readonly detectsDeadlocks: boolean;
   /** Where all nodes are in this process: the world that the lockspace is in, by name. */
   readonly world: string | undefined;
 }
@@ -36,23 +28,24 @@ export function createStack(options: LockspaceOptions): Stack {
   const isEmulated = stack === 'user' && process.env.STACKGLUE_USER === 'emulated';
   const { cluster = 'default' } = options;
   if (stack === 'emulated' || isEmulated) {
-    return stackOf(emulatedPlugin(options), DETECTS_DEADLOCKS, `user/${cluster}`);
+    return stackOf(emulatedPlugin(options), `user/${cluster}`);
   }
-  if (stack === 'user') return stackOf(userPlugin(options), DETECTS_DEADLOCKS, undefined);
-  if (stack === 'o2cb') return stackOf(o2cbPlugin(options), false, `o2cb/${cluster}`);
-  return stackOf(stack, false, undefined);
+  if (stack === 'user') return stackOf(userPlugin(options), undefined);
+  if (stack === 'o2cb') return stackOf(o2cbPlugin(options), `o2cb/${cluster}`);
+  return stackOf(stack, undefined);
 }
 
-function stackOf(plugin: StackPlugin, detectsDeadlocks: boolean, world: string | undefined): Stack {
+function stackOf(plugin: StackPlugin, world: string | undefined): Stack {
   const glue = new StackGlue();
   glue.register(plugin);
   const label = plugin.name === 'o2cb' ? 'o2cb' : USER_LABEL;
   glue.clusterStack = label;
-  return { glue, label, plugin, detectsDeadlocks, world };
+  return { glue, label, plugin, world };
 }
 
 function userPlugin({ submit, create, mode, timeoutMs }: LockspaceOptions): StackPlugin {
   return createUserPlugin({
+    detectDeadlocks: true,
     ...(submit !== undefined && { submit }),
     ...(create !== undefined && { create }),
     ...(mode !== undefined && { mode }),
@@ -63,6 +56,7 @@ function userPlugin({ submit, create, mode, timeoutMs }: LockspaceOptions): Stac
 
 function emulatedPlugin({ create, node, cluster }: LockspaceOptions): StackPlugin {
   return createEmulatedUserPlugin({
+    detectDeadlocks: true,
     ...(create !== undefined && { create }),
     ...(node !== undefined && { node }),
     ...(cluster !== undefined && { cluster }),

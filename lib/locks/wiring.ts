@@ -4,15 +4,12 @@
  */
 import type { LockMode } from '../constants.js';
 import type { ClusterNotice, LockingProtocol, ProtocolVersion } from '../glue.js';
-import type { Lookout } from './lookout.js';
 import type { LockRecord } from './record.js';
 import type { Requests } from './requests.js';
 
-export class Wiring implements LockingProtocol {
+export class Wiring implements LockingProtocol<LockRecord> {
   readonly maxVersion: ProtocolVersion;
   requests!: Requests;
-  /** Whose requests are its own. */
-  lookout: Lookout | undefined;
   nodeDown!: (node: number) => void;
   notice!: (notice: ClusterNotice) => void;
 
@@ -20,17 +17,15 @@ export class Wiring implements LockingProtocol {
     this.maxVersion = maxVersion;
   }
 
-  lockAst(at: unknown): void {
-    if (at === this.lookout) this.lookout?.lockAst();
-    else this.requests.lockAst(at as LockRecord);
+  lockAst(record: LockRecord): void {
+    this.requests.lockAst(record);
   }
 
-  blockingAst(at: unknown, level: LockMode): unknown {
-    if (at === this.lookout) return undefined;
-    return this.requests.blockingAst(at as LockRecord, level);
+  blockingAst(record: LockRecord, level: LockMode): unknown {
+    return this.requests.blockingAst(record, level);
   }
 
-  unlockAst(at: unknown, error: number): void {
-    if (at !== this.lookout) this.requests.unlockAst(at as LockRecord, error);
+  unlockAst(record: LockRecord, error: number): void {
+    this.requests.unlockAst(record, error);
   }
 }

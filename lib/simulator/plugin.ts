@@ -3,7 +3,9 @@ import { constants } from 'node:os';
 
 import { DlmError } from '../errors.js';
 import type { StackClock, StackOperations, StackPlugin } from '../stackglue/plugin.js';
+import { O2CB_FEATURES } from '../stacks/o2cb/features.js';
 import { createOperations as createO2cbOperations } from '../stacks/o2cb/operations.js';
+import { userFeatures } from '../stacks/user/features.js';
 import type { LockspaceSource } from '../stacks/user/link.js';
 import { createOperations as createUserOperations } from '../stacks/user/operations.js';
 import { SimulatedConnection } from './connection.js';
@@ -32,6 +34,7 @@ export function createSimulatedPlugin(
   return Object.freeze({
     name: isO2dlm ? 'o2cb' : 'user',
     scope: 'process' as const,
+    features: isO2dlm ? O2CB_FEATURES : userFeatures(false),
     clock,
     operations: {
       ...operations,

@@ -1,6 +1,7 @@
 /** What a cluster stack is to the glue: `ocfs2_stack_operations`, `ocfs2_stack_plugin`. */
 import type { LockMode } from '../constants.js';
 import type { StackConnection } from './connection.js';
+import type { StackFeatures } from './features.js';
 import type { DlmLksb } from './lksb.js';
 import type { ClusterMember, ClusterMembership } from './notices.js';
 
@@ -114,6 +115,8 @@ export interface StackPlugin {
    */
   readonly name: string;
   readonly scope: StackScope;
+  /** What it has, and how it does what stacks do differently. */
+  readonly features: StackFeatures;
   readonly operations: StackOperations;
   /** Its time and chance. Absent: `realClock`. */
   readonly clock?: StackClock | undefined;

@@ -221,10 +221,11 @@ const CLOCK = [
 
 function checkPlugin(plugin: StackPlugin): void {
   checkObject('plugin', plugin);
-  const { name, scope, operations, clock } = plugin;
+  const { name, scope, features, operations, clock } = plugin;
   checkString('plugin.name', name);
   if (name === '') throw outOfRange('plugin.name', 'a name', name);
   if (!SCOPES.includes(scope)) throw outOfRange('plugin.scope', SCOPES.join(' or '), scope);
+  checkObject('plugin.features', features);
   checkObject('plugin.operations', operations);
   const given: Partial<Record<keyof StackOperations, unknown>> = operations;
   for (const [name, kind] of Object.entries(OPERATIONS)) {

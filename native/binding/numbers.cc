@@ -84,6 +84,7 @@ Napi::Object Numbers(Napi::Env env) {
                           {"arguments", kBehind + offsetof(BatchState, arguments) / kWord},
                           {"transaction", kBehind + offsetof(BatchState, transaction) / kWord},
                           {"result", kBehind + offsetof(BatchState, result) / kWord},
+                          {"block", kBehind + offsetof(BatchState, block) / kWord},
                           {"words", kBehind + sizeof(BatchState) / kWord}}));
   return numbers;
 }

@@ -38,7 +38,7 @@ class Node {
       group: 'nodes',
       recoveryHandler: (node) => this.#hear(`died ${node}`),
       noticeHandler: (notice) => {
-        expect(notice.locks).to.equal('valid');
+        expect(notice.locks).to.equal(notice.kind === 'killed' ? 'lost' : 'valid');
         this.#hear('node' in notice ? `${notice.kind} ${notice.node}` : notice.kind);
       },
     });

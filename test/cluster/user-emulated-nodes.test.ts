@@ -172,7 +172,7 @@ describe('nodes of the emulated stack user', () => {
       code: 'ERR_DLM_DISCONNECTED',
     });
     expect(await b.told(1)).to.deep.equal(['died 1']);
-    expect(await a.told(1)).to.deep.equal([`refused ${-ENOTCONN}`]);
+    expect(await a.told(2)).to.deep.equal([`refused ${-ENOTCONN}`, 'killed']);
     // The turn of the event loop that has brought this would have brought what else was on its way to a.
     await nextTurn();
     expect(a.log).to.deep.equal([]);

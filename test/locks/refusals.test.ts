@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { constants } from 'node:os';
 
-import { DLM_LKF, type ClusterConnection, type DlmLksb, type StackPlugin } from '../../lib/glue.js';
+import { DLM_LKF, type StackConnection, type DlmLksb, type StackPlugin } from '../../lib/glue.js';
 import { DlmError, openLockspace, type Lock, type Lockspace } from '../../lib/index.js';
 import { fakePlugin } from '../stackglue/test-node.js';
 import { ManualClock } from './scripted.js';
@@ -21,7 +21,7 @@ class Manager {
   readonly plugin: StackPlugin;
   disconnects: () => Promise<void> = () => Promise.resolve();
   readonly #statuses = new Map<DlmLksb, number>();
-  #connection!: ClusterConnection;
+  #connection!: StackConnection;
   #last!: DlmLksb;
   #unlockAstarg: unknown;
 
@@ -240,7 +240,6 @@ describe('refusals', () => {
       expect(lock.lost.aborted).to.equal(true);
       // What still comes is for nobody.
       manager.completes();
-      manager.unlocks();
       expect(lock.held).to.equal(false);
       expect(manager.clock.pending).to.equal(0);
     });

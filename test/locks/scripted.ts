@@ -2,7 +2,7 @@
 import {
   createEmulatedUserPlugin,
   createO2cbPlugin,
-  type ClusterConnection,
+  type StackConnection,
   type ClusterNotice,
   type StackClock,
   type StackPlugin,
@@ -64,7 +64,7 @@ export function scriptedStack(
       ? createO2cbPlugin({ node, cluster })
       : createEmulatedUserPlugin({ node, cluster });
   const clock = new ManualClock();
-  let last: ClusterConnection | undefined;
+  let last: StackConnection | undefined;
   const plugin: StackPlugin = {
     ...inner,
     clock,

@@ -31,7 +31,7 @@ function emulation(stack: 'o2cb' | 'user'): World {
   return {
     title: stack === 'o2cb' ? 'the emulated stack o2cb' : 'the emulated stack user',
     stack,
-    detectsDeadlocks: false,
+    detectsDeadlocks: stack === 'user',
     keepsOrder: true,
     async run(body) {
       const cluster = freshCluster();

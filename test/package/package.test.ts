@@ -87,14 +87,14 @@ import {
   setLockingProtocol,
   type ClusterConnection, type ConnectOptions, type DlmErrorCode, type DlmErrorDetails, type LockMode,
   type LockingProtocol, type O2cbOptions, type PluginLoader, type ProtocolVersion, type RecoveryHandler,
-  type StackOperations, type StackPlugin, type StackScope, type StackUpcalls, type UserStackOptions,
+  type StackFeatures, type StackOperations, type StackPlugin, type StackScope, type StackUpcalls, type UserStackOptions,
 } from 'stackglue/glue';
 import {
   DlmError as SharedError, openLockspace,
   type BlockedHandler, type Health, type Lock, type LockSet, type Lockspace, type LockspaceOptions, type Mode,
   type StackChoice, type WaitOptions,
 } from 'stackglue';
-import { localNode, stackConformance, type StackFeatures } from 'stackglue/conformance';
+import { localNode, stackConformance } from 'stackglue/conformance';
 import { explore, replay, Simulation, SimulationError } from 'stackglue/simulator';
 
 const protocol: LockingProtocol = {

@@ -14,7 +14,7 @@ import {
 } from '../../lib/glue.js';
 import type { StackUpcalls } from '../../lib/stackglue/connection.js';
 import { IdleWatch } from '../support/idle-watch.js';
-import { createEmulation, O2CB_FEATURES } from '../support/world.js';
+import { createEmulation } from '../support/world.js';
 import { createRecordingPlugin, type Entry } from './recording-plugin.js';
 
 /** What a test came to. */
@@ -73,7 +73,8 @@ async function runSuite(wrap: (plugin: StackPlugin) => StackPlugin): Promise<Col
       idle.nodes = world.nodes;
       return Promise.resolve(world);
     },
-    features: O2CB_FEATURES,
+    plugin: createO2cbPlugin(),
+    canKill: true,
     runner: collecting.runner,
   });
   await collecting.run();
@@ -86,11 +87,15 @@ type Sabotage = (below: StackOperations) => {
 };
 
 /** The emulation with something broken. */
-function broken({ name, scope, operations }: StackPlugin, sabotage: Sabotage): StackPlugin {
+function broken(
+  { name, scope, features, operations }: StackPlugin,
+  sabotage: Sabotage,
+): StackPlugin {
   const fault = sabotage(operations);
   return {
     name,
     scope,
+    features,
     operations: {
       ...operations,
       ...fault.operations,
@@ -200,7 +205,8 @@ describe('a plugin of a third party', () => {
     stackName: 'o2cb',
     createNodes: () =>
       Promise.resolve(createEmulation((plugin) => createRecordingPlugin(plugin, () => undefined))),
-    features: O2CB_FEATURES,
+    plugin: createO2cbPlugin(),
+    canKill: true,
   });
 
   it('records calls, results and what the stack tells, in order', async () => {
@@ -263,13 +269,13 @@ describe('a plugin of a third party', () => {
   });
 
   it('has the optional operations of the stack below and no others', () => {
-    const { operations } = createO2cbPlugin();
+    const { features, operations } = createO2cbPlugin();
     const rest: StackOperations = { ...operations };
     for (const name of ['dumpLksb', 'setRef'] as const) {
       expect(rest).to.have.property(name).that.is.a('function');
       Reflect.deleteProperty(rest, name);
     }
-    const below = { name: 'o2cb', scope: 'process', operations: rest } as const;
+    const below = { name: 'o2cb', scope: 'process', features, operations: rest } as const;
     const bare = createRecordingPlugin(below, () => undefined);
     expect(Object.keys(bare.operations)).to.have.members(Object.keys(rest));
   });

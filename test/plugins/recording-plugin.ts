@@ -195,6 +195,7 @@ export function createRecordingPlugin(
   return {
     name: inner.name,
     scope: inner.scope,
+    features: inner.features,
     clock: inner.clock,
     operations: {
       connect: (connection) =>

@@ -157,6 +157,7 @@ export function fakePlugin(name: string, operations: Partial<StackOperations> = 
   return {
     name,
     scope: 'process',
+    features: createO2cbPlugin().features,
     operations: {
       connect: () => Promise.resolve(),
       disconnect: () => Promise.resolve(),

@@ -1,49 +1,14 @@
-/** Clusters of three simulated nodes to test on, and what their stack has. */
-import { constants } from 'node:os';
-
-import type {
-  ConformanceWorld,
-  DriverOptions,
-  StackFeatures,
-} from '../../lib/conformance/index.js';
+/** Clusters of three simulated nodes to test on. */
+import type { ConformanceWorld, DriverOptions } from '../../lib/conformance/index.js';
 import { localNode } from '../../lib/conformance/index.js';
 import {
   createEmulatedUserPlugin,
   createO2cbPlugin,
-  DLM_LOCK,
   killEmulatedUserNode,
   killO2cbNode,
   StackGlue,
   type StackPlugin,
 } from '../../lib/glue.js';
-
-const { NL, PR, EX } = DLM_LOCK;
-
-/** Stack `o2cb`: the emulated o2dlm. */
-export const O2CB_FEATURES: StackFeatures = {
-  modes: [NL, PR, EX],
-  lvbLength: 64,
-  nameLengthMax: 32,
-  noqueueFails: 'in the call',
-  conversionDeadlock: 'waits',
-  newReaders: 'pass',
-  protocolErrno: constants.errno.EPROTO,
-  canKill: true,
-  lvbAfterDeath: 'zeroed',
-};
-
-/** Stack `user`: fs/dlm, the kernel's or the emulated one. */
-export const USER_FEATURES: StackFeatures = {
-  modes: Object.values(DLM_LOCK),
-  lvbLength: 32,
-  nameLengthMax: 64,
-  noqueueFails: 'by AST',
-  conversionDeadlock: 'waits',
-  newReaders: 'wait',
-  protocolErrno: constants.errno.EINVAL,
-  canKill: true,
-  lvbAfterDeath: 'flagged',
-};
 
 /** A stack that is emulated in this process. */
 export interface Emulation {

@@ -7,6 +7,7 @@ import { checkInteger, checkOptions, checkText, DlmError } from '../../errors.js
 import { NativeO2dlmConnection, o2dlmKillNode } from '../../native.js';
 import { statusName } from '../../status.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
+import { O2CB_FEATURES } from './features.js';
 import { createOperations } from './operations.js';
 
 /** `O2NM_MAX_NODES`: node numbers are 0 to one less. */
@@ -34,6 +35,7 @@ export function createO2cbPlugin(options: O2cbOptions = {}): StackPlugin {
   return Object.freeze({
     name: 'o2cb',
     scope: 'process' as const,
+    features: O2CB_FEATURES,
     operations: createOperations(
       (domain, ...rest) => new NativeO2dlmConnection({ cluster, ...domain }, ...rest),
       node,

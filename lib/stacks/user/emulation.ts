@@ -8,6 +8,7 @@ import { fsdlmKillNode, NativeFsdlmConnection } from '../../native.js';
 import { statusName } from '../../status.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import type { LockspaceSource } from './link.js';
+import { userFeatures } from './features.js';
 import { createOperations } from './operations.js';
 
 /** The largest number of a node. */
@@ -60,6 +61,7 @@ export function createEmulatedUserPlugin(options: EmulatedUserOptions = {}): Sta
   return Object.freeze({
     name: 'user',
     scope: 'process' as const,
+    features: userFeatures(detectDeadlocks),
     // Nothing is waited for here.
     operations: createOperations(source, {
       connectTimeoutMs: 0,

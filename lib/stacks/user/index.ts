@@ -14,6 +14,7 @@ import {
 import { NativeUserConnection, Submission } from '../../native.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import type { LockspaceSource } from './link.js';
+import { userFeatures } from './features.js';
 import { createOperations } from './operations.js';
 
 export {
@@ -130,6 +131,7 @@ export function createUserPlugin(options: UserStackOptions = {}): StackPlugin {
   return Object.freeze({
     name: 'user',
     scope: 'cluster' as const,
+    features: userFeatures(detectDeadlocks),
     operations: createOperations(source, {
       connectTimeoutMs,
       disconnectTimeoutMs,

@@ -1,7 +1,7 @@
 /** The conformance suite on the real thing: libdlm and the kernel's DLM on three nodes. */
 import { stackConformance } from '../../../lib/conformance/index.js';
+import { createUserPlugin } from '../../../lib/glue.js';
 import { createVmWorld, TEST_TIMEOUT_MS, useCluster, type Kernel } from '../../support/vm-world.js';
-import { USER_FEATURES } from '../../support/world.js';
 
 /** `userland`: the suite of Debian that the daemons and libdlm are of, if not the host's. */
 export function threeNodes(
@@ -17,7 +17,8 @@ export function threeNodes(
       title: 'on stack user',
       stackName: 'pcmk',
       createNodes: () => createVmWorld(getCluster()),
-      features: USER_FEATURES,
+      plugin: createUserPlugin(),
+      canKill: true,
     });
   });
 }

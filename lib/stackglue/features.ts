@@ -1,8 +1,8 @@
 /**
- * What stacks may differ in. A plugin's author states it; the suite then expects exactly that, and
+ * What stacks may differ in. A plugin states it; `stackglue/conformance` then expects exactly that, and
  * leaves out what the stack says it cannot do. Whatever is not named here, every stack must do alike.
  */
-import type { LockMode } from '../glue.js';
+import type { LockMode } from '../constants.js';
 
 /** What a stack has, and how it does what stacks do differently. */
 export interface StackFeatures {
@@ -32,11 +32,6 @@ export interface StackFeatures {
    * does not negotiate: then the suite "locking protocols" is left out.
    */
   readonly protocolErrno: number | undefined;
-  /**
-   * Whether `ConformanceWorld.kill` is there. Without it the suite "the death of a node" is left out,
-   * and the three features below do not matter.
-   */
-  readonly canKill: boolean;
   /**
    * What a value block is once a holder in EX has died, which may have meant to change it: `zeroed`
    * and called valid, or `flagged`, with `lvbValid` false.
