@@ -48,17 +48,21 @@ export function createSimulatedPlugin(
 }
 
 function o2cbOperations(world: World, node: number, owner: PluginOwner): StackOperations {
-  return createO2cbOperations((options, batch, onEvents, onState) => {
-    const ends = {
-      batch,
-      onEvents,
-      onClosed: () => onState('closed', 0, 0),
-      onNotice: (notice: number, about: number) => onState('notice', notice, about),
-    };
-    const connection = new SimulatedConnection(world, node, options.domain, options, ends);
-    if (connection.joinStatus === 0) owner.add(connection);
-    return connection;
-  }, node);
+  return createO2cbOperations(
+    (options, batch, onEvents, onState) => {
+      const ends = {
+        batch,
+        onEvents,
+        onClosed: () => onState('closed', 0, 0),
+        onNotice: (notice: number, about: number) => onState('notice', notice, about),
+      };
+      const connection = new SimulatedConnection(world, node, options.domain, options, ends);
+      if (connection.joinStatus === 0) owner.add(connection);
+      return connection;
+    },
+    node,
+    false,
+  );
 }
 
 function userOperations(world: World, node: number, owner: PluginOwner): StackOperations {
@@ -69,6 +73,7 @@ function userOperations(world: World, node: number, owner: PluginOwner): StackOp
       return connection;
     },
     needsKeeper: false,
+    answersAtOnce: false,
   };
   // Its end is there at once, and no other time would be the simulation's.
   return createUserOperations(source, {

@@ -40,9 +40,9 @@ void Delivery::TellBatch() {
   const size_t count = std::exchange(collected_, 0);
   delivered_ += count;
   source_->BeginTelling();
-  is_telling_ = true;
+  is_telling_ = is_in_task_ = true;
   listener_->TellResults(count);
-  is_telling_ = false;
+  is_telling_ = is_in_task_ = false;
   if (has_ended_) return;
   // What More() has gathered is still to be told, and its locks keep their indexes until then.
   if (collected_ == 0) source_->Release();
@@ -50,7 +50,7 @@ void Delivery::TellBatch() {
 }
 
 size_t Delivery::More() {
-  if (!is_telling_ || has_ended_ || collected_ > 0) return 0;
+  if (!is_in_task_ || has_ended_ || collected_ > 0) return 0;
   size_t count = 0;
   ++rounds_;
   if (!IsTurnOver() && !order_->ComesFirst()) {

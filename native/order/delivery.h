@@ -71,8 +71,9 @@ class Delivery {
   bool Turn();
   // Tells what can be told of what has been gathered and seen already.
   void Tell();
-  // For a program that has handled a batch: gathers the next one and returns its size; 0: none, or
-  // something else comes first, or the turn has done enough.
+  // For a program that has handled a batch, in the call that brought it or in a microtask of that
+  // call: gathers the next one and returns its size; 0: none, or something else comes first, or the
+  // turn has done enough.
   size_t More();
   // The same, where the program has all but handled a batch: what it puts replaces that batch.
   size_t MoreEarly() { return is_telling_ ? More() : 0; }
@@ -94,7 +95,10 @@ class Delivery {
   EventRecord* const batch_;
   const Limits limits_;
   bool has_ended_ = false;
+  // A batch is being handled; and the call that brought one has not returned, nor have its
+  // microtasks run.
   bool is_telling_ = false;
+  bool is_in_task_ = false;
   // In the batch, and not told yet.
   size_t collected_ = 0;
   // Of this turn.

@@ -39,6 +39,7 @@ export function createO2cbPlugin(options: O2cbOptions = {}): StackPlugin {
     operations: createOperations(
       (domain, ...rest) => new NativeO2dlmConnection({ cluster, ...domain }, ...rest),
       node,
+      true,
     ),
   });
 }

@@ -91,13 +91,20 @@ export type JoinDomain = (
   onState: NativeO2dlmListener,
 ) => NativeO2dlmConnection;
 
-/** The operations of simulated node `node`, which joins domains by `join`. */
-export function createOperations(join: JoinDomain, node: number): StackOperations {
+/**
+ * The operations of simulated node `node`, which joins domains by `join`. `answersAtOnce`: what is asked for is
+ * mostly ready when the call that asks returns.
+ */
+export function createOperations(
+  join: JoinDomain,
+  node: number,
+  answersAtOnce: boolean,
+): StackOperations {
   return {
     // eslint-disable-next-line @typescript-eslint/require-await -- the contract is a promise's
     async connect(connection) {
       checkDomainName(connection.name);
-      const locks = new NativeLocks(connection, wrappers, LVB_LEN);
+      const locks = new NativeLocks(connection, wrappers, LVB_LEN, answersAtOnce);
       const { promise: closed, resolve } = withResolvers();
       const options = { domain: connection.name, node, ...connection.version };
       const listener: NativeO2dlmListener = (state, notice, about) => {

@@ -57,6 +57,7 @@ export function createEmulatedUserPlugin(options: EmulatedUserOptions = {}): Sta
   const source: LockspaceSource = {
     open: (name, ...channel) => new NativeFsdlmConnection({ ...native, name }, ...channel),
     needsKeeper: false,
+    answersAtOnce: true,
   };
   return Object.freeze({
     name: 'user',

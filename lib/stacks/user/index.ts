@@ -127,6 +127,7 @@ export function createUserPlugin(options: UserStackOptions = {}): StackPlugin {
   const source: LockspaceSource = {
     open: (name, ...channel) => new NativeUserConnection({ ...native, name }, ...channel),
     needsKeeper: submit === 'keeper',
+    answersAtOnce: false,
   };
   return Object.freeze({
     name: 'user',

@@ -31,6 +31,8 @@ export interface LockspaceSource {
   ) => NativeUser;
   /** Whether the locks are lost with the keeper. */
   readonly needsKeeper: boolean;
+  /** Whether what is asked for is mostly ready when the call that asks returns. */
+  readonly answersAtOnce: boolean;
 }
 
 /** What the end of a link left. */
@@ -64,7 +66,8 @@ export class Link {
       this.#calls.get(ticket)?.(status);
       this.#calls.delete(ticket);
     };
-    this.locks = new NativeLocks(connection, { ...wrappers, call }, LVB_LEN);
+    const { answersAtOnce } = source;
+    this.locks = new NativeLocks(connection, { ...wrappers, call }, LVB_LEN, answersAtOnce);
     let end!: (end: LinkEnd) => void;
     this.closed = new Promise((resolve) => (end = resolve));
     let open!: () => void;
