@@ -29,7 +29,7 @@ export function timedOut(about: About, timeoutMs: number, holders: string): DlmE
   const mode = MODE_NAMES[about.mode] ?? '';
   return new DlmError(
     'ERR_DLM_TIMEOUT',
-    `Waited ${timeoutMs} ms for ${mode} on ${where(about)}, and it was not granted${holders}`,
+    `Waited ${Number(timeoutMs.toFixed(1))} ms for ${mode} on ${where(about)}, and it was not granted${holders}`,
     { op: about.op, resource: resourceOf(about), errno: errno.ETIMEDOUT },
   );
 }

@@ -4,6 +4,7 @@
  */
 import { checkOptions, invalidType, outOfRange } from '../errors.js';
 import type { StackClock } from '../glue.js';
+import { isSignal, reasonOf, unwatch, watch, type Watcher } from './signals.js';
 
 /** How long a call may wait. */
 export interface WaitOptions {
@@ -41,21 +42,11 @@ export function checkWaitOptions(options: WaitOptions): void {
   checkWait('options', options);
 }
 
-/** By what it has rather than by its class: signals of other realms and of libraries are welcome. */
-function isSignal(value: unknown): value is AbortSignal {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof (value as AbortSignal).aborted === 'boolean' &&
-    typeof (value as AbortSignal).addEventListener === 'function'
-  );
-}
-
 /** Who is told that a limit is reached. `why` makes what the caller gets. */
 export type OnReached = (why: () => unknown) => void;
 
 /** One wait's limit. */
-export class Limit {
+export class Limit implements Watcher {
   readonly #clock: StackClock;
   readonly #signal: AbortSignal | undefined;
   readonly #timer: unknown;
@@ -72,22 +63,21 @@ export class Limit {
     this.#clock = clock;
     this.#signal = signal;
     this.#onReached = onReached;
-    // The object itself, which needs no closure.
-    signal?.addEventListener('abort', this);
+    if (signal !== undefined) watch(signal, this);
     if (timeoutMs === undefined) return;
     this.#timer = clock.setTimeout(() => this.#reach(() => timedOut(timeoutMs)), timeoutMs);
   }
 
-  /** The signal's event. */
-  handleEvent(): void {
-    const reason: unknown = this.#signal?.reason;
+  /** For the signal. */
+  aborted(signal: AbortSignal): void {
+    const reason = reasonOf(signal);
     this.#reach(() => reason);
   }
 
   /** The wait is over. */
   lift(): void {
     this.#isOver = true;
-    this.#signal?.removeEventListener('abort', this);
+    if (this.#signal !== undefined) unwatch(this.#signal, this);
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
   }
 

@@ -30,20 +30,26 @@ export function removeNeighbour(requests: Requests): void {
   neighbours.delete(requests);
 }
 
+/** So many holders are named. */
+const NAMED_MAX = 4;
+
 /** Who holds a lock of this name, for people: "; held by node 1 (EX)". Empty where that cannot be known. */
 export function holdersOf(requests: Requests, name: LockName): string {
   const own = neighbours.get(requests);
   if (own === undefined) return '';
-  const holders = [...neighbours].flatMap(([each, { world, group, node }]) =>
-    world === own.world && group === own.group
-      ? each.records
-          .filter((record) => record.lock !== undefined && isSame(record.name, name))
-          .map(({ mode }) => `node ${node} (${MODE_NAMES[mode] ?? ''})`)
-      : [],
-  );
+  const holders: string[] = [];
+  for (const [each, { world, group, node }] of neighbours) {
+    if (world !== own.world || group !== own.group) continue;
+    for (const record of each.records) {
+      if (record.lock === undefined || !isSame(record.name, name)) continue;
+      if (holders.length === NAMED_MAX) return `; held by ${holders.join(', ')} and others`;
+      holders.push(`node ${node} (${MODE_NAMES[record.mode] ?? ''})`);
+    }
+  }
   return holders.length === 0 ? '' : `; held by ${holders.join(', ')}`;
 }
 
 function isSame(a: LockName, b: LockName): boolean {
-  return a === b || Buffer.from(a as string).equals(Buffer.from(b as string));
+  if (typeof a === 'string' && typeof b === 'string') return a === b;
+  return Buffer.from(a as string).equals(Buffer.from(b as string));
 }

@@ -6,6 +6,7 @@ import { realClock } from '../glue.js';
 import { Limit } from './limit.js';
 import { Lockspace } from './lockspace.js';
 import { checkLockspaceOptions, type LockspaceOptions } from './options.js';
+import { throwIfAborted } from './signals.js';
 import { createStack, type Stack } from './stack.js';
 import { Wiring } from './wiring.js';
 
@@ -22,7 +23,7 @@ const FIRST_VERSION = Object.freeze({ major: 1, minor: 0 });
 export async function openLockspace(name: string, options: LockspaceOptions): Promise<Lockspace> {
   checkText('name', name);
   checkLockspaceOptions(options);
-  if (options.signal?.aborted === true) throw options.signal.reason;
+  throwIfAborted(options.signal);
   const stack = createStack(options);
   const wiring = new Wiring(options.protocol ?? FIRST_VERSION);
   const connecting = stack.glue.clusterConnect({
@@ -46,7 +47,7 @@ async function withinLimit(
   opening: Promise<Lockspace>,
   options: LockspaceOptions,
 ): Promise<Lockspace> {
-  let limit!: Limit;
+  let limit: Limit | undefined;
   const reached = new Promise<never>((_, reject) => {
     limit = new Limit(
       stack.plugin.clock ?? realClock,
@@ -65,7 +66,7 @@ async function withinLimit(
     );
     throw error;
   } finally {
-    limit.lift();
+    limit?.lift();
   }
 }
 

@@ -68,6 +68,16 @@ export function checkWellFormed(argument: string, name: LockName): void {
   if (typeof name === 'string') checkText(argument, name);
 }
 
+/** The same for several, which are all looked at before any is locked. */
+export function checkNames(names: readonly LockName[], rules: Rules): LockName[] {
+  // Array.from, because map passes over what is missing.
+  return Array.from(names, (name, at) => {
+    const argument = `names[${at}]`;
+    checkWellFormed(argument, name);
+    return checkName(argument, name, rules);
+  });
+}
+
 /** The name for people. */
 export function printName(name: LockName): string {
   return typeof name === 'string' ? JSON.stringify(name) : `0x${Buffer.from(name).toString('hex')}`;

@@ -1,7 +1,8 @@
 /** The signal of one `using`: that the lock is lost, and the caller's own, as one. */
 import type { Lock } from './lock.js';
+import { reasonOf, unwatch, watch, type Watcher } from './signals.js';
 
-export class UseSignal {
+export class UseSignal implements Watcher {
   readonly signal: AbortSignal;
   readonly #sources: readonly AbortSignal[];
   readonly #controller: AbortController | undefined;
@@ -17,35 +18,30 @@ export class UseSignal {
     this.signal = controller.signal;
     this.#sources = [lock.lost, own];
     for (const source of this.#sources) {
-      if (source.aborted) controller.abort(source.reason);
-      else source.addEventListener('abort', this);
+      if (source.aborted) controller.abort(reasonOf(source));
+      else watch(source, this);
     }
   }
 
-  /** One of the two. */
-  handleEvent(event: Event): void {
-    this.#controller?.abort((event.target as AbortSignal).reason);
+  /** For one of the two. */
+  aborted(source: AbortSignal): void {
+    this.#controller?.abort(reasonOf(source));
   }
 
   /** The work is done; the caller's signal may live on, without us. */
   end(): void {
-    for (const source of this.#sources) source.removeEventListener('abort', this);
+    for (const source of this.#sources) unwatch(source, this);
   }
 }
 
-const sourceOf = (work: (...args: never[]) => unknown): string =>
-  Function.prototype.toString.call(work);
+/** An arrow function with parameters that hide nothing: no rest, no defaults, no comments. */
+const PLAIN_ARROW = /^(?:async\s*)?(?:\([\w$\s,]*\)|[\w$]+)\s*=>/;
 
 /**
  * Whether a function may look at a second argument. To make a signal takes ten times as long as to take a lock,
- * so it is not made for an arrow function whose parameters are there to be seen and are fewer than two.
+ * so it is not made for an arrow function whose parameters are there to be seen and are fewer than two. Any other
+ * function has its `arguments`.
  */
 export function takesSignal(work: (...args: never[]) => unknown): boolean {
-  if (work.length > 1) return true;
-  const source = sourceOf(work);
-  const arrow = source.indexOf('=>');
-  if (arrow < 0) return true;
-  const parameters = source.slice(0, arrow);
-  // The rest of the arguments, and one with a default, are not counted.
-  return parameters.includes('...') || parameters.includes('=');
+  return work.length > 1 || !PLAIN_ARROW.test(Function.prototype.toString.call(work));
 }
