@@ -1,5 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** A lock as the program has it. */
+import { inspect, type InspectOptions } from 'node:util';
+
 import { checkFunction } from '../errors.js';
 import { checkWaitOptions, type WaitOptions } from './limit.js';
 import { MODE_NAMES, modeNumber, type Mode } from './modes.js';
@@ -11,6 +13,12 @@ import { rejected } from './settle.js';
 export type BlockedHandler = (mode: Mode) => void;
 
 const NO_OPTIONS: WaitOptions = Object.freeze({});
+
+/** For people: what there is to see of a lock. */
+function inspectLock(this: Lock, _depth: number, options: InspectOptions): string {
+  const { name, mode, held } = this;
+  return `Lock ${inspect({ name, mode, held }, options)}`;
+}
 
 let takeBack: (lock: Lock) => void;
 
@@ -30,6 +38,8 @@ export class Lock {
 
   static {
     takeBack = (lock) => lock.#requests.giveBack(lock.#record);
+    // Not declared: the types of the package do without Node.js's.
+    Object.defineProperty(this.prototype, inspect.custom, { value: inspectLock });
   }
 
   /** What it is on. Bytes as a copy. */
@@ -37,9 +47,12 @@ export class Lock {
     return this.#record.name;
   }
 
-  /** The mode that is held; of a lock that is gone, the last one. */
+  /**
+   * The mode that is held. While a conversion is under way, or is being taken back, the weaker one of the two:
+   * no more is certain then. Of a lock that is gone, the last one.
+   */
   get mode(): Mode {
-    return MODE_NAMES[this.#record.mode] ?? 'NL';
+    return MODE_NAMES[this.#record.certainMode] ?? 'NL';
   }
 
   /**
@@ -65,7 +78,8 @@ export class Lock {
 
   /**
    * Called once for each higher mode that somebody wants, and cannot have while this lock is held as it is.
-   * After a conversion it starts anew. Set late, it is called for what was wanted before.
+   * After a conversion it starts anew. Set late, it is called for what was wanted before. What it throws, or its
+   * promise rejects with, is an uncaught exception; and it is called again while that promise is pending.
    */
   get onBlocked(): BlockedHandler | undefined {
     return this.#record.onBlocked;
@@ -83,7 +97,8 @@ export class Lock {
 
   /**
    * Changes the mode without letting go. Resolves when it is held; after a rejection the old one is, unless
-   * a conversion to a mode that is neither above nor below could not be taken back: `mode` tells.
+   * a conversion down, or to a mode that is neither above nor below, was granted before it could be given up:
+   * that is not taken back, because it could wait. `mode` tells.
    *
    * Down never waits for others. Up waits, and can deadlock with another holder that wants the same: the
    * stacks `user` and `emulated` tell the second one with `ERR_DLM_DEADLOCK`; `o2cb` finds nothing out, so
@@ -101,8 +116,8 @@ export class Lock {
   }
 
   /**
-   * Gives the lock up. Resolves when it is gone, however often it is called; rejects with `ERR_DLM_LOST` or
-   * `ERR_DLM_CLOSED` if it was lost before. A conversion that is under way rejects with `ERR_DLM_RELEASED`.
+   * Gives the lock up. Resolves when it is gone, however often it is called, also when `close()` overtakes it;
+   * rejects with `ERR_DLM_LOST` or `ERR_DLM_CLOSED` if it was lost before. A conversion that is under way rejects with `ERR_DLM_RELEASED`.
    */
   release(): Promise<void> {
     return this.#requests.release(this.#record);

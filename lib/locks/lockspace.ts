@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** A lockspace as the program has it: `openLockspace` makes it. */
 import { EventEmitter } from 'node:events';
+import { inspect, type InspectOptions } from 'node:util';
 
 import { checkFunction, checkString, invalidType, outOfRange, type DlmError } from '../errors.js';
 import type {
@@ -19,8 +20,9 @@ import { MODE_NAMES, modeNumber, type Mode } from './modes.js';
 import { addNeighbour, holdersOf, removeNeighbour } from './neighbours.js';
 import type { LockRecord } from './record.js';
 import { Requests } from './requests.js';
-import { checkName, rulesOf, type LockName, type Rules } from './rules.js';
+import { checkName, checkNames, rulesOf, type LockName, type Rules } from './rules.js';
 import { rejected } from './settle.js';
+import { throwIfAborted } from './signals.js';
 import type { Stack } from './stack.js';
 import { takesSignal, UseSignal } from './use-signal.js';
 import type { Wiring } from './wiring.js';
@@ -58,6 +60,13 @@ function checkEvent(event: unknown, listener: unknown): void {
 /** What is done while the lock is held. `signal`: it is lost, or the caller's own signal was aborted. */
 export type LockWork<Result> = (lock: Lock, signal: AbortSignal) => Result | PromiseLike<Result>;
 
+/** For people: what there is to see of a lockspace. */
+function inspectLockspace(this: Lockspace, _depth: number, options: InspectOptions): string {
+  const { name, scope, thisNode, withdrawals } = this;
+  const seen = { name, scope, thisNode, health: this.health.state, withdrawals };
+  return `Lockspace ${inspect(seen, options)}`;
+}
+
 /**
  * A lockspace: names, and locks on them, among all who have opened it. Keeps the event loop alive until it is
  * closed, unless `unref()` was called.
@@ -80,7 +89,12 @@ export class Lockspace {
   readonly #events = new EventEmitter();
   #end: DlmError | undefined;
   #lost: AbortController | undefined;
-  #closing: Promise<void> | undefined;
+  #closing: Promise<undefined> | undefined;
+
+  static {
+    // Not declared: the types of the package do without Node.js's.
+    Object.defineProperty(this.prototype, inspect.custom, { value: inspectLockspace });
+  }
 
   /** For `openLockspace`. */
   constructor(
@@ -138,9 +152,10 @@ export class Lockspace {
     const [options, work] = rest.length === 1 ? [undefined, rest[0]] : rest;
     checkFunction('work', work);
     const lock = await this.lock(name, mode, options);
-    const signal = takesSignal(work) ? new UseSignal(lock, options?.signal) : undefined;
+    let signal: UseSignal | undefined;
     let result: Result;
     try {
+      if (takesSignal(work)) signal = new UseSignal(lock, options?.signal);
       result = await (signal === undefined
         ? (work as (lock: Lock) => Result)(lock)
         : work(lock, signal.signal));
@@ -182,11 +197,8 @@ export class Lockspace {
     if (!Array.isArray(names)) throw invalidType('names', 'an instance of Array', names);
     checkWaitOptions(options);
     modeNumber(mode, this.#rules.modes);
-    const order = lockOrder(
-      (names as readonly LockName[]).map((name, at) =>
-        checkName(`names[${at}]`, name, this.#rules),
-      ),
-    );
+    const order = lockOrder(checkNames(names as readonly LockName[], this.#rules));
+    throwIfAborted(options.signal);
     const limit = sharedLimit(this.clock, options);
     const locks: Lock[] = [];
     const taken: Lock[] = [];
@@ -280,7 +292,13 @@ export class Lockspace {
    * when the cluster does not answer: the locks go when it works again.
    */
   close(): Promise<void> {
-    return (this.#closing ??= this.#close());
+    if (this.#closing === undefined) {
+      // There before anybody hears of it, who may call this, too.
+      let closed!: (closed: Promise<undefined>) => void;
+      this.#closing = new Promise<undefined>((resolve) => (closed = resolve));
+      closed(this.#close(this.#closing));
+    }
+    return this.#closing;
   }
 
   /** `close()` for `await using`; never rejects. */
@@ -309,9 +327,9 @@ export class Lockspace {
     }
   }
 
-  async #close(): Promise<void> {
+  async #close(closing: Promise<undefined>): Promise<undefined> {
     const changes = this.#monitor.lose('closed');
-    this.#finish(closedError(this.name));
+    this.#finish(closedError(this.name), closing);
     if (changes) this.#tellHealth();
     await this.#stack.glue.clusterDisconnect(this.#connection);
   }
@@ -344,10 +362,11 @@ export class Lockspace {
     queueMicrotask(() => this.#events.emit('health', health));
   }
 
-  #finish(end: DlmError): void {
+  /** @param released when what is being given up is gone, if that is known to come. */
+  #finish(end: DlmError, released?: Promise<undefined>): void {
     if (this.#end !== undefined) return;
     this.#end = end;
-    this.#requests.end(end);
+    this.#requests.end(end, released);
     this.#lost?.abort(end);
     removeNeighbour(this.#requests);
   }

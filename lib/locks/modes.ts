@@ -34,3 +34,9 @@ export function modeNumber(mode: Mode, modes: readonly Mode[]): LockMode {
 export function isDown(held: LockMode, wanted: LockMode): boolean {
   return ((TOGETHER[held] ?? 0) & ~(TOGETHER[wanted] ?? 0)) === 0;
 }
+
+/** The strongest mode that is in both. Only PR and CW have neither in the other: CR is in both. */
+export function weakerOf(a: LockMode, b: LockMode): LockMode {
+  if (isDown(a, b)) return b;
+  return isDown(b, a) ? a : DLM_LOCK.CR;
+}

@@ -4,7 +4,7 @@ import type { DlmError } from '../errors.js';
 import type { DlmLksb } from '../glue.js';
 import type { Limit } from './limit.js';
 import type { Lock } from './lock.js';
-import type { Mode } from './modes.js';
+import { weakerOf, type Mode } from './modes.js';
 import type { LockName } from './rules.js';
 import type { Settle } from './settle.js';
 
@@ -73,5 +73,14 @@ export class LockRecord {
   ) {
     this.settle = settle;
     this.slot = slot;
+  }
+
+  /**
+   * What is held for certain. A conversion has been granted before this side hears of it, so while one is
+   * under way, or being taken back, that is the weaker of its two modes.
+   */
+  get certainMode(): LockMode {
+    const isMoving = this.phase === 'converting' || this.phase === 'reverting';
+    return isMoving ? weakerOf(this.mode, this.wanted) : this.mode;
   }
 }

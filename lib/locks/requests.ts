@@ -20,6 +20,7 @@ import { isDown } from './modes.js';
 import { LockRecord, type NextConversion } from './record.js';
 import { checkWellFormed, type LockName, type Rules } from './rules.js';
 import { failWith, type Settle } from './settle.js';
+import { throwIfAborted } from './signals.js';
 
 const { EAGAIN, EDEADLK, EINVAL, ENOTCONN, EPERM } = constants.errno;
 const { ECANCEL } = DLM_ERRNO;
@@ -90,7 +91,7 @@ export class Requests {
     options: WaitOptions | undefined,
   ): Promise<Lock | null> {
     if (this.#end !== undefined) throw this.#ended('lock', name, mode, this.#end);
-    if (options?.signal?.aborted === true) throw options.signal.reason;
+    throwIfAborted(options?.signal);
     const lksb = this.#idle.pop() ?? new DlmLksb();
     const promise = new Promise<Lock | null>(this.#take as (resolve: Settle<Lock | null>) => void);
     const record = new LockRecord(lksb, name, mode, this.#taken, this.#records.length);
@@ -108,12 +109,12 @@ export class Requests {
   /** Asks for another mode. Resolves when the lock has it. */
   convert(record: LockRecord, mode: LockMode, options: WaitOptions): Promise<undefined> {
     this.#checkUsable(record, mode, 'convert');
-    if (options.signal?.aborted === true) throw options.signal.reason;
+    throwIfAborted(options.signal);
     const about = this.#about('convert', record.name, mode);
     if (record.settle !== undefined || record.next !== undefined) throw failures.busy(about);
     const { signal, timeoutMs } = options;
     const isLimited = signal !== undefined || timeoutMs !== undefined;
-    const from = record.phase === 'reverting' ? record.modeBefore : record.mode;
+    const from = record.certainMode;
     if (!isLimited && !this.rules.detectsDeadlocks && !isDown(from, mode)) {
       throw failures.unlimited(about, from);
     }
@@ -127,7 +128,7 @@ export class Requests {
     }
     const next: NextConversion = { mode, settle, limit: undefined };
     record.next = next;
-    if (isLimited) next.limit = this.#limitNext(record, next, about, options);
+    if (isLimited) this.#limitNext(record, next, about, options);
     return promise;
   }
 
@@ -156,13 +157,19 @@ export class Requests {
     this.#unlock(record);
   }
 
-  /** The lock manager gives nothing and takes nothing any more: all locks are lost, for this reason. */
-  end(end: DlmError): void {
+  /**
+   * The lock manager gives nothing and takes nothing any more: all locks are lost, for this reason. `released`:
+   * when what was being given up is gone, if that is known to come.
+   */
+  end(end: DlmError, released?: Promise<undefined>): void {
     if (this.#end !== undefined) return;
     this.#end = end;
     this.#withdrawals = 0;
     this.#idle.length = 0;
-    for (const record of this.#records.splice(0)) this.#lose(record, end);
+    const records = this.#records.splice(0);
+    for (const record of records) this.#lose(record, end, released);
+    // Those who listen may call us, also about another lock.
+    for (const { lost } of records) lost?.abort(end);
   }
 
   // ---- The protocol's handlers ----
@@ -368,7 +375,7 @@ export class Requests {
     if (this.#idle.length < IDLE_MAX) this.#idle.push(lksb);
   }
 
-  #lose(record: LockRecord, end: DlmError): void {
+  #lose(record: LockRecord, end: DlmError, released: Promise<undefined> | undefined): void {
     const { settle, settleRelease, next, phase } = record;
     record.phase = 'gone';
     record.end = end;
@@ -380,8 +387,9 @@ export class Requests {
     next?.limit?.lift();
     next?.settle(failWith(() => this.#ended('convert', record.name, next.mode, end)));
     record.next = undefined;
-    settleRelease?.(failWith(() => this.#ended('release', record.name, record.mode, end)));
-    record.lost?.abort(end);
+    settleRelease?.(
+      released ?? failWith(() => this.#ended('release', record.name, record.mode, end)),
+    );
   }
 
   #notWithdrawn(record: LockRecord): void {
@@ -407,7 +415,12 @@ export class Requests {
   #limit(record: LockRecord, options: WaitOptions): void {
     const op = record.phase === 'asking' ? 'lock' : 'convert';
     const about = this.#about(op, record.name, record.wanted);
-    record.limit = this.#newLimit(about, options, (why) => this.#limitReached(record, why));
+    try {
+      record.limit = this.#newLimit(about, options, (why) => this.#limitReached(record, why));
+    } catch (error) {
+      // A library's signal that takes no listener: what was asked for with it must not stay.
+      this.#limitReached(record, () => error);
+    }
   }
 
   #limitReached(record: LockRecord, why: () => unknown): void {
@@ -419,15 +432,20 @@ export class Requests {
   }
 
   /** The limit of a conversion that may have begun when it is reached. */
-  #limitNext(record: LockRecord, next: NextConversion, about: About, options: WaitOptions): Limit {
-    return this.#newLimit(about, options, (why) => {
+  #limitNext(record: LockRecord, next: NextConversion, about: About, options: WaitOptions): void {
+    const reached = (why: () => unknown): void => {
       if (record.next !== next) {
         this.#limitReached(record, why);
         return;
       }
       record.next = undefined;
       next.settle(failWith(why));
-    });
+    };
+    try {
+      next.limit = this.#newLimit(about, options, reached);
+    } catch (error) {
+      reached(() => error);
+    }
   }
 
   #newLimit(about: About, options: WaitOptions, onReached: (why: () => unknown) => void): Limit {

@@ -98,6 +98,25 @@ function suite(world: World): void {
     });
   });
 
+  test('using gives the signal to any function that can look at it', async (nodes) => {
+    const a = await nodes.open(1);
+    function withArguments(lock: Lock): unknown {
+      return [lock].map(() => arguments.length)[0];
+    }
+    const withArrow = (...[lock, signal]: [Lock, AbortSignal]): unknown =>
+      [lock].map(() => signal.aborted)[0];
+    expect(await a.using('seen', 'EX', withArguments)).to.equal(2);
+    expect(await a.using('seen', 'EX', withArrow)).to.equal(false);
+    const failure = new Error('no length');
+    const work = Object.defineProperty(() => 1, 'length', {
+      get() {
+        throw failure;
+      },
+    });
+    expect(await rejection(a.using('seen', 'EX', work))).to.equal(failure);
+    await (await a.lock('seen', 'EX', { timeoutMs: 60_000 })).release();
+  });
+
   test('await using releases at the end of the block', async (nodes) => {
     const [a, b] = [await nodes.open(1), await nodes.open(2)];
     {
@@ -193,6 +212,26 @@ function suite(world: World): void {
     await lock.release();
   });
 
+  test('while a conversion is given up, the mode is what is certain', async (nodes) => {
+    const [a, b] = [await nodes.open(1), await nodes.open(2)];
+    const lock = await a.lock('certain', 'EX');
+    const reader = b.lock('certain', 'PR');
+    const controller = new AbortController();
+    const converting = rejection(lock.convert('PR', { signal: controller.signal }));
+    // It may be granted before this side hears of it, and the reader then, too.
+    expect(lock.mode).to.equal('PR');
+    controller.abort(new Error('enough'));
+    expect(await converting).to.have.property('message', 'enough');
+    await atRest(a);
+    if (lock.mode === 'EX') await lock.convert('PR');
+    await (await reader).release();
+    const up = lock.convert('EX', { timeoutMs: 60_000 });
+    expect(lock.mode).to.equal('PR');
+    await up;
+    expect(lock.mode).to.equal('EX');
+    await lock.release();
+  });
+
   test('an up conversion that was granted while it was given up is taken back', async (nodes) => {
     const [a, b] = [await nodes.open(1), await nodes.open(2)];
     const lock = await a.lock('back', 'PR');
@@ -271,6 +310,26 @@ function suite(world: World): void {
     await third.release();
   });
 
+  test('lockAll looks at all names before it asks for one', async (nodes) => {
+    const [a, b] = [await nodes.open(1), await nodes.open(2)];
+    // Who waited for this one would not hear of the other.
+    const lock = await b.lock('a', 'EX');
+    const sparse: string[] = ['a'];
+    sparse[2] = 'c';
+    const bad: [string, readonly string[]][] = [
+      ['names[1]', ['a', '\ud800']],
+      ['names[0]', ['\ud801', '\ud800']],
+      ['names[1]', sparse],
+    ];
+    for (const [argument, names] of bad) {
+      expect(await rejection(a.lockAll(names, 'EX'))).to.have.property('argument', argument);
+    }
+    const reason = new Error('enough');
+    const signal = AbortSignal.abort(reason);
+    expect(await rejection(a.lockAll([], 'EX', { signal }))).to.equal(reason);
+    await lock.release();
+  });
+
   test('who stands in the way is told once for each higher mode', async (nodes) => {
     const [a, b] = [await nodes.open(1), await nodes.open(2)];
     const lock = await a.lock('wanted', 'EX');
@@ -346,6 +405,28 @@ function suite(world: World): void {
     await freed.release();
     expect(held.lost.aborted).to.equal(false);
     await held.release();
+  });
+
+  test('a release that close overtakes has not failed', async (nodes) => {
+    const [a, b] = [await nodes.open(1), await nodes.open(2)];
+    const lock = await a.lock('overtaken', 'EX');
+    const released = lock.release();
+    await Promise.all([a.close(), released]);
+    await (await b.lock('overtaken', 'EX')).release();
+  });
+
+  test('who hears of a close may call whatever he likes', async (nodes) => {
+    const a = await nodes.open(1);
+    const [lock, other] = [await a.lock('one', 'EX'), await a.lock('two', 'EX')];
+    const heard: Promise<unknown>[] = [];
+    lock.lost.addEventListener('abort', () => {
+      heard.push(a.close());
+      heard.push(codeOf(lock.release()), codeOf(other.release()), codeOf(a.lock('three', 'EX')));
+      heard.push(codeOf(other.convert('NL')));
+    });
+    await a.close();
+    const closed = 'ERR_DLM_CLOSED';
+    expect(await Promise.all(heard)).to.deep.equal([undefined, closed, closed, closed, closed]);
   });
 
   test('a death gives the locks to others, who are told of it first', async (nodes) => {

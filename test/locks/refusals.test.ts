@@ -199,6 +199,24 @@ describe('refusals', () => {
     await isGone(lock.release());
   });
 
+  it('of the cancel of a step down: the mode is the lower one until the manager says what it is', async () => {
+    for (const [answer, mode] of [
+      [() => manager.unlocks(), 'EX'],
+      [() => manager.completes(), 'PR'],
+    ] as const) {
+      const lock = ls.lock('name', 'EX');
+      manager.completes();
+      const its = await lock;
+      const converted = codeOf(its.convert('PR', { timeoutMs: 5 }));
+      manager.clock.advance(5);
+      expect(await converted).to.equal('ERR_DLM_TIMEOUT');
+      expect(its.mode).to.equal('PR');
+      answer();
+      expect(its.mode).to.equal(mode);
+      await isGone(its.release());
+    }
+  });
+
   it('of what takes a conversion back: the mode tells', async () => {
     const lock = await held();
     const converted = codeOf(lock.convert('EX', { timeoutMs: 5 }));
