@@ -69,7 +69,7 @@ export const EVENT_BATCH_MAX = 128;
  * Words behind the last event: the place of the event that was told last, the size of a batch that has
  * taken the place of this one meanwhile, and a request, its three arguments, the two halves of its
  * transaction's id, the low one first, its result, and the program's value block (`BatchState` of
- * native/util/event_record.h).
+ * native/binding/batch_state.h).
  */
 export const BATCH_TOLD = EVENT_BATCH_MAX * EVENT_WORDS;
 export const BATCH_NEXT = BATCH_TOLD + 1;
@@ -81,7 +81,7 @@ export const BATCH_BLOCK = BATCH_RESULT + 1;
 export const BATCH_WORDS = BATCH_BLOCK + BLOCK_WORDS;
 
 /**
- * `RequestKind` of native/util/event_record.h: what `request` is asked for by the batch's words. All are
+ * `RequestKind` of native/binding/batch_state.h: what `request` is asked for by the batch's words. All are
  * about what `lock` has made.
  */
 export const RequestKind = Object.freeze({

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 
+#include "binding/batch_state.h"
 #include "util/event_record.h"
 
 namespace stackglue::binding {

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "binding/arguments.h"
+#include "binding/batch_state.h"
 #include "binding/names.h"
 #include "util/event_record.h"
 

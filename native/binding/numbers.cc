@@ -3,6 +3,7 @@
 
 #include <initializer_list>
 
+#include "binding/batch_state.h"
 #include "binding/simulation.h"
 #include "kernel/lockspace.h"
 #include "kernel/open_failure.h"

@@ -1,6 +1,6 @@
 // One event on its way to JavaScript, in the batch that both sides see: all that it tells of a lock
 // travels with it, so that no memory of a lock's own is shared.
-// lib/native.ts repeats the numbers, and those of BatchState.
+// lib/native.ts repeats the numbers.
 #ifndef STACKGLUE_NATIVE_UTIL_EVENT_RECORD_H_
 #define STACKGLUE_NATIVE_UTIL_EVENT_RECORD_H_
 
@@ -47,31 +47,6 @@ struct EventRecord {
 };
 
 static_assert(sizeof(EventRecord) == 32 + kBlockMax);
-
-// A request that JavaScript leaves in memory: what crosses by Node-API takes longer than the
-// request.
-enum class RequestKind : int32_t {
-  kRelock = 1,   // place, mode, flags: a lock by the name that was remembered there last
-  kUnlock = 2,   // index, flags
-  kConvert = 3,  // index, mode, flags
-};
-
-// What JavaScript and native code tell each other about a batch, behind its last place.
-struct BatchState {
-  // JavaScript: the place of the last event that a handler was called for; native code: -1 when it
-  // puts a batch.
-  int32_t told = -1;
-  // Native code: the size of a batch that it has put while the last event of the one before was
-  // told, and the memory was free again; JavaScript: 0 when it begins with that.
-  int32_t next = 0;
-  // JavaScript: a request, before it calls; native code: what that returned.
-  RequestKind request = RequestKind::kRelock;
-  int32_t arguments[3] = {};
-  int32_t transaction[2] = {};  // of a relock or convert: the low half, and the high half
-  int32_t result = 0;
-  // JavaScript: the program's value block, for an unlock or conversion with VALBLK.
-  std::array<uint8_t, kBlockMax> block{};
-};
 
 // The most events that one call into JavaScript carries: it bounds the work of one turn.
 inline constexpr size_t kBatchMax = 128;
