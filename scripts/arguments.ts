@@ -1,5 +1,15 @@
-/** Arguments of command lines, for commander: each parser returns the value, or says what it must be. */
-import { InvalidArgumentError } from 'commander';
+/** Command lines by commander. Each parser of an argument returns the value, or says what it must be. */
+import { Command, InvalidArgumentError } from 'commander';
+
+/** What a program ends with that was called in a wrong way; 1 is for what has failed. */
+const WRONGLY_CALLED = 2;
+
+/** A command line that names itself so in its help. */
+export function commandLine(name: string): Command {
+  return new Command(name)
+    .showHelpAfterError(`(${name} --help says more)`)
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : WRONGLY_CALLED));
+}
 
 /** A whole number from `least`. */
 export function wholeFrom(least: number): (text: string) => number {

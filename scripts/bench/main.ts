@@ -1,8 +1,8 @@
 /** `npm run bench`: measures both stacks against what they are compared with, and prints tables. */
-import { Command, InvalidArgumentError } from 'commander';
+import { InvalidArgumentError } from 'commander';
 import { writeFileSync } from 'node:fs';
 
-import { listOf, oneOf, positive, wholeFrom } from '../arguments.js';
+import { commandLine, listOf, oneOf, positive, wholeFrom } from '../arguments.js';
 import { printingProgress, whyNotHere } from '../vm/index.js';
 import { FEW_LOCKS, needsClusters, runBenchmarks } from './benchmarks.js';
 import { MODES, type Mode } from './contestant.js';
@@ -36,7 +36,7 @@ function toPattern(text: string): RegExp {
 }
 
 function parse(): Flags {
-  const command = new Command('npm run bench --')
+  const command = commandLine('npm run bench --')
     .description(ABOUT)
     .option(
       '--only <regex>',
@@ -60,8 +60,7 @@ function parse(): Flags {
       100_000,
     )
     .option('--kernel <package>', 'Debian kernel package (linux-image-amd64)')
-    .option('--json <file>', 'write the rows there, too, and drawings of "native" beside it')
-    .showHelpAfterError('(npm run bench -- --help says more)');
+    .option('--json <file>', 'write the rows there, too, and drawings of "native" beside it');
   return command.parse().opts<Flags>();
 }
 

@@ -1,10 +1,9 @@
 /** `npm run differential`: runs random sequences on the engine and on real kernels, and compares. */
-import { Command } from 'commander';
 import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 
-import { oneOf, wholeFrom } from '../arguments.js';
+import { commandLine, oneOf, wholeFrom } from '../arguments.js';
 import { printingProgress, VmError, whyNotHere } from '../vm/index.js';
 import { runFsdlm } from './fsdlm/index.js';
 import { checkRecording, runO2dlm } from './o2dlm/index.js';
@@ -41,7 +40,7 @@ function several<Value>(parse: (text: string) => Value) {
 }
 
 function parse(): Flags {
-  const command = new Command('npm run differential --')
+  const command = commandLine('npm run differential --')
     .description(
       'Runs random sequences of commands on the engine and on real kernels, and compares.',
     )
@@ -63,8 +62,7 @@ function parse(): Flags {
     )
     .option('--record <file>', 'o2dlm: keep what the kernels did')
     .option('--check <file>', 'o2dlm: judge what was kept, without any kernel')
-    .option('--json <file>', 'write the result there, too')
-    .showHelpAfterError('(npm run differential -- --help says more)');
+    .option('--json <file>', 'write the result there, too');
   return command.parse().opts<Flags>();
 }
 

@@ -1,8 +1,7 @@
 /** The command line of `npm test`: what is asked for, and which files that is. */
-import { Command } from 'commander';
 import { availableParallelism } from 'node:os';
 
-import { wholeFrom } from '../arguments.js';
+import { commandLine, wholeFrom } from '../arguments.js';
 import { allFiles, namedFiles, select, type Extent, type Selection } from './selection.js';
 
 export interface Options {
@@ -50,7 +49,7 @@ function extentOf({ fast, full, all }: Flags): Extent {
 
 /** Reads a command line; prints the help, or what is wrong with it, and ends the process then. */
 export function parse(args: readonly string[]): Options {
-  const command = new Command('npm test --')
+  const command = commandLine('npm test --')
     .description('Runs the tests.')
     .argument('[files...]', 'files and folders of tests, rather than a choice of all')
     .option('--fast', 'what needs no virtual machine, and neither compiles, lints nor measures')
@@ -61,8 +60,7 @@ export function parse(args: readonly string[]): Options {
     .option('--repeat <n>', 'so many times', wholeFrom(1), 1)
     .option('--busy', 'keep all processors busy meanwhile')
     .option('--jobs <n>', 'so many files at a time', wholeFrom(1), defaultJobs())
-    .addHelpText('after', EXAMPLES)
-    .showHelpAfterError('(npm test -- --help says more)');
+    .addHelpText('after', EXAMPLES);
   command.parse([...args], { from: 'user' });
   const flags = command.opts<Flags>();
   if (flags.all && !flags.full) command.error('error: --all goes with --full');

@@ -1,12 +1,12 @@
 /** `npm run cluster`: a cluster to try things out on, from the command line. */
 
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
-import { oneOf, wholeFrom } from '../arguments.js';
+import { commandLine, oneOf, wholeFrom } from '../arguments.js';
 import { GuestProcess } from './agent-client.js';
 import {
   ask,
@@ -166,10 +166,9 @@ async function tell(request: ControlRequest): Promise<void> {
 
 function commands(): Command {
   const node = wholeFrom(1);
-  const program = new Command('npm run cluster --')
+  const program = commandLine('npm run cluster --')
     .description("A cluster of virtual machines with the Linux kernel's DLM.")
-    .enablePositionalOptions()
-    .showHelpAfterError('(npm run cluster -- --help says more)');
+    .enablePositionalOptions();
   program
     .command('up')
     .description('boot a cluster')

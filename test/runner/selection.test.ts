@@ -135,6 +135,6 @@ describe('npm test', function () {
 
   it('refuses what it cannot make sense of', async () => {
     expect((await command('test/nothing')).code).to.equal(2);
-    expect((await command('--repeat', 'often', file)).code).to.equal(1);
+    expect((await command('--repeat', 'often', file)).code).to.equal(2);
   });
 });
