@@ -36,7 +36,7 @@ const NEWEST = /^dist\/test\/vm\/linux-(backports|sid)\//;
 const QUICK = /\/vm\/linux-6[^/]+\/(three-nodes|notices)\.test\.js$/;
 
 /** What needs no machine and yet takes its time: it compiles, lints or measures. */
-const SLOW = /^dist\/test\/([^/]+|(bench|house)\/[^/]+)$/;
+const SLOW = /^dist\/test\/([^/]+|(bench|house)\/[^/]+|locks\/leaks\.test\.js)$/;
 
 /** Whether a file boots virtual machines. */
 export function needsMachines(file: string): boolean {
