@@ -52,6 +52,8 @@ const { PW } = DLM_LOCK;
 
 /** For microtasks, which `queueMicrotask` takes three times as long to make. */
 const RESOLVED = Promise.resolve();
+/** So many microtasks may come between what a program hears and what it asks for then: promises of promises. */
+const PATIENCE = 8;
 
 /** What a stack does with the two events that it must interpret. */
 export interface AstWrappers {
@@ -77,6 +79,9 @@ export class NativeLocks {
   readonly #wrappers: AstWrappers;
   readonly #lvbLength: number;
   readonly #answersAtOnce: boolean;
+  /** Something has been asked for since the last look at what is ready. */
+  #hasAsked = false;
+  #patience = 0;
   /** What native code remembers at each place; taken in turn. */
   readonly #names: (string | undefined)[] = [];
   #lastPlace = -1;
@@ -180,6 +185,7 @@ export class NativeLocks {
     batch[TRANSACTION] = isOfNone ? 0 : Number(BigInt.asIntN(32, transactionId));
     batch[TRANSACTION + 1] = isOfNone ? 0 : Number(BigInt.asIntN(32, transactionId >> 32n));
     native.request();
+    this.#hasAsked = true;
     return batch[RESULT] ?? 0;
   }
 
@@ -196,6 +202,7 @@ export class NativeLocks {
     // Not what native code remembers from now on, nor what it does if this is refused.
     this.#names[place] = undefined;
     state.name = undefined;
+    this.#hasAsked = true;
     const index =
       transactionId === undefined
         ? native.lock(place, mode, flags, name)
@@ -213,16 +220,24 @@ export class NativeLocks {
     for (let size = count; size > 0; size = this.#takeNext()) this.#handle(size);
     // A program of promises asks in microtasks, which come before this one. To be called anew by native code
     // for what that has led to would take as long as all else about a lock.
-    if (this.#answersAtOnce) void RESOLVED.then(this.#lookAgain);
+    if (!this.#answersAtOnce) return;
+    this.#patience = PATIENCE;
+    void RESOLVED.then(this.#lookAgain);
   };
 
   readonly #lookAgain = (): void => {
-    const size = this.#takeNext();
-    if (size > 0) this.dispatch(size);
+    const size = this.#hasAsked ? this.#takeNext() : 0;
+    if (size > 0) {
+      this.dispatch(size);
+    } else if (this.#patience > 0) {
+      this.#patience -= 1;
+      void RESOLVED.then(this.#lookAgain);
+    }
   };
 
   /** The size of the next batch; 0: there is none. */
   #takeNext(): number {
+    this.#hasAsked = false;
     const size = this.batch[NEXT] ?? 0;
     if (size === 0) return this.native?.more?.() ?? 0;
     this.batch[NEXT] = 0;
