@@ -9,18 +9,7 @@ import type { StackPlugin } from './stackglue/plugin.js';
 import { createO2cbPlugin } from './stacks/o2cb/index.js';
 import { createEmulatedUserPlugin, createUserPlugin } from './stacks/user/index.js';
 
-export {
-  CLUSTER_NAME_MAX,
-  DLM_ERRNO,
-  DLM_LKF,
-  DLM_LOCK,
-  DLM_SBF,
-  GROUP_NAME_MAX,
-  STACK_LABEL_LEN,
-  type LockMode,
-} from './constants.js';
-export { DlmError, type DlmErrorCode, type DlmErrorDetails, type DlmErrorKind } from './errors.js';
-export { statusName as dlmStatusName } from './status.js';
+export * from './shared.js';
 export {
   ClusterConnection,
   stackConnectionOf,

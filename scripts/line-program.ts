@@ -2,7 +2,7 @@
 import type { Writable } from 'node:stream';
 
 /** Where such a program runs: on the host, or in a guest. */
-export interface LineProcess {
+export interface SpokenProcess {
   readonly stdin: Writable;
   /** Its standard output; one reader. */
   readonly lines: AsyncIterableIterator<string>;
@@ -13,12 +13,12 @@ export interface LineProcess {
 
 /** One that is spoken with. Each answer is waited for before the next is. */
 export class LineProgram {
-  readonly #process: LineProcess;
+  readonly #process: SpokenProcess;
   readonly #name: string;
   readonly #lines: AsyncIterator<string>;
 
   /** `name`: for errors. */
-  constructor(process: LineProcess, name: string) {
+  constructor(process: SpokenProcess, name: string) {
     this.#process = process;
     this.#name = name;
     this.#lines = process.lines; // to be asked for once

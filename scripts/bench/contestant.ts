@@ -1,10 +1,10 @@
 /** The programs that are measured, in a guest or on the host: they obey lines. */
-import { LineProgram, type LineProcess } from '../line-program.js';
+import { LineProgram, type SpokenProcess } from '../line-program.js';
 import { compile } from './compile.js';
 
 /** Where programs run: a node of a cluster, or the host. Commands are the shell's. */
 export interface Place {
-  spawn(command: string): LineProcess;
+  spawn(command: string): SpokenProcess;
 }
 
 /** Who makes the calls into the kernel: the option `submit` of stack `user`. */
@@ -41,7 +41,7 @@ export function buildReference(): void {
 export class Talker {
   readonly #program: LineProgram;
 
-  private constructor(process: LineProcess) {
+  private constructor(process: SpokenProcess) {
     this.#program = new LineProgram(process, 'A program');
   }
 

@@ -8,6 +8,7 @@ import {
   type NodeEvent,
   type Reply,
 } from '../../lib/conformance/index.js';
+import { LineProgram } from '../../scripts/line-program.js';
 import { diagnose } from '../../scripts/vm/diagnosis.js';
 import {
   Cluster,
@@ -128,13 +129,13 @@ export function useCluster(options: ClusterOptions): () => Cluster {
 export class LineProcess {
   readonly #node: GuestNode;
   readonly #process: GuestProcess;
-  readonly #lines: AsyncIterableIterator<string>;
+  readonly #program: LineProgram;
 
   /** Starts `command` on a node. */
   constructor(node: GuestNode, command: string) {
     this.#node = node;
     this.#process = node.spawn(command);
-    this.#lines = this.#process.lines;
+    this.#program = new LineProgram(this.#process, 'the program');
   }
 
   /** Its exit code, or 128 and the number of the signal that ended it. */
@@ -143,14 +144,12 @@ export class LineProcess {
   }
 
   send(line: string): void {
-    this.#process.stdin.write(`${line}\n`);
+    this.#program.say(`${line}\n`);
   }
 
   /** The next line that it says; if none comes, the error tells what its node waits for. */
-  async line(): Promise<string> {
-    const next = await inTime(this.#node, 'a program says nothing', this.#lines.next());
-    if (next.done === true) throw new Error(`the program ended: ${this.#process.stderrText}`);
-    return next.value;
+  line(): Promise<string> {
+    return inTime(this.#node, 'a program says nothing', this.#program.hear());
   }
 
   ask(line: string): Promise<string> {
