@@ -32,7 +32,7 @@ export function createStack(options: LockspaceOptions): Stack {
   }
   if (stack === 'user') return stackOf(userPlugin(options), undefined);
   if (stack === 'o2cb') return stackOf(o2cbPlugin(options), `o2cb/${cluster}`);
-  return stackOf(stack, undefined);
+  return stackOf(stack.withDeadlockDetection ?? stack, undefined);
 }
 
 function stackOf(plugin: StackPlugin, world: string | undefined): Stack {

@@ -27,24 +27,33 @@ export function createSimulatedPlugin(
   clock: StackClock,
   owner: PluginOwner,
 ): StackPlugin {
-  const isO2dlm = world.profile === 'o2dlm';
-  const operations = isO2dlm
-    ? o2cbOperations(world, node, owner)
-    : userOperations(world, node, owner);
-  return Object.freeze({
-    name: isO2dlm ? 'o2cb' : 'user',
-    scope: 'process' as const,
-    features: isO2dlm ? O2CB_FEATURES : userFeatures(false),
+  const pluginOf = (stack: Pick<StackPlugin, 'name' | 'features' | 'operations'>): StackPlugin => ({
+    ...stack,
+    scope: 'process',
     clock,
     operations: {
-      ...operations,
+      ...stack.operations,
       async connect(connection) {
         if (owner.hasEnded()) throw nodeDown(node, connection.name);
         connection.onHandlerError = (error) => owner.fail(error);
-        await operations.connect(connection);
+        await stack.operations.connect(connection);
       },
     },
-  } satisfies StackPlugin);
+  });
+  if (world.profile === 'o2dlm') {
+    const operations = o2cbOperations(world, node, owner);
+    return Object.freeze(pluginOf({ name: 'o2cb', features: O2CB_FEATURES, operations }));
+  }
+  const userPlugin = (detectDeadlocks: boolean): StackPlugin =>
+    pluginOf({
+      name: 'user',
+      features: userFeatures(detectDeadlocks),
+      operations: userOperations(world, node, owner, detectDeadlocks),
+    });
+  return Object.freeze({
+    ...userPlugin(false),
+    withDeadlockDetection: Object.freeze(userPlugin(true)),
+  });
 }
 
 function o2cbOperations(world: World, node: number, owner: PluginOwner): StackOperations {
@@ -65,7 +74,12 @@ function o2cbOperations(world: World, node: number, owner: PluginOwner): StackOp
   );
 }
 
-function userOperations(world: World, node: number, owner: PluginOwner): StackOperations {
+function userOperations(
+  world: World,
+  node: number,
+  owner: PluginOwner,
+  detectDeadlocks: boolean,
+): StackOperations {
   const source: LockspaceSource = {
     open: (name, batch, onEvents, onState) => {
       const connection = new SimulatedUserConnection(world, node, name, batch, onEvents, onState);
@@ -79,7 +93,7 @@ function userOperations(world: World, node: number, owner: PluginOwner): StackOp
   return createUserOperations(source, {
     connectTimeoutMs: 0,
     disconnectTimeoutMs: 0,
-    detectDeadlocks: false,
+    detectDeadlocks,
   });
 }
 

@@ -61,9 +61,18 @@ export class SimulatedProcess {
     this.#hasEnded = true;
   }
 
-  /** Calls what its program has under this name, as `SimulatedNode.call`. */
+  /**
+   * Calls what its program has under this name, as `SimulatedNode.call`. Rejects with
+   * `ERR_DLM_SIMULATION_NODE` if it has ended, or ends before it has answered.
+   */
   async call(name: string, ...args: unknown[]): Promise<unknown> {
     checkString('name', name);
+    if (this.#hasEnded) {
+      throw simulationRefusal(
+        'ERR_DLM_SIMULATION_NODE',
+        `Process ${this.number} of node ${this.node} has ended, and answers nothing`,
+      );
+    }
     return this.#host.call(name, args);
   }
 }

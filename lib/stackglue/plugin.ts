@@ -120,4 +120,9 @@ export interface StackPlugin {
   readonly operations: StackOperations;
   /** Its time and chance. Absent: `realClock`. */
   readonly clock?: StackClock | undefined;
+  /**
+   * The same stack, but one of two conversions in each other's way is refused. For a plugin that comes without
+   * that, and has users who want it: `openLockspace` takes this one.
+   */
+  readonly withDeadlockDetection?: StackPlugin | undefined;
 }

@@ -232,7 +232,7 @@ class FsdlmEngine final : public Engine {
         return std::to_string(status);
     }
   }
-  // Every lock that a program asks for has NODLCKWT, so it says nothing.
+  // Nearly every request has NODLCKWT; what one without it comes to is told.
   std::string FlagsText(uint32_t flags) const override {
     return NamesOf(flags & ~fsdlm::kLkfNoDlckWt, kFsdlmFlags);
   }

@@ -2,10 +2,23 @@
  * Programs that use locks with promises in all ways while nodes fail, and what must hold: no two holders whose
  * modes do not go together, and nothing left behind.
  */
-import { DlmError, openLockspace, type Lock, type Lockspace, type Mode } from '../../lib/index.js';
-import type { NodeContext, Simulation } from '../../lib/simulator/index.js';
+import {
+  DlmError,
+  openLockspace,
+  type Lock,
+  type Lockspace,
+  type Mode,
+  type WaitOptions,
+} from '../../lib/index.js';
+import type {
+  NodeContext,
+  SimulatedNode,
+  SimulatedProcess,
+  Simulation,
+} from '../../lib/simulator/index.js';
 import { atRest } from './worlds.js';
 
+const LOCKSPACE = 'contention';
 const NAMES = ['a', 'b', 'c'];
 const NODES = [1, 2, 3];
 const WORKERS = 2;
@@ -22,9 +35,18 @@ const TOGETHER: Partial<Record<Mode, readonly Mode[]>> = {
 const EXPECTED: readonly string[] = ['ERR_DLM_TIMEOUT', 'ERR_DLM_LOST', 'ERR_DLM_DEADLOCK'];
 const ABORTED = new Error('aborted');
 
-/** What a life of a node takes for held. */
+/** A program in a life of a node, or in a process beside it. */
+interface Program {
+  readonly title: string;
+  readonly lockspace: Lockspace;
+  readonly findsDeadlocks: boolean;
+  /** Whether it can do harm with what it takes for held. */
+  runs(): boolean;
+}
+
+/** What a program takes for held. */
 interface Hold {
-  readonly life: NodeContext;
+  readonly program: Program;
   readonly name: string;
   mode: Mode;
 }
@@ -37,6 +59,11 @@ export interface Tally {
   aborted: number;
   lost: number;
   converted: number;
+  stopped: number;
+  unsure: number;
+  ended: number;
+  /** Where the lock manager finds them. */
+  deadlock: number;
 }
 
 export const newTally = (): Tally => ({
@@ -46,19 +73,18 @@ export const newTally = (): Tally => ({
   aborted: 0,
   lost: 0,
   converted: 0,
+  stopped: 0,
+  unsure: 0,
+  ended: 0,
+  deadlock: 0,
 });
 
 /** Who holds what, as the programs see it; throws when two do that must not. */
 class Oracle {
   readonly #holds = new Set<Hold>();
-  readonly #simulation: Simulation;
 
-  constructor(simulation: Simulation) {
-    this.#simulation = simulation;
-  }
-
-  take(life: NodeContext, name: string, mode: Mode): Hold {
-    const hold: Hold = { life, name, mode };
+  take(program: Program, name: string, mode: Mode): Hold {
+    const hold: Hold = { program, name, mode };
     this.#check(hold);
     this.#holds.add(hold);
     return hold;
@@ -75,25 +101,21 @@ class Oracle {
 
   #check(hold: Hold): void {
     for (const other of this.#holds) {
-      if (other === hold || other.name !== hold.name || !this.#lives(other.life)) continue;
+      if (other === hold || other.name !== hold.name || !other.program.runs()) continue;
+      if (other.program.lockspace.health.state === 'lost') continue;
       if (TOGETHER[hold.mode]?.includes(other.mode) === true) continue;
       throw new Error(
-        `node ${hold.life.number} has ${hold.mode} on "${hold.name}" beside ${other.mode} of node ${other.life.number}`,
+        `${hold.program.title} has ${hold.mode} on "${hold.name}" beside ${other.mode} of ${other.program.title}`,
       );
     }
   }
-
-  #lives(life: NodeContext): boolean {
-    const node = this.#simulation.node(life.number);
-    return node.state !== 'down' && node.context === life;
-  }
 }
 
-/** One worker of one life. */
+/** One worker of a program. */
 class Worker {
   constructor(
     readonly node: NodeContext,
-    readonly lockspace: Lockspace,
+    readonly program: Program,
     readonly oracle: Oracle,
     readonly tally: Tally,
   ) {}
@@ -107,6 +129,7 @@ class Worker {
         else if (!(error instanceof DlmError) || !EXPECTED.includes(error.code)) throw error;
         else if (error.code === 'ERR_DLM_TIMEOUT') this.tally.timeout += 1;
         else if (error.code === 'ERR_DLM_LOST') this.tally.lost += 1;
+        else this.tally.deadlock += 1;
       }
       await this.#pause();
     }
@@ -135,34 +158,41 @@ class Worker {
     return controller.signal;
   }
 
+  /** Of a conversion up, which may wait for ever where nobody finds that out. */
+  #limit(): WaitOptions {
+    const kind = this.#below(3);
+    if (kind === 0) return { timeoutMs: this.#below(8) };
+    return kind === 1 || !this.program.findsDeadlocks ? { signal: this.#signal() } : {};
+  }
+
   async #once(): Promise<void> {
     const [name, mode] = [this.#name(), this.#mode()];
     switch (this.#below(6)) {
       case 0:
-        return this.#hold(await this.lockspace.lock(name, mode), name);
+        return this.#hold(await this.program.lockspace.lock(name, mode), name);
       case 1:
         return this.#hold(
-          await this.lockspace.lock(name, mode, { timeoutMs: this.#below(8) }),
+          await this.program.lockspace.lock(name, mode, { timeoutMs: this.#below(8) }),
           name,
         );
       case 2:
-        return this.#hold(await this.lockspace.lock(name, mode, { signal: this.#signal() }), name);
+        return this.#hold(await this.program.lockspace.lock(name, mode, { signal: this.#signal() }), name);
       case 3: {
-        const lock = await this.lockspace.tryLock(name, mode, { timeoutMs: this.#below(4) });
+        const lock = await this.program.lockspace.tryLock(name, mode, { timeoutMs: this.#below(4) });
         if (lock !== null) return this.#hold(lock, name);
         this.tally.busy += 1;
         return undefined;
       }
       case 4:
-        return this.lockspace.using(name, mode, async (lock) => {
-          const hold = this.oracle.take(this.node, name, lock.mode);
+        return this.program.lockspace.using(name, mode, async (lock) => {
+          const hold = this.oracle.take(this.program, name, lock.mode);
           await this.#pause();
           this.oracle.drop(hold);
         });
       default: {
         const names = ['c', 'a'];
-        const set = await this.lockspace.lockAll(names, mode, { timeoutMs: this.#below(20) });
-        const holds = names.map((each) => this.oracle.take(this.node, each, mode));
+        const set = await this.program.lockspace.lockAll(names, mode, { timeoutMs: this.#below(20) });
+        const holds = names.map((each) => this.oracle.take(this.program, each, mode));
         await this.#pause();
         for (const hold of holds) this.oracle.drop(hold);
         return set.release();
@@ -172,7 +202,7 @@ class Worker {
 
   async #hold(lock: Lock, name: string): Promise<void> {
     this.tally.granted += 1;
-    const hold = this.oracle.take(this.node, name, lock.mode);
+    const hold = this.oracle.take(this.program, name, lock.mode);
     try {
       await this.#pause();
       if (this.#below(3) === 0) await this.#convert(lock, hold);
@@ -191,40 +221,85 @@ class Worker {
       this.tally.converted += 1;
       return;
     }
-    const limit = this.#below(2) === 0 ? { timeoutMs: this.#below(8) } : { signal: this.#signal() };
-    await lock.convert('EX', limit);
+    await lock.convert('EX', this.#limit());
     this.tally.converted += 1;
     this.oracle.change(hold, 'EX');
     await this.#pause();
   }
 }
 
+/** What is called in a program. */
+type Called = Pick<SimulatedNode | SimulatedProcess, 'call'>;
+
+/** What runs on nodes and in processes beside. `runs` is asked of that one life. */
+async function startProgram(
+  node: NodeContext,
+  title: string,
+  runs: () => boolean,
+  oracle: Oracle,
+  tally: Tally,
+) {
+  const lockspace = await openLockspace(LOCKSPACE, { stack: node.plugin });
+  const program: Program = { title, lockspace, findsDeadlocks: node.plugin.name === 'user', runs };
+  lockspace.on('health', ({ state }) => {
+    if (state === 'stopped' || state === 'unsure') tally[state] += 1;
+  });
+  return {
+    ready: () => undefined,
+    work: () =>
+      Promise.all(
+        Array.from({ length: WORKERS }, () => new Worker(node, program, oracle, tally).work()),
+      ).then(() => undefined),
+    async check() {
+      await atRest(lockspace);
+      if (lockspace.health.state === 'lost') return;
+      for (const name of NAMES) await (await lockspace.lock(name, 'EX')).release();
+      // All that had begun is over.
+      if (lockspace.health.state !== 'ok') throw new Error(`${title}: ${lockspace.health.reason}`);
+      if (lockspace.withdrawals !== 0) throw new Error('something is being taken back');
+    },
+  };
+}
+
 /** Everything at once, and then a look at what is left. */
 export async function contend(simulation: Simulation, tally: Tally): Promise<void> {
-  const oracle = new Oracle(simulation);
-  const program = async (node: NodeContext) => {
-    const lockspace = await openLockspace('contention', { stack: node.plugin });
-    return {
-      ready: () => undefined,
-      work: () =>
-        Promise.all(
-          Array.from({ length: WORKERS }, () => new Worker(node, lockspace, oracle, tally).work()),
-        ).then(() => undefined),
-      async check() {
-        await atRest(lockspace);
-        for (const name of NAMES) await (await lockspace.lock(name, 'EX')).release();
-        if (lockspace.withdrawals !== 0) throw new Error('something is being taken back');
+  const oracle = new Oracle();
+  const nodes = NODES.map((number) =>
+    simulation.node(number, {
+      program: (context) => {
+        const node = simulation.node(number);
+        const runs = (): boolean => node.state !== 'down' && node.context === context;
+        return startProgram(context, `node ${number}`, runs, oracle, tally);
       },
-    };
-  };
-  const nodes = NODES.map((number) => simulation.node(number, { program }));
+    }),
+  );
+  const processes = nodes.slice(0, 2).map((node) => {
+    const process: SimulatedProcess = node.spawn({
+      program: (context) => {
+        const runs = (): boolean => process.state === 'running';
+        return startProgram(context, `a process of node ${node.number}`, runs, oracle, tally);
+      },
+    });
+    return process;
+  });
+  const programs: readonly Called[] = [...nodes, ...processes];
   // How versions are agreed on when members die meanwhile is for test/simulator/version-lock.
-  await Promise.all(nodes.map((node) => node.call('ready')));
-  simulation.chaos({ withinMs: 40, lengthMs: [5, 4000] });
-  const works = nodes.map((node) => node.call('work'));
-  for (const outcome of await Promise.allSettled(works)) throwUnlessDown(outcome);
+  await Promise.all(programs.map((program) => program.call('ready')));
+  simulation.chaos({
+    pairs: 1,
+    stops: 1,
+    quorumLosses: 1,
+    daemonLosses: 1,
+    releases: 1,
+    groups: [LOCKSPACE],
+    processEnds: 1,
+    withinMs: 40,
+    lengthMs: [5, 4000],
+  });
+  const works = programs.map((program) => program.call('work'));
+  for (const outcome of await Promise.allSettled(works)) throwUnlessDown(outcome, tally);
   await simulation.sleep(10_000);
-  for (const node of nodes) throwUnlessDown(await settled(node.call('check')));
+  for (const program of programs) throwUnlessDown(await settled(program.call('check')), tally);
 }
 
 async function settled(promise: Promise<unknown>): Promise<PromiseSettledResult<unknown>> {
@@ -232,10 +307,10 @@ async function settled(promise: Promise<unknown>): Promise<PromiseSettledResult<
   return outcome;
 }
 
-/** A node that goes down answers nothing more. */
-function throwUnlessDown(outcome: PromiseSettledResult<unknown>): void {
+/** A node that goes down answers nothing more, nor does a process that ends. */
+function throwUnlessDown(outcome: PromiseSettledResult<unknown>, tally: Tally): void {
   if (outcome.status === 'fulfilled') return;
   const { reason } = outcome as { reason: unknown };
-  if (reason instanceof DlmError && reason.code === 'ERR_DLM_SIMULATION_NODE') return;
-  throw reason;
+  if (!(reason instanceof DlmError && reason.code === 'ERR_DLM_SIMULATION_NODE')) throw reason;
+  tally.ended += 1;
 }

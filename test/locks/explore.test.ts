@@ -18,7 +18,10 @@ describe('locks with promises, explored', function () {
         await explore({ seeds: SEEDS, profile, run: (simulation) => contend(simulation, tally) }),
       ).to.equal(SEEDS);
       // All that can happen has.
-      for (const [what, count] of Object.entries(tally)) expect(count, what).to.be.greaterThan(0);
+      for (const [what, count] of Object.entries(tally)) {
+        if (what === 'deadlock' && profile === 'o2dlm') continue;
+        expect(count, what).to.be.greaterThan(0);
+      }
     });
   }
 });

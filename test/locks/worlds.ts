@@ -76,7 +76,7 @@ function simulated(profile: Profile): World {
   return {
     title: `the simulator, profile ${profile}`,
     stack: profile === 'o2dlm' ? 'o2cb' : 'user',
-    detectsDeadlocks: false,
+    detectsDeadlocks: profile === 'fsdlm',
     keepsOrder: false,
     async run(body) {
       await explore({ seeds: 20, profile, run: (simulation) => body(simulatedNodes(simulation)) });

@@ -82,6 +82,25 @@ for (const profile of PROFILES) {
       });
     });
 
+    it('answer no call once they have ended, by themselves or with their node', async () => {
+      await simulation.run(async () => {
+        const node = simulation.node(1);
+        const [first, second] = [
+          node.spawn({ program: lockProgram }),
+          node.spawn({ program: lockProgram }),
+        ];
+        first.end();
+        expect(await failureOf(first.call('work', 1))).to.include({
+          code: 'ERR_DLM_SIMULATION_NODE',
+        });
+        node.kill();
+        node.start();
+        expect(await failureOf(second.call('work', 1))).to.include({
+          code: 'ERR_DLM_SIMULATION_NODE',
+        });
+      });
+    });
+
     it('go down with their node, and are not there when it boots', async () => {
       await simulation.run(async () => {
         const node = simulation.node(1);
