@@ -23,6 +23,7 @@ const FIRST_VERSION = Object.freeze({ major: 1, minor: 0 });
 export async function openLockspace(name: string, options: LockspaceOptions): Promise<Lockspace> {
   checkText('name', name);
   checkLockspaceOptions(options);
+  if (name === '') throw emptyName();
   throwIfAborted(options.signal);
   const stack = createStack(options);
   const wiring = new Wiring(options.protocol ?? FIRST_VERSION);
@@ -68,6 +69,15 @@ async function withinLimit(
   } finally {
     limit?.lift();
   }
+}
+
+/** `o2cb` would take it, and then the program could not change its stack. */
+function emptyName(): DlmError {
+  return new DlmError('ERR_DLM_GROUP_NAME', `"" cannot be a lockspace's name: it has no character`, {
+    op: 'connect',
+    resource: '',
+    errno: constants.errno.EINVAL,
+  });
 }
 
 function openTimeout(name: string, timeoutMs: number): DlmError {

@@ -1,5 +1,13 @@
 /** What `openLockspace` is given. */
-import { checkBoolean, checkInteger, checkOptions, checkText, invalidType } from '../errors.js';
+import {
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  checkString,
+  checkText,
+  invalidType,
+  outOfRange,
+} from '../errors.js';
 import type { ProtocolVersion, StackPlugin, UserStackOptions } from '../glue.js';
 import { checkWait, type WaitOptions } from './limit.js';
 
@@ -50,14 +58,21 @@ const OPTIONS: Readonly<Record<keyof LockspaceOptions, true>> = {
   timeoutMs: true,
 };
 
+const SUBMISSIONS: Readonly<Record<NonNullable<UserStackOptions['submit']>, true>> = {
+  thread: true,
+  keeper: true,
+  loop: true,
+};
+
 const STACKS: readonly unknown[] = ['user', 'emulated', 'o2cb'];
 
-/** Throws unless the options are options. What is the stack's own is checked when its plugin is made. */
+/** Throws unless the options are options, those of stacks that are not chosen too. */
 export function checkLockspaceOptions(options: LockspaceOptions): void {
   checkStack(options);
   checkOptions<LockspaceOptions>('options', options, OPTIONS);
   checkWait('options', options);
-  const { create, mode, node, cluster, protocol, treatUnsureAsLost } = options;
+  const { submit, create, mode, node, cluster, protocol, treatUnsureAsLost } = options;
+  if (submit !== undefined) checkSubmission(submit);
   if (create !== undefined) checkBoolean('options.create', create);
   if (mode !== undefined) checkInteger('options.mode', mode, 0, 0o777);
   if (node !== undefined) checkInteger('options.node', node, 0, 2 ** 31 - 1);
@@ -69,6 +84,12 @@ export function checkLockspaceOptions(options: LockspaceOptions): void {
   checkOptions<ProtocolVersion>('options.protocol', protocol, { major: true, minor: true });
   checkInteger('options.protocol.major', protocol.major, 1, 255);
   checkInteger('options.protocol.minor', protocol.minor, 0, 255);
+}
+
+function checkSubmission(submit: unknown): void {
+  checkString('options.submit', submit);
+  if (Object.hasOwn(SUBMISSIONS, submit)) return;
+  throw outOfRange('options.submit', `one of ${Object.keys(SUBMISSIONS).join(', ')}`, submit);
 }
 
 function checkStack(options: unknown): void {

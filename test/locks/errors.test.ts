@@ -39,6 +39,7 @@ describe('errors', () => {
       'options.node': { node: -1 },
       'options.cluster': { cluster: 7 },
       'options.create': { create: 1 },
+      'options.submit': { submit: 'looop' },
       'options.mode': { mode: 0o1000 },
       'options.protocol.major': { protocol: { major: 0, minor: 0 } },
       'options.treatUnsureAsLost': { treatUnsureAsLost: 'yes' },
@@ -56,6 +57,9 @@ describe('errors', () => {
     expect(await codeOf(openLockspace('plock', { stack: 'emulated' }))).to.equal(
       'ERR_DLM_GROUP_NAME',
     );
+    for (const stack of ['o2cb', 'emulated', 'user'] as const) {
+      expect(await codeOf(openLockspace('', { stack })), stack).to.equal('ERR_DLM_GROUP_NAME');
+    }
   });
 
   it('an opening can be given up, and is closed when it comes after all', async () => {
