@@ -73,11 +73,15 @@ async function withinLimit(
 
 /** `o2cb` would take it, and then the program could not change its stack. */
 function emptyName(): DlmError {
-  return new DlmError('ERR_DLM_GROUP_NAME', `"" cannot be a lockspace's name: it has no character`, {
-    op: 'connect',
-    resource: '',
-    errno: constants.errno.EINVAL,
-  });
+  return new DlmError(
+    'ERR_DLM_GROUP_NAME',
+    `"" cannot be a lockspace's name: it has no character`,
+    {
+      op: 'connect',
+      resource: '',
+      errno: constants.errno.EINVAL,
+    },
+  );
 }
 
 function openTimeout(name: string, timeoutMs: number): DlmError {

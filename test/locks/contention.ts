@@ -176,9 +176,14 @@ class Worker {
           name,
         );
       case 2:
-        return this.#hold(await this.program.lockspace.lock(name, mode, { signal: this.#signal() }), name);
+        return this.#hold(
+          await this.program.lockspace.lock(name, mode, { signal: this.#signal() }),
+          name,
+        );
       case 3: {
-        const lock = await this.program.lockspace.tryLock(name, mode, { timeoutMs: this.#below(4) });
+        const lock = await this.program.lockspace.tryLock(name, mode, {
+          timeoutMs: this.#below(4),
+        });
         if (lock !== null) return this.#hold(lock, name);
         this.tally.busy += 1;
         return undefined;
@@ -191,7 +196,9 @@ class Worker {
         });
       default: {
         const names = ['c', 'a'];
-        const set = await this.program.lockspace.lockAll(names, mode, { timeoutMs: this.#below(20) });
+        const set = await this.program.lockspace.lockAll(names, mode, {
+          timeoutMs: this.#below(20),
+        });
         const holds = names.map((each) => this.oracle.take(this.program, each, mode));
         await this.#pause();
         for (const hold of holds) this.oracle.drop(hold);
