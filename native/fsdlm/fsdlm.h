@@ -200,10 +200,11 @@ class Member {
 
   // For a simulator, in which messages take time: the grant that was taken last was lost on its way
   // from a master that died. The lock has `held` again (kModeIv: nothing) and waits for `wanted`,
-  // as its own node knows it; nobody is told nor granted anything before the death's recovery.
+  // as its own node knows it, which has these bytes for its value block, kLvbLen of them; nobody is
+  // told nor granted anything before the death's recovery.
   // Returns 0, -ENOENT when the lock is not this member's, -EINVAL when it is not granted, or
   // -ENOMEM.
-  [[nodiscard]] virtual int Recall(LockId id, int held, int wanted) = 0;
+  [[nodiscard]] virtual int Recall(LockId id, int held, int wanted, const uint8_t* lvb) = 0;
 
   // The same for the blocking AST that was taken last: its lock's node has not been told
   // (fs/dlm/lock.c:receive_bast()).

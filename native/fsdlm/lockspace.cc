@@ -384,11 +384,14 @@ int Lockspace::MasterOf(std::string_view name) const {
   return resource == nullptr || resource->unused() ? 0 : resource->master();
 }
 
-int Lockspace::Recall(MemberImpl* member, LockId id, int held, int wanted) {
+int Lockspace::Recall(MemberImpl* member, LockId id, int held, int wanted, const uint8_t* lvb) {
   Lock* lock = locks_.Find(id);
   if (lock == nullptr || lock->owner != member) return -ENOENT;
   if (lock->queue != Lock::Queue::kGranted) return -EINVAL;
-  return lock->ReserveCast() && lock->resource->Recall(lock, held, wanted) ? 0 : -ENOMEM;
+  if (!lock->ReserveCast() || !lock->resource->Recall(lock, held, wanted)) return -ENOMEM;
+  // The block that the grant had for it was lost, too.
+  if (lock->block != nullptr) std::memcpy(lock->block->bytes.data(), lvb, kLvbLen);
+  return 0;
 }
 
 void Lockspace::ForgetBast(MemberImpl* member, LockId id) {

@@ -64,7 +64,7 @@ class Lockspace final : private CallbackSink {
   [[nodiscard]] int Purge(MemberImpl* member, int node, int pid);
 
   int MasterOf(std::string_view name) const;
-  [[nodiscard]] int Recall(MemberImpl* member, LockId id, int held, int wanted);
+  [[nodiscard]] int Recall(MemberImpl* member, LockId id, int held, int wanted, const uint8_t* lvb);
   void ForgetBast(MemberImpl* member, LockId id);
 
   [[nodiscard]] int SetTransaction(MemberImpl* member, LockId id, uint64_t xid);

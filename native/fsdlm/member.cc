@@ -56,9 +56,9 @@ int MemberImpl::MasterOf(std::string_view name) const {
   return lockspace_ == nullptr ? 0 : lockspace_->MasterOf(name);
 }
 
-int MemberImpl::Recall(LockId id, int held, int wanted) {
+int MemberImpl::Recall(LockId id, int held, int wanted, const uint8_t* lvb) {
   const ClusterImpl::Section section(cluster_.get());
-  return lockspace_ == nullptr ? -ENOENT : lockspace_->Recall(this, id, held, wanted);
+  return lockspace_ == nullptr ? -ENOENT : lockspace_->Recall(this, id, held, wanted, lvb);
 }
 
 void MemberImpl::ForgetBast(LockId id) {

@@ -37,7 +37,7 @@ class MemberImpl final : public Member, public ListNode, public Owner {
   int Unlock(LockId id, uint32_t flags, uint64_t astarg, const uint8_t* lvb) override;
   int Purge(int node, int pid) override;
   int MasterOf(std::string_view name) const override;
-  int Recall(LockId id, int held, int wanted) override;
+  int Recall(LockId id, int held, int wanted, const uint8_t* lvb) override;
   void ForgetBast(LockId id) override;
   int SetTransaction(LockId id, uint64_t xid) override;
   void WatchNodes() override;

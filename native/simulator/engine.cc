@@ -131,12 +131,14 @@ class FsdlmEngine final : public Engine {
     const auto at = connected_.find(connection);
     return at == connected_.end() ? 0 : std::max(at->second.member->MasterOf(resource), 0);
   }
-  bool Recall(const Event& grant, int held, int wanted) override {
+  bool Recall(const Event& grant, int held, int wanted,
+              const std::vector<uint8_t>& block) override {
     const auto at = connected_.find(grant.connection);
     if (at == connected_.end()) return false;
     const auto known = at->second.locks.find(grant.lock);
+    const auto padded = Padded<fsdlm::kLvbLen>(block);
     return known != at->second.locks.end() &&
-           at->second.member->Recall(known->second, held, wanted) == 0;
+           at->second.member->Recall(known->second, held, wanted, padded.data()) == 0;
   }
   void ForgetBlocking(const Event& blocking) override {
     const auto at = connected_.find(blocking.connection);
@@ -287,7 +289,8 @@ class O2dlmEngine final : public Engine {
     const auto at = connected_.find(connection);
     return at == connected_.end() ? 0 : std::max(at->second.member->MasterOf(resource), 0);
   }
-  bool Recall(const Event& grant, int held, int) override {
+  // A block is copied whenever a lock that asks for it is granted.
+  bool Recall(const Event& grant, int held, int, const std::vector<uint8_t>&) override {
     const auto at = connected_.find(grant.connection);
     if (at == connected_.end()) return false;
     const auto known = at->second.locks.find(grant.lock);

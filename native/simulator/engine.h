@@ -69,8 +69,10 @@ class Engine {
   // The node that masters a resource of the connection's group; 0: none does.
   virtual int MasterOf(ConnectionId connection, std::string_view resource) const = 0;
   // A grant was lost with its master, which is dead but has not been killed here: the lock waits
-  // again for `wanted`, holding `held` (-1: nothing). False: it is not granted, or no memory.
-  virtual bool Recall(const Event& grant, int held, int wanted) = 0;
+  // again for `wanted`, holding `held` (-1: nothing), and its node knows this value block. False:
+  // it is not granted, or no memory.
+  virtual bool Recall(const Event& grant, int held, int wanted,
+                      const std::vector<uint8_t>& block) = 0;
   // A blocking AST was lost in the same way.
   virtual void ForgetBlocking(const Event& blocking) = 0;
   // fsdlm: drops the orphans on `node`, not 0, that process `pid` left, or with 0 any. 0 or a

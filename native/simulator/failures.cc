@@ -123,7 +123,10 @@ void Simulation::Undo(const std::vector<Event>& events, std::vector<Request>* ag
                        return later.lock == event.lock && later.kind == Event::Kind::kUnlock;
                      });
     if (fate == Fate::kRedo && event.value == 0) {
-      if (is_last && engine_->Recall(event, lock->second.granted, lock->second.requested)) continue;
+      const CallerLock& known = lock->second;
+      if (is_last && engine_->Recall(event, known.granted, known.requested, known.known_block)) {
+        continue;
+      }
       fate = Fate::kDone;
     }
     if (event.kind == Event::Kind::kBlocking) engine_->ForgetBlocking(event);
