@@ -66,10 +66,11 @@ export const EVENT_BLOCK = 8;
 /** The most events in one batch. */
 export const EVENT_BATCH_MAX = 128;
 /**
- * Words behind the last event: the place of the event that was told last, the size of a batch that has
+ * Words behind the last event: the place of the event that was told last (when all have been told, one that
+ * there is not), the size of a batch that has
  * taken the place of this one meanwhile, and a request, its three arguments, the two halves of its
- * transaction's id, the low one first, its result, and the program's value block (`BatchState` of
- * native/binding/batch_state.h).
+ * transaction's id, the low one first, its result, the program's value block, and a new lock's name
+ * (`BatchState` of native/binding/batch_state.h).
  */
 export const BATCH_TOLD = EVENT_BATCH_MAX * EVENT_WORDS;
 export const BATCH_NEXT = BATCH_TOLD + 1;
@@ -78,37 +79,27 @@ export const BATCH_ARGUMENTS = BATCH_REQUEST + 1;
 export const BATCH_TRANSACTION = BATCH_ARGUMENTS + 3;
 export const BATCH_RESULT = BATCH_TRANSACTION + 2;
 export const BATCH_BLOCK = BATCH_RESULT + 1;
-export const BATCH_WORDS = BATCH_BLOCK + BLOCK_WORDS;
+export const BATCH_NAME = BATCH_BLOCK + BLOCK_WORDS;
+/** Bytes that a name has room for: of one that is longer than any may be, the first are as good as all. */
+export const NAME_ROOM = 68;
+export const BATCH_WORDS = BATCH_NAME + NAME_ROOM / Int32Array.BYTES_PER_ELEMENT;
 
-/**
- * `RequestKind` of native/binding/batch_state.h: what `request` is asked for by the batch's words. All are
- * about what `lock` has made.
- */
+/** `RequestKind` of native/binding/batch_state.h: what `request` is asked for by the batch's words. */
 export const RequestKind = Object.freeze({
-  /** Place, mode, flags, transaction: a lock by the name that was given with that place last. */
-  relock: 1,
+  /** Mode, flags, bytes of the name, transaction, name: a new lock. */
+  lock: 1,
   /** Index, flags, value block: the unlock, or a cancel. */
   unlock: 2,
   /** Index, mode, flags, transaction, value block: another mode. */
   convert: 3,
 });
 
-/** Names of locks that native code remembers, by places from 0: `Names::kPlaces` of native/binding/names.h. */
-export const NAME_PLACES = 16384;
-
 /** What all native connections do. All of it on the event loop's thread; nothing waits. */
 export interface NativeConnection {
   /**
-   * Asks for a new lock. Returns its index, from 0, which names it in every event until the final
-   * one; or a negative number, the stack's own refusal, and then there is no lock. The name is remembered at
-   * `place`, for `relock`.
-   */
-  lock(place: number, mode: number, flags: number, name: string | Uint8Array, xid?: bigint): number;
-  /** True: it does not remember names, and must not be asked for `relock`. */
-  readonly forgetsNames?: boolean;
-  /**
-   * Makes the request that is in the batch's words, {@link RequestKind}, and puts there what comes of it:
-   * what `lock` returns, or 0, or the stack's refusal, negative. By words, because handing arguments and
+   * Makes the request that is in the batch's words, {@link RequestKind}, and puts there what comes of it: 0;
+   * of a new lock its index, from 0, which names it in every event until the final one; or a negative
+   * number, the stack's own refusal, and then nothing has changed. By words, because handing arguments and
    * result over takes an eighth of a lock and unlock.
    */
   request(): void;
@@ -409,6 +400,8 @@ const NUMBERS = {
     transaction: BATCH_TRANSACTION,
     result: BATCH_RESULT,
     block: BATCH_BLOCK,
+    name: BATCH_NAME,
+    nameRoom: NAME_ROOM,
     words: BATCH_WORDS,
   },
 };

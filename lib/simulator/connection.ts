@@ -6,6 +6,7 @@ import { DLM_LKF, DLM_LOCK, DLM_SBF } from '../constants.js';
 import {
   BATCH_ARGUMENTS,
   BATCH_BLOCK,
+  BATCH_NAME,
   BATCH_REQUEST,
   BATCH_RESULT,
   BATCH_TRANSACTION,
@@ -40,7 +41,7 @@ export interface ConnectionEnds {
   readonly onNotice: (notice: number, node: number) => void;
 }
 
-/** One connection; invariant: an index names one lock at a time, from `lock` to its final event. */
+/** One connection; invariant: an index names one lock at a time, from its request to its final event. */
 export class SimulatedConnection implements NativeO2dlmConnection {
   readonly joinStatus: number;
   readonly version: readonly [number, number];
@@ -53,7 +54,6 @@ export class SimulatedConnection implements NativeO2dlmConnection {
   readonly #locks: (SimulatedLock | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #indexes = new Map<number, number>();
-  readonly forgetsNames = true;
   #isClosed = false;
   #hasBegun = false;
   /** All is lost, and that was the last. */
@@ -79,22 +79,28 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     if (status !== 0) this.#close();
   }
 
-  lock(_place: number, mode: number, flags: number, name: string | Uint8Array): number {
+  request(): void {
+    const { batch } = this.#ends;
+    const [first = 0, second = 0, third = 0] = batch.subarray(BATCH_ARGUMENTS, BATCH_TRANSACTION);
+    switch (batch[BATCH_REQUEST]) {
+      case RequestKind.lock:
+        batch[BATCH_RESULT] = this.#lock(first, second >>> 0, this.#given(BATCH_NAME, third));
+        break;
+      case RequestKind.convert:
+        batch[BATCH_RESULT] = this.#convert(first, second, third >>> 0);
+        break;
+      default:
+        batch[BATCH_RESULT] = this.#unlock(first, second >>> 0);
+    }
+  }
+
+  #lock(mode: number, flags: number, name: Uint8Array): number {
     const number = this.#world.lock(this.number, mode, flags, name);
     if (number < 0) return number;
     const index = this.#free.pop() ?? this.#locks.length;
     this.#locks[index] = { number, granted: NO_MODE, requested: mode, flags };
     this.#indexes.set(number, index);
     return index;
-  }
-
-  request(): void {
-    const { batch } = this.#ends;
-    const [first = 0, second = 0, third = 0] = batch.subarray(BATCH_ARGUMENTS, BATCH_TRANSACTION);
-    batch[BATCH_RESULT] =
-      batch[BATCH_REQUEST] === RequestKind.convert
-        ? this.#convert(first, second, third >>> 0)
-        : this.#unlock(first, second >>> 0);
   }
 
   #convert(index: number, mode: number, flags: number): number {
@@ -200,8 +206,13 @@ export class SimulatedConnection implements NativeO2dlmConnection {
 
   /** The program's value block, for a request. */
   #lvb(): Uint8Array {
-    const from = BATCH_BLOCK * Int32Array.BYTES_PER_ELEMENT;
-    return this.#bytes.slice(from, from + this.#lvbLength);
+    return this.#given(BATCH_BLOCK, this.#lvbLength);
+  }
+
+  /** `size` bytes of a request, from a word of the batch on. */
+  #given(word: number, size: number): Uint8Array {
+    const from = word * Int32Array.BYTES_PER_ELEMENT;
+    return this.#bytes.slice(from, from + size);
   }
 
   #close(): void {

@@ -27,9 +27,13 @@ export interface LksbState {
   mode: number;
   /** The transaction that its locks are of, or undefined. */
   readonly transactionId: bigint | undefined;
-  /** The name of its last lock, if that was a string, and the place where native code remembers it. */
+  /**
+   * The name of its last lock, if that was a string; how many bytes it has, and by which key a stack has kept
+   * them, 0: by none.
+   */
   name: string | undefined;
-  namePlace: number;
+  nameSize: number;
+  nameKey: number;
   /** The stack's index of its lock, or -1. */
   index: number;
   /** How many locks and conversions the stack has accepted, and not told the end of. */
@@ -66,7 +70,8 @@ function newState(lksb: DlmLksb, transactionId: bigint | undefined): LksbState {
     mode: NO_MODE,
     transactionId,
     name: undefined,
-    namePlace: 0,
+    nameSize: 0,
+    nameKey: 0,
     index: -1,
     requestsDue: 0,
     isUnlocking: false,

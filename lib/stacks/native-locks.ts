@@ -11,10 +11,8 @@ import {
   endLock,
   isLvbDetached,
   isUnderWay,
-  lksbState,
   lvbDetached,
   NO_MODE,
-  type DlmLksb,
   type LksbState,
 } from '../stackglue/lksb.js';
 import {
@@ -26,22 +24,24 @@ import {
   BATCH_TOLD,
   BATCH_TRANSACTION,
   BATCH_WORDS,
+  EVENT_BATCH_MAX,
   EVENT_BLOCK,
   EVENT_WORDS,
   EventKind,
-  NAME_PLACES,
   RequestKind,
   type NativeConnection,
 } from '../native.js';
 import { LockTable } from './lock-table.js';
+import { NameWriter } from './name-writer.js';
 
 // Every lock comes through here several times. V8 makes constants of what a module itself declares so,
 // but looks up what it imports each time: with these, a lock and unlock take a tenth less.
 const { completion: COMPLETION, blocking: BLOCKING, nodeDown: NODE_DOWN, call: CALL } = EventKind;
 const { unlock: UNLOCK_AST } = EventKind;
-const { relock: RELOCK, unlock: UNLOCK, convert: CONVERT } = RequestKind;
+const { lock: LOCK, unlock: UNLOCK, convert: CONVERT } = RequestKind;
 const WORDS = EVENT_WORDS;
 const TOLD = BATCH_TOLD;
+const ALL_TOLD = EVENT_BATCH_MAX;
 const NEXT = BATCH_NEXT;
 const REQUEST = BATCH_REQUEST;
 const ARGUMENTS = BATCH_ARGUMENTS;
@@ -49,15 +49,15 @@ const TRANSACTION = BATCH_TRANSACTION;
 const RESULT = BATCH_RESULT;
 const { CANCEL, VALBLK } = DLM_LKF;
 const { PW } = DLM_LOCK;
+/** The status of a completion that every stack has. */
+const GRANTED = 0;
 
 /** For microtasks, which `queueMicrotask` takes three times as long to make. */
 const RESOLVED = Promise.resolve();
-/** So many microtasks may come between what a program hears and what it asks for then: promises of promises. */
-const PATIENCE = 8;
 
-/** What a stack does with the two events that it must interpret. */
+/** What a stack does with the events that it must interpret: a grant is told as it comes. */
 export interface AstWrappers {
-  /** A completion came; the status block tells of what. */
+  /** A completion came that is no grant; the status block tells of what. */
   completion(connection: StackConnection, state: LksbState): void;
   /** An unlock AST came with the stack's own status. */
   unlock(connection: StackConnection, state: LksbState, status: number): void;
@@ -74,17 +74,16 @@ export class NativeLocks {
   /** Who delivers the batches, if it has more of them than it delivers. */
   native: NativeConnection | undefined;
   readonly #bytes = new Uint8Array(this.batch.buffer);
+  readonly #names = new NameWriter(this.batch);
   readonly #locks = new LockTable();
   readonly #connection: StackConnection;
   readonly #wrappers: AstWrappers;
   readonly #lvbLength: number;
   readonly #answersAtOnce: boolean;
-  /** Something has been asked for since the last look at what is ready. */
+  /** Something has been asked for since the last look, and what came of it is not in the next batch. */
   #hasAsked = false;
-  #patience = 0;
-  /** What native code remembers at each place; taken in turn. */
-  readonly #names: (string | undefined)[] = [];
-  #lastPlace = -1;
+  /** What is asked for now is looked at by somebody who is at it, or by a microtask that is due. */
+  #isLooking = false;
 
   /**
    * `lvbLength`: of a value block, bytes. `answersAtOnce`: what is asked for is mostly ready when the call
@@ -105,16 +104,12 @@ export class NativeLocks {
   /** A new lock: 0, or the stack's refusal. */
   lock(
     native: NativeConnection,
-    lksb: DlmLksb,
+    state: LksbState,
     mode: number,
     flags: number,
     name: string | Uint8Array,
   ): number {
-    const state = lksbState(lksb);
-    const index =
-      state.name === name && this.#names[state.namePlace] === name
-        ? this.#request(native, RELOCK, state, state.namePlace, mode, flags)
-        : this.#lockByName(native, state, mode, flags, name);
+    const index = this.#request(native, LOCK, state, mode, flags, this.#names.write(state, name));
     if (index < 0) return index;
     state.index = index;
     state.requestsDue = 1;
@@ -184,67 +179,46 @@ export class NativeLocks {
     const isOfNone = transactionId === undefined;
     batch[TRANSACTION] = isOfNone ? 0 : Number(BigInt.asIntN(32, transactionId));
     batch[TRANSACTION + 1] = isOfNone ? 0 : Number(BigInt.asIntN(32, transactionId >> 32n));
+    const isFree = batch[NEXT] === 0;
     native.request();
-    this.#hasAsked = true;
-    return batch[RESULT] ?? 0;
-  }
-
-  #lockByName(
-    native: NativeConnection,
-    state: LksbState,
-    mode: number,
-    flags: number,
-    name: string | Uint8Array,
-  ): number {
-    const { transactionId } = state;
-    const place = (this.#lastPlace + 1) % NAME_PLACES;
-    this.#lastPlace = place;
-    // Not what native code remembers from now on, nor what it does if this is refused.
-    this.#names[place] = undefined;
-    state.name = undefined;
-    this.#hasAsked = true;
-    const index =
-      transactionId === undefined
-        ? native.lock(place, mode, flags, name)
-        : native.lock(place, mode, flags, name, transactionId);
-    if (index >= 0 && typeof name === 'string' && native.forgetsNames !== true) {
-      this.#names[place] = name;
-      state.name = name;
-      state.namePlace = place;
+    if (!isFree || batch[NEXT] === 0) this.#hasAsked = true;
+    // A program of promises asks in microtasks. To be called anew by native code for what that has led to
+    // would take as long as all else about a lock.
+    if (this.#answersAtOnce && !this.#isLooking) {
+      this.#isLooking = true;
+      void RESOLVED.then(this.#look);
     }
-    return index;
+    return batch[RESULT] ?? 0;
   }
 
   /** The native side's `onEvents`. */
   readonly dispatch = (count: number): void => {
-    for (let size = count; size > 0; size = this.#takeNext()) this.#handle(size);
-    // A program of promises asks in microtasks, which come before this one. To be called anew by native code
-    // for what that has led to would take as long as all else about a lock.
-    if (!this.#answersAtOnce) return;
-    this.#patience = PATIENCE;
-    void RESOLVED.then(this.#lookAgain);
+    this.#isLooking = true;
+    for (let size = count; size > 0; size = this.#takeNext()) this.#tellBatch(size);
+    this.batch[TOLD] = ALL_TOLD;
+    this.#isLooking = false;
   };
 
-  readonly #lookAgain = (): void => {
-    const size = this.#hasAsked ? this.#takeNext() : 0;
-    if (size > 0) {
-      this.dispatch(size);
-    } else if (this.#patience > 0) {
-      this.#patience -= 1;
-      void RESOLVED.then(this.#lookAgain);
-    }
+  /** In a microtask, for what was asked for outside of the handlers. */
+  readonly #look = (): void => {
+    this.dispatch(this.#takeNext());
   };
 
   /** The size of the next batch; 0: there is none. */
   #takeNext(): number {
+    const { batch } = this;
+    const size = batch[NEXT] ?? 0;
+    if (size > 0) {
+      batch[NEXT] = 0;
+      return size;
+    }
+    // What else has come is looked for when this returns.
+    if (this.#answersAtOnce && !this.#hasAsked) return 0;
     this.#hasAsked = false;
-    const size = this.batch[NEXT] ?? 0;
-    if (size === 0) return this.native?.more?.() ?? 0;
-    this.batch[NEXT] = 0;
-    return size;
+    return this.native?.more?.() ?? 0;
   }
 
-  #handle(count: number): void {
+  #tellBatch(count: number): void {
     const { batch } = this;
     // From the handlers of the last event on, the batch may have become the next one.
     for (let place = 0; place < count; place += 1) {
@@ -287,6 +261,7 @@ export class NativeLocks {
     if (state.onCompletion !== undefined) {
       if (kind === COMPLETION) state.onCompletion();
     } else if (kind === BLOCKING) connection.blockingAst(state.lksb, value as LockMode);
+    else if (kind === COMPLETION && value === GRANTED) connection.lockAst(state.lksb);
     else if (kind === COMPLETION) this.#wrappers.completion(connection, state);
     else this.#wrappers.unlock(connection, state, value);
     if (hasMore) state.showsResult = false;
@@ -308,12 +283,12 @@ export class NativeLocks {
 
   /** All locks are lost: nothing is held any more. Their requests end by events of their own. */
   lose(): void {
-    for (const state of this.#locks) state.mode = NO_MODE;
+    this.#locks.forEach((state) => (state.mode = NO_MODE));
   }
 
   /** The connection is gone, and its locks with it. */
   clear(): void {
-    for (const state of this.#locks) endLock(state);
+    this.#locks.forEach(endLock);
     this.#locks.clear();
   }
 }

@@ -124,12 +124,11 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
     return;
   }
   on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
-  DefineFastCall<FsdlmConnection, &FsdlmConnection::Lock>(info, this, "lock");
-  DefineBareCall<FsdlmConnection, &FsdlmConnection::Request>(info, this, "request");
-  DefineBareCall<FsdlmConnection, &FsdlmConnection::More>(info, this, "more");
+  DefineFastCall(info, this, "request", &Request);
+  DefineFastCall(info, this, "more", &More);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
-  if (!turns_.Open(loop, [this] { OnWake(); })) {
+  if (!turns_.Open(loop, [this] { OnOpened(); })) {
     ThrowOutOfMemory(env);
     return;
   }
@@ -140,8 +139,8 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
   } else if (exclusive.As<Napi::Boolean>()) {
     company = fsdlm::Company::kNone;
   }
-  open_error_ = Lockspace::Open(cluster_name, lockspace_name, *node, company, this, turns_.order(),
-                                &lockspace_);
+  open_error_ = Lockspace::Open(cluster_name, lockspace_name, *node, company, &turns_,
+                                turns_.order(), &lockspace_);
   if (lockspace_) turns_.Start(lockspace_.get(), this, events_->batch());
   // Not from inside the constructor: the loop's next turn tells.
   turns_.Wake();
@@ -149,16 +148,18 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
 
 FsdlmConnection::~FsdlmConnection() = default;
 
-napi_value FsdlmConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
-  return CallLock(env, count, arguments, &names_, lockspace_.get());
+user::LockBook* FsdlmConnection::Book() const {
+  return lockspace_ ? lockspace_->OpenBook() : nullptr;
 }
 
-napi_value FsdlmConnection::Request(napi_env env) {
-  return CallRequest(env, events_ ? events_->state() : nullptr, names_, lockspace_.get());
+napi_value FsdlmConnection::Request(napi_env env, napi_callback_info info) {
+  auto* self = CalledObject<FsdlmConnection>(env, info);
+  TakeRequest(env, self->events_ ? self->events_->state() : nullptr, self->Book(), kUserUnmade);
+  return nullptr;
 }
 
 Napi::Value FsdlmConnection::DeadlockCancel(const Napi::CallbackInfo& info) {
-  return CallDeadlockCancel(info, lockspace_.get());
+  return CallDeadlockCancel(info, Book());
 }
 
 Napi::Value FsdlmConnection::Purge(const Napi::CallbackInfo& info) {
@@ -215,21 +216,18 @@ void FsdlmConnection::Ref(const Napi::CallbackInfo&) { turns_.SetReferenced(true
 
 void FsdlmConnection::Unref(const Napi::CallbackInfo&) { turns_.SetReferenced(false); }
 
-void FsdlmConnection::OnWake() {
-  if (!opened_ && open_error_ != 0) {
+void FsdlmConnection::OnOpened() {
+  if (open_error_ != 0) {
     ReportState("failed", static_cast<int>(FailureOf(open_error_)), -open_error_);
     BeginClose();
-    return;
-  }
-  if (!opened_) {
-    opened_ = true;
+  } else {
     ReportState("open", lockspace_->this_node(), 0);
   }
-  turns_.Turn(lockspace_);
 }
 
-napi_value FsdlmConnection::More(napi_env env) {
-  return ResultNumber(env, static_cast<int64_t>(turns_.More()));
+napi_value FsdlmConnection::More(napi_env env, napi_callback_info info) {
+  auto* self = CalledObject<FsdlmConnection>(env, info);
+  return ResultNumber(env, static_cast<int64_t>(self->turns_.More()));
 }
 
 void FsdlmConnection::TellNotice(const Notice& notice) {

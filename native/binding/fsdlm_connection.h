@@ -2,7 +2,7 @@
 // NativeFsdlmConnection). What UserConnection is for the kernel's, with the same methods and
 // states.
 //
-// Threads: the environment's own; the engine only calls OnEventsPending(), from any thread.
+// Threads: the environment's own; the engine only wakes LoopTurns, from any thread.
 #ifndef STACKGLUE_NATIVE_BINDING_FSDLM_CONNECTION_H_
 #define STACKGLUE_NATIVE_BINDING_FSDLM_CONNECTION_H_
 
@@ -14,16 +14,13 @@
 #include "binding/event_channel.h"
 #include "binding/external_memory.h"
 #include "binding/loop_turns.h"
-#include "binding/names.h"
 #include "binding/object_memory.h"
 #include "emulation/lockspace.h"
-#include "util/event_sink.h"
 
 namespace stackglue::binding {
 
 class FsdlmConnection final : public ObjectMemory,
                               public Napi::ObjectWrap<FsdlmConnection>,
-                              private EventSink,
                               private order::EventListener {
  public:
   static Napi::Function Define(Napi::Env env);
@@ -39,8 +36,9 @@ class FsdlmConnection final : public ObjectMemory,
   ~FsdlmConnection() override;
 
  private:
-  napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Request(napi_env env);
+  // Null: it takes no requests (any more).
+  user::LockBook* Book() const;
+  static napi_value Request(napi_env env, napi_callback_info info);
   Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
   Napi::Value Purge(const Napi::CallbackInfo& info);
   Napi::Value Members(const Napi::CallbackInfo& info);
@@ -52,9 +50,8 @@ class FsdlmConnection final : public ObjectMemory,
   void Ref(const Napi::CallbackInfo& info);
   void Unref(const Napi::CallbackInfo& info);
 
-  void OnEventsPending() noexcept override { turns_.Wake(); }
-  void OnWake();
-  napi_value More(napi_env env);
+  void OnOpened();
+  static napi_value More(napi_env env, napi_callback_info info);
   void TellNotice(const Notice& notice) override;
   void TellResults(size_t count) override { events_->Deliver(count); }
   void ReportState(const char* state, int code, int error);
@@ -69,8 +66,6 @@ class FsdlmConnection final : public ObjectMemory,
   Napi::FunctionReference on_state_;
   std::unique_ptr<Napi::AsyncContext> state_context_;
   std::unique_ptr<CleanupHook> cleanup_hook_;
-  Names names_;
-  bool opened_ = false;
   bool closing_ = false;
   bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all
 };

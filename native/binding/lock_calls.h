@@ -1,7 +1,6 @@
-// The calls about locks: their arguments, by plain Node-API or by the words behind a batch, and for
-// stack `user` the calls themselves, whoever its lockspace belongs to. There a null `lockspace` is
-// one that takes no requests (any more), and the calls return what they return or throw that the
-// arguments are bad.
+// The calls about locks: the request that JavaScript leaves in the words behind a batch, and for
+// stack `user` the calls that are about no such request. There a null `book` is one that takes no
+// requests (any more), and the calls return what they return or throw that the arguments are bad.
 //
 // Threads: the environment's own.
 #ifndef STACKGLUE_NATIVE_BINDING_LOCK_CALLS_H_
@@ -9,6 +8,7 @@
 
 #include <napi.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -17,21 +17,10 @@
 
 #include "binding/arguments.h"
 #include "binding/batch_state.h"
-#include "binding/names.h"
+#include "user/lock_book.h"
 #include "util/event_record.h"
 
 namespace stackglue::binding {
-
-// A transaction id: absent, or a BigInt of 64 bits. False: it is something else.
-inline bool ReadTransaction(napi_env env, size_t count, const napi_value* arguments, size_t at,
-                            uint64_t* xid) {
-  if (count <= at) return true;
-  napi_valuetype type = napi_undefined;
-  bool lossless = false;
-  if (napi_typeof(env, arguments[at], &type) != napi_ok) return false;
-  if (type == napi_undefined) return true;
-  return napi_get_value_bigint_uint64(env, arguments[at], xid, &lossless) == napi_ok && lossless;
-}
 
 // The transaction id in the words behind a batch.
 inline uint64_t TransactionOf(const BatchState& words) {
@@ -39,121 +28,72 @@ inline uint64_t TransactionOf(const BatchState& words) {
          static_cast<uint32_t>(words.transaction[0]);
 }
 
-// lock(place, mode, flags, name, xid?), which remembers the name at that place; and the words of
-// kRelock, which mean that one.
-struct LockArguments {
-  int32_t mode = 0;
-  uint32_t flags = 0;
-  uint64_t xid = 0;
-  const LockName* its_name = nullptr;
+// The name there. JavaScript says how long it is; all that is longer than any may be is the same.
+inline std::string_view NameOf(const BatchState& words, int32_t size) {
+  return {words.name.data(), std::min<size_t>(static_cast<uint32_t>(size), kNameRoom)};
+}
 
-  [[nodiscard]] bool Read(napi_env env, size_t count, const napi_value* arguments, Names* names) {
-    uint32_t place = 0;
-    if (count < 4 || napi_get_value_uint32(env, arguments[0], &place) != napi_ok ||
-        napi_get_value_int32(env, arguments[1], &mode) != napi_ok ||
-        napi_get_value_uint32(env, arguments[2], &flags) != napi_ok) {
-      return false;
-    }
-    LockName* name = names->At(place);
-    its_name = name;
-    return name != nullptr && name->Read({env, arguments[3]}) &&
-           ReadTransaction(env, count, arguments, 4, &xid);
-  }
-  [[nodiscard]] bool Read(const BatchState& words, const Names& names) {
-    its_name = names.Find(static_cast<uint32_t>(words.arguments[0]));
-    mode = words.arguments[1];
-    flags = static_cast<uint32_t>(words.arguments[2]);
-    xid = TransactionOf(words);
-    return its_name != nullptr;
-  }
-  std::string_view name() const { return its_name->view(); }
+// What a request is answered with that nobody makes: there is nobody (any more), or no memory.
+struct Unmade {
+  int32_t closed;
+  int32_t no_memory;
 };
 
-// Makes a request and returns what it returned, or why it was not made.
-template <class Lockspace, typename Make>
-int64_t Attempt(Lockspace* lockspace, Make make) {
-  if (lockspace == nullptr) return -ENOTCONN;
-  try {
-    return make();
-  } catch (const std::bad_alloc&) {
-    return -ENOMEM;
+// Has the request that JavaScript has left in `words`, which is null after the end, made by
+// `locks`, which may be null: Lock(mode, flags, xid, name), Convert(index, mode, flags, xid, block)
+// or Unlock(index, flags, block), where `block` is the program's value block, for a request with
+// VALBLK. What that returns is left there, too. An index is an int32_t on its way to JavaScript in
+// any case: EventRecord::index. Words that are no request throw into JavaScript.
+template <class Locks>
+void TakeRequest(napi_env env, BatchState* words, Locks* locks, Unmade unmade) {
+  if (words == nullptr || !IsRequest(words->request)) {
+    ThrowBadArguments(env, "request");
+    return;
   }
-}
-
-template <class Lockspace>
-int64_t Lock(const LockArguments& given, Lockspace* lockspace) {
-  return Attempt(lockspace,
-                 [&] { return lockspace->Lock(given.mode, given.flags, given.xid, given.name()); });
-}
-
-template <class Lockspace>
-napi_value CallLock(napi_env env, size_t count, const napi_value* arguments, Names* names,
-                    Lockspace* lockspace) {
-  LockArguments given;
-  try {
-    if (!given.Read(env, count, arguments, names)) return ThrowBadArguments(env, "lock");
-  } catch (const std::bad_alloc&) {
-    return ResultNumber(env, -ENOMEM);
+  if (locks == nullptr) {
+    words->result = unmade.closed;
+    return;
   }
-  return ResultNumber(env, Lock(given, lockspace));
-}
-
-// Reads the request that JavaScript has left in `words`, which is null after the end, and has it
-// made: `lock(LockArguments)`, `unlock(index, flags, block)` or `convert(index, mode, flags, xid,
-// block)`, where `block` is the program's value block, for a request with VALBLK. What that returns
-// is left there, too. An index is an int32_t on its way to JavaScript in any case:
-// EventRecord::index.
-template <typename MakeLock, typename MakeUnlock, typename MakeConvert>
-napi_value TakeRequest(napi_env env, BatchState* words, const Names& names, MakeLock lock,
-                       MakeUnlock unlock, MakeConvert convert) {
-  if (words == nullptr) return ThrowBadArguments(env, "request");
   const auto [first, second, third] = words->arguments;
-  const auto index = static_cast<uint32_t>(first);
-  int64_t result = 0;
-  switch (words->request) {
-    case RequestKind::kRelock: {
-      LockArguments given;
-      if (!given.Read(*words, names)) return ThrowBadArguments(env, "request");
-      result = lock(given);
-      break;
+  int64_t result = unmade.no_memory;
+  try {
+    switch (words->request) {
+      case RequestKind::kLock:
+        result = locks->Lock(first, static_cast<uint32_t>(second), TransactionOf(*words),
+                             NameOf(*words, third));
+        break;
+      case RequestKind::kUnlock:
+        result = locks->Unlock(static_cast<uint32_t>(first), static_cast<uint32_t>(second),
+                               words->block.data());
+        break;
+      case RequestKind::kConvert:
+        result = locks->Convert(static_cast<uint32_t>(first), second, static_cast<uint32_t>(third),
+                                TransactionOf(*words), words->block.data());
+        break;
     }
-    case RequestKind::kUnlock:
-      result = unlock(index, static_cast<uint32_t>(second), words->block.data());
-      break;
-    case RequestKind::kConvert:
-      result = convert(index, second, static_cast<uint32_t>(third), TransactionOf(*words),
-                       words->block.data());
-      break;
-    default:
-      return ThrowBadArguments(env, "request");
+  } catch (const std::bad_alloc&) {
+    // Nothing has been changed.
   }
   words->result = static_cast<int32_t>(result);
-  return nullptr;
 }
 
-template <class Lockspace>
-napi_value CallRequest(napi_env env, BatchState* words, const Names& names, Lockspace* lockspace) {
-  return TakeRequest(
-      env, words, names, [&](const LockArguments& given) { return Lock(given, lockspace); },
-      [&](uint32_t index, uint32_t flags, const uint8_t* block) {
-        return Attempt(lockspace, [&] { return lockspace->Unlock(index, flags, block); });
-      },
-      [&](uint32_t index, int32_t mode, uint32_t flags, uint64_t xid, const uint8_t* block) {
-        return Attempt(lockspace,
-                       [&] { return lockspace->Convert(index, mode, flags, xid, block); });
-      });
-}
+// Of stack `user`.
+inline constexpr Unmade kUserUnmade{-ENOTCONN, -ENOMEM};
 
 // deadlockCancel(index)
-template <class Lockspace>
-Napi::Value CallDeadlockCancel(const Napi::CallbackInfo& info, Lockspace* lockspace) {
+inline Napi::Value CallDeadlockCancel(const Napi::CallbackInfo& info, user::LockBook* book) {
   const Napi::Env env = info.Env();
   const auto index = ReadInteger<uint32_t>(info[0]);
   if (!index) return ThrowBadArguments(env, "deadlockCancel");
-  return ResultNumber(env, Attempt(lockspace, [&] { return lockspace->DeadlockCancel(*index); }));
+  if (book == nullptr) return ResultNumber(env, -ENOTCONN);
+  try {
+    return ResultNumber(env, book->DeadlockCancel(*index));
+  } catch (const std::bad_alloc&) {
+    return ResultNumber(env, -ENOMEM);
+  }
 }
 
-// purge(node, pid, ticket)
+// purge(node, pid, ticket). A null `lockspace` takes no requests.
 template <class Lockspace>
 Napi::Value CallPurge(const Napi::CallbackInfo& info, Lockspace* lockspace) {
   const Napi::Env env = info.Env();
@@ -161,8 +101,12 @@ Napi::Value CallPurge(const Napi::CallbackInfo& info, Lockspace* lockspace) {
   const auto pid = ReadInteger<int32_t>(info[1]);
   const auto ticket = ReadInteger<uint32_t>(info[2]);
   if (!node || !pid || !ticket) return ThrowBadArguments(env, "purge");
-  return ResultNumber(env,
-                      Attempt(lockspace, [&] { return lockspace->Purge(*node, *pid, *ticket); }));
+  if (lockspace == nullptr) return ResultNumber(env, -ENOTCONN);
+  try {
+    return ResultNumber(env, lockspace->Purge(*node, *pid, *ticket));
+  } catch (const std::bad_alloc&) {
+    return ResultNumber(env, -ENOMEM);
+  }
 }
 
 }  // namespace stackglue::binding

@@ -69,7 +69,7 @@ Napi::Object Numbers(Napi::Env env) {
   numbers.Set("Submission", Group(env, {{"thread", Submission::kThread},
                                         {"loop", Submission::kLoop},
                                         {"keeper", Submission::kKeeper}}));
-  numbers.Set("RequestKind", Group(env, {{"relock", RequestKind::kRelock},
+  numbers.Set("RequestKind", Group(env, {{"lock", RequestKind::kLock},
                                          {"unlock", RequestKind::kUnlock},
                                          {"convert", RequestKind::kConvert}}));
   numbers.Set("SimulationOccurrence", Group(env, {{"event", SimulationHandle::Occurrence::kEvent},
@@ -86,6 +86,8 @@ Napi::Object Numbers(Napi::Env env) {
                           {"transaction", kBehind + offsetof(BatchState, transaction) / kWord},
                           {"result", kBehind + offsetof(BatchState, result) / kWord},
                           {"block", kBehind + offsetof(BatchState, block) / kWord},
+                          {"name", kBehind + offsetof(BatchState, name) / kWord},
+                          {"nameRoom", kNameRoom},
                           {"words", kBehind + sizeof(BatchState) / kWord}}));
   return numbers;
 }

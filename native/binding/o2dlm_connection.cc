@@ -12,7 +12,6 @@
 #include "binding/arguments.h"
 #include "binding/fast_call.h"
 #include "binding/lock_calls.h"
-#include "binding/names.h"
 
 namespace stackglue::binding {
 namespace {
@@ -90,12 +89,11 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
     return;
   }
   on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
-  DefineFastCall<O2dlmConnection, &O2dlmConnection::Lock>(info, this, "lock");
-  DefineBareCall<O2dlmConnection, &O2dlmConnection::Request>(info, this, "request");
-  DefineBareCall<O2dlmConnection, &O2dlmConnection::More>(info, this, "more");
+  DefineFastCall(info, this, "request", &Request);
+  DefineFastCall(info, this, "more", &More);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
-  if (!turns_.Open(loop, [this] { turns_.Turn(member_); })) {
+  if (!turns_.Open(loop, {})) {
     ThrowOutOfMemory(env);
     return;
   }
@@ -103,7 +101,7 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
   turns_.Start(this, this, events_->batch());
   cluster_ = o2dlm::Cluster::Named(cluster_name);
   join_status_ =
-      cluster_ == nullptr ? -ENOMEM : cluster_->Join(domain_name, *node, &version_, this, &member_);
+      cluster_ == nullptr ? -ENOMEM : cluster_->Join(domain_name, *node, &version_, &turns_, &member_);
   if (join_status_ != 0) {
     BeginClose();
     return;
@@ -113,57 +111,37 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
 
 O2dlmConnection::~O2dlmConnection() = default;
 
-napi_value O2dlmConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
-  LockArguments given;
-  try {
-    if (!given.Read(env, count, arguments, &names_)) return ThrowBadArguments(env, "lock");
-  } catch (const std::bad_alloc&) {
-    return ResultNumber(env, Refusal(o2dlm::Status::kSysErr));
-  }
-  return ResultNumber(env, Ask(given));
+napi_value O2dlmConnection::Request(napi_env env, napi_callback_info info) {
+  auto* self = CalledObject<O2dlmConnection>(env, info);
+  // There always is somebody: it says itself what it is worth.
+  constexpr auto kNoMemory = -static_cast<int32_t>(o2dlm::Status::kSysErr);
+  TakeRequest(env, self->events_ ? self->events_->state() : nullptr, self, {0, kNoMemory});
+  self->CollectEarly();
+  return nullptr;
 }
 
-napi_value O2dlmConnection::Request(napi_env env) {
-  return TakeRequest(
-      env, events_ ? events_->state() : nullptr, names_,
-      [this](const LockArguments& given) { return Ask(given); },
-      [this](uint32_t index, uint32_t flags, const uint8_t* block) {
-        return Release(index, flags, block);
-      },
-      // o2dlm knows no transactions.
-      [this](uint32_t index, int32_t mode, uint32_t flags, uint64_t, const uint8_t* block) {
-        return Change(index, mode, flags, block);
-      });
-}
-
-int32_t O2dlmConnection::Ask(const LockArguments& given) {
+int32_t O2dlmConnection::Lock(int32_t mode, uint32_t flags, uint64_t, std::string_view name) {
   if (!member_) return Refusal(o2dlm::Status::kNoLockMgr);
   if (member_->dead()) return -kLost;
-  // That is Change().
-  if ((given.flags & o2dlm::kLkmConvert) != 0) return Refusal(o2dlm::Status::kBadArgs);
-  uint32_t index = 0;
-  try {
-    index = locks_.Acquire();
-  } catch (const std::bad_alloc&) {
-    return Refusal(o2dlm::Status::kSysErr);
-  }
+  // That is Convert().
+  if ((flags & o2dlm::kLkmConvert) != 0) return Refusal(o2dlm::Status::kBadArgs);
+  const uint32_t index = locks_.Acquire();
   LockRecord* record = locks_.Find(index);
   *record = {};
-  const o2dlm::Status status =
-      member_->Lock(given.mode, given.flags, given.name(),
-                    ToAstArg(index, locks_.generation(index)), nullptr, &record->id);
+  const o2dlm::Status status = member_->Lock(
+      mode, flags, name, ToAstArg(index, locks_.generation(index)), nullptr, &record->id);
   if (status != o2dlm::Status::kNormal) {
     locks_.Release(index);
     return Refusal(status);
   }
   record->is_requested = record->is_new = true;
-  record->requested_mode = static_cast<int8_t>(given.mode);
+  record->requested_mode = static_cast<int8_t>(mode);
   record->asked = ++last_asked_;
-  CollectEarly();
   return static_cast<int32_t>(index);
 }
 
-int32_t O2dlmConnection::Change(uint32_t index, int mode, uint32_t flags, const uint8_t* block) {
+int32_t O2dlmConnection::Convert(uint32_t index, int32_t mode, uint32_t flags, uint64_t,
+                                 const uint8_t* block) {
   LockRecord* record = locks_.Find(index);
   if (!member_) return Refusal(o2dlm::Status::kBadArgs);
   if (member_->dead()) return -kLost;
@@ -178,11 +156,10 @@ int32_t O2dlmConnection::Change(uint32_t index, int mode, uint32_t flags, const 
     record->requested_mode = static_cast<int8_t>(mode);
     record->asked = ++last_asked_;
   }
-  CollectEarly();
   return Refusal(status);
 }
 
-int32_t O2dlmConnection::Release(uint32_t index, uint32_t flags, const uint8_t* block) {
+int32_t O2dlmConnection::Unlock(uint32_t index, uint32_t flags, const uint8_t* block) {
   LockRecord* record = locks_.Find(index);
   if (!member_) return Refusal(o2dlm::Status::kBadArgs);
   if (member_->dead()) return -kLost;
@@ -194,7 +171,6 @@ int32_t O2dlmConnection::Release(uint32_t index, uint32_t flags, const uint8_t* 
     ++record->unlocks_due;
     if (!record->is_requested) record->asked = ++last_asked_;
   }
-  CollectEarly();
   return Refusal(status);
 }
 
@@ -213,9 +189,10 @@ bool O2dlmConnection::IsUntold(uint32_t index, const LockRecord& record) const {
 }
 
 void O2dlmConnection::CollectEarly() {
-  if (!turns_.is_telling()) return;
-  if (events_->state()->told + 1 != static_cast<int32_t>(batch_size_)) return;
-  events_->state()->next = static_cast<int32_t>(turns_.More());
+  if (!turns_.MayBeMore()) return;
+  BatchState* const state = events_->state();
+  if (state->next != 0 || state->told + 1 != static_cast<int32_t>(batch_size_)) return;
+  state->next = static_cast<int32_t>(turns_.More());
 }
 
 void O2dlmConnection::Begin(const Napi::CallbackInfo&) { turns_.Begin(); }
@@ -263,8 +240,9 @@ Napi::Value O2dlmConnection::Membership(const Napi::CallbackInfo& info) {
   return known;
 }
 
-napi_value O2dlmConnection::More(napi_env env) {
-  return ResultNumber(env, static_cast<int64_t>(turns_.More()));
+napi_value O2dlmConnection::More(napi_env env, napi_callback_info info) {
+  auto* self = CalledObject<O2dlmConnection>(env, info);
+  return ResultNumber(env, static_cast<int64_t>(self->turns_.More()));
 }
 
 void O2dlmConnection::BeginBatch() {

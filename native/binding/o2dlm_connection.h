@@ -1,6 +1,6 @@
 // JavaScript's hold on one member of an o2dlm domain (lib/native.ts: NativeO2dlmConnection).
 //
-// Threads: the environment's own; the engine only calls OnEventsPending(), from any thread.
+// Threads: the environment's own; the engine only wakes LoopTurns, from any thread.
 #ifndef STACKGLUE_NATIVE_BINDING_O2DLM_CONNECTION_H_
 #define STACKGLUE_NATIVE_BINDING_O2DLM_CONNECTION_H_
 
@@ -8,13 +8,13 @@
 
 #include <array>
 #include <memory>
+#include <string_view>
 
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
 #include "binding/external_memory.h"
 #include "binding/lock_calls.h"
 #include "binding/loop_turns.h"
-#include "binding/names.h"
 #include "binding/object_memory.h"
 #include "o2dlm/o2dlm.h"
 #include "util/slot_table.h"
@@ -23,7 +23,6 @@ namespace stackglue::binding {
 
 class O2dlmConnection final : public ObjectMemory,
                               public Napi::ObjectWrap<O2dlmConnection>,
-                              private o2dlm::EventSink,
                               private order::EventSource,
                               private order::EventListener {
  public:
@@ -35,6 +34,12 @@ class O2dlmConnection final : public ObjectMemory,
   // new (options, batch, onEvents, onState): see lib/native.ts. Joins the domain.
   explicit O2dlmConnection(const Napi::CallbackInfo& info);
   ~O2dlmConnection() override;
+
+  // The requests, as TakeRequest() has them made. They return what JavaScript is given: 0 (Lock:
+  // the lock's index), or the negated status of o2dlm. It knows no transactions.
+  int32_t Lock(int32_t mode, uint32_t flags, uint64_t xid, std::string_view name);
+  int32_t Convert(uint32_t index, int32_t mode, uint32_t flags, uint64_t xid, const uint8_t* block);
+  int32_t Unlock(uint32_t index, uint32_t flags, const uint8_t* block);
 
  private:
   struct LockRecord {
@@ -51,9 +56,8 @@ class O2dlmConnection final : public ObjectMemory,
     uint64_t asked = 0;  // which of all requests was the last of these
   };
 
-  napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Request(napi_env env);
-  napi_value More(napi_env env);
+  static napi_value Request(napi_env env, napi_callback_info info);
+  static napi_value More(napi_env env, napi_callback_info info);
   void Begin(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
   void Ref(const Napi::CallbackInfo& info);
@@ -63,19 +67,15 @@ class O2dlmConnection final : public ObjectMemory,
   Napi::Value JoinStatus(const Napi::CallbackInfo& info);
   Napi::Value Version(const Napi::CallbackInfo& info);
 
-  // The requests return what JavaScript is given: 0 (Ask: the lock's index), or the negated status
-  // of o2dlm.
-  int32_t Ask(const LockArguments& given);
-  int32_t Change(uint32_t index, int mode, uint32_t flags, const uint8_t* block);
-  int32_t Release(uint32_t index, uint32_t flags, const uint8_t* block);
   // Whether the lock has a completion that JavaScript has not been told of.
   bool IsUntold(uint32_t index, const LockRecord& record) const;
   // After a request that JavaScript has made: puts what that has led to where the batch was whose
   // last event is being told, so that JavaScript need not ask.
   void CollectEarly();
-  void OnEventsPending() noexcept override { turns_.Wake(); }
   size_t Collect(EventRecord* events) override;
   void Look() override;
+  void BeginTurn() override { member_->SetTold(false); }
+  void EndTurn() override { member_->SetTold(true); }
   size_t CollectLost(EventRecord* events) override;
   void Release() override;
   void TellNotice(const Notice& notice) override;
@@ -102,7 +102,6 @@ class O2dlmConnection final : public ObjectMemory,
   // The most events that are taken from the engine at once.
   static constexpr size_t kTakeMax = 16;
 
-  Names names_;
   SlotTable<LockRecord> locks_;
   uint64_t batch_number_ = 0;
   size_t batch_size_ = 0;

@@ -9,7 +9,6 @@
 #include "binding/arguments.h"
 #include "binding/fast_call.h"
 #include "binding/lock_calls.h"
-#include "binding/names.h"
 
 namespace stackglue::binding {
 
@@ -95,9 +94,8 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
   order::EventListener* const listener = this;
   delivery_.emplace(&order_, lockspace_.get(), listener, events_->batch(), kLimits);
   on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
-  DefineFastCall<UserConnection, &UserConnection::Lock>(info, this, "lock");
-  DefineBareCall<UserConnection, &UserConnection::Request>(info, this, "request");
-  DefineBareCall<UserConnection, &UserConnection::More>(info, this, "more");
+  DefineFastCall(info, this, "request", &Request);
+  DefineFastCall(info, this, "more", &More);
   napi_get_uv_event_loop(env, &loop_);
   ObjectWrap::Ref();  // until the last handle is closed
   uv_timer_init(loop_, &timer_);
@@ -117,27 +115,27 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
 UserConnection::~UserConnection() = default;
 
 // With Submission::kLoop the call has been made, and the kernel may have been too busy for it.
-template <typename Result>
-Result UserConnection::AfterRequest(Result result) {
+void UserConnection::AfterRequest() {
   if (lockspace_ && lockspace_->is_submitter_busy()) ArmTimer();
-  return result;
 }
 
-napi_value UserConnection::Lock(napi_env env, size_t count, const napi_value* arguments) {
-  return AfterRequest(CallLock(env, count, arguments, &names_, OpenLockspace()));
-}
-
-napi_value UserConnection::Request(napi_env env) {
-  return AfterRequest(
-      CallRequest(env, events_ ? events_->state() : nullptr, names_, OpenLockspace()));
+napi_value UserConnection::Request(napi_env env, napi_callback_info info) {
+  auto* self = CalledObject<UserConnection>(env, info);
+  TakeRequest(env, self->events_ ? self->events_->state() : nullptr, self->Book(), kUserUnmade);
+  self->AfterRequest();
+  return nullptr;
 }
 
 Napi::Value UserConnection::DeadlockCancel(const Napi::CallbackInfo& info) {
-  return AfterRequest(CallDeadlockCancel(info, OpenLockspace()));
+  const Napi::Value result = CallDeadlockCancel(info, Book());
+  AfterRequest();
+  return result;
 }
 
 Napi::Value UserConnection::Purge(const Napi::CallbackInfo& info) {
-  return AfterRequest(CallPurge(info, OpenLockspace()));
+  const Napi::Value result = CallPurge(info, OpenLockspace());
+  AfterRequest();
+  return result;
 }
 
 Napi::Value UserConnection::Members(const Napi::CallbackInfo& info) {
@@ -326,8 +324,9 @@ void UserConnection::HoldBack() {
 
 // Asked by JavaScript when it has handled a batch: what the handlers asked for is often granted at
 // once, and it is cheaper to look than to come back by way of the loop.
-napi_value UserConnection::More(napi_env env) {
-  const size_t count = delivery_ ? delivery_->More() : 0;
+napi_value UserConnection::More(napi_env env, napi_callback_info info) {
+  auto* self = CalledObject<UserConnection>(env, info);
+  const size_t count = self->delivery_ ? self->delivery_->More() : 0;
   return ResultNumber(env, static_cast<int64_t>(count));
 }
 

@@ -27,7 +27,6 @@
 #include "binding/cleanup_hook.h"
 #include "binding/event_channel.h"
 #include "binding/external_memory.h"
-#include "binding/names.h"
 #include "binding/object_memory.h"
 #include "kernel/lockspace.h"
 #include "order/delivery.h"
@@ -47,11 +46,10 @@ class UserConnection final : public ObjectMemory,
  private:
   // Null: it takes no requests any more.
   kernel::Lockspace* OpenLockspace() const { return silent_ ? nullptr : lockspace_.get(); }
-  napi_value Lock(napi_env env, size_t count, const napi_value* arguments);
-  napi_value Request(napi_env env);
-  napi_value More(napi_env env);
-  template <typename Result>
-  Result AfterRequest(Result result);
+  user::LockBook* Book() const { return OpenLockspace() ? lockspace_->OpenBook() : nullptr; }
+  static napi_value Request(napi_env env, napi_callback_info info);
+  static napi_value More(napi_env env, napi_callback_info info);
+  void AfterRequest();
   Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
   Napi::Value Purge(const Napi::CallbackInfo& info);
   Napi::Value Members(const Napi::CallbackInfo& info);
@@ -102,7 +100,6 @@ class UserConnection final : public ObjectMemory,
   std::unique_ptr<Napi::AsyncContext> state_context_;
   std::unique_ptr<CleanupHook> cleanup_hook_;
 
-  Names names_;
   uv_loop_t* loop_ = nullptr;
   Poll keeper_poll_;
   Poll signal_poll_;

@@ -68,22 +68,6 @@ std::vector<int> Lockspace::Nodes() const {
 
 // --- Requests -----------------------------------------------------------------------------------
 
-int64_t Lockspace::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name) {
-  return is_dead() ? -ENOTCONN : book_.Lock(mode, flags, xid, name);
-}
-
-int Lockspace::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid, const uint8_t* lvb) {
-  return is_dead() ? -ENOTCONN : book_.Convert(index, mode, flags, xid, lvb);
-}
-
-int Lockspace::Unlock(uint32_t index, uint32_t flags, const uint8_t* lvb) {
-  return is_dead() ? -ENOTCONN : book_.Unlock(index, flags, lvb);
-}
-
-int Lockspace::DeadlockCancel(uint32_t index) {
-  return is_dead() ? -ENOTCONN : book_.DeadlockCancel(index);
-}
-
 int Lockspace::Purge(int32_t node, int32_t pid, uint32_t ticket) {
   if (is_dead()) return -ENOTCONN;
   const bool is_own = user::PurgesOwnLocks(member_->node(), member_->pid(), node, pid);

@@ -40,17 +40,14 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   uint64_t ring() const { return member_->Ring(); }
 
   // As those of kernel::Lockspace.
-  int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name);
-  int Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid, const uint8_t* lvb);
-  int Unlock(uint32_t index, uint32_t flags, const uint8_t* lvb);
-  int DeadlockCancel(uint32_t index);
+  user::LockBook* OpenBook() { return is_dead() ? nullptr : &book_; }
   int Purge(int32_t node, int32_t pid, uint32_t ticket);
 
-  // As fsdlm::Member's.
-  void SetTold(bool told) { member_->SetTold(told); }
   // As EventSource's.
   size_t Collect(EventRecord* events) override;
   void Look() override;
+  void BeginTurn() override { member_->SetTold(false); }
+  void EndTurn() override { member_->SetTold(true); }
   size_t CollectLost(EventRecord* events) override;
   void Release() override { book_.ReleaseEnded(); }
 

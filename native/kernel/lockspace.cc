@@ -401,22 +401,6 @@ void Lockspace::EndTelling() {
 
 // ---- Requests ----
 
-int64_t Lockspace::Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name) {
-  return Serves() ? book_.Lock(mode, flags, xid, name) : -ENOTCONN;
-}
-
-int Lockspace::Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid, const uint8_t* lvb) {
-  return Serves() ? book_.Convert(index, mode, flags, xid, lvb) : -ENOTCONN;
-}
-
-int Lockspace::Unlock(uint32_t index, uint32_t flags, const uint8_t* lvb) {
-  return Serves() ? book_.Unlock(index, flags, lvb) : -ENOTCONN;
-}
-
-int Lockspace::DeadlockCancel(uint32_t index) {
-  return Serves() ? book_.DeadlockCancel(index) : -ENOTCONN;
-}
-
 void Lockspace::Put(const user::Order& order) {
   SubmitRequest* queued = Reserve(order.operation, order.cookie);
   queued->lock_id = order.lock_id;

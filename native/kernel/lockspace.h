@@ -104,14 +104,9 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   // By which number the kernel knows the owner of the locks; 0 while that is not known.
   uint32_t owner_pid() const { return port_ ? port_->area()->owner_pid.load() : 0; }
 
-  // The requests return 0 (Lock: the lock's index) once queued, or a negative errno with nothing
-  // changed. `flags` are the kernel's DLM_LKF_*.
-  int64_t Lock(int mode, uint32_t flags, uint64_t xid, std::string_view name);
-  int Convert(uint32_t index, int mode, uint32_t flags, uint64_t xid, const uint8_t* lvb);
-  int Unlock(uint32_t index, uint32_t flags, const uint8_t* lvb);
-  // The operation that the lock waits for ends with -EDEADLK, unless its grant is faster.
-  int DeadlockCancel(uint32_t index);
-  // The completion is an event of kind kCall with `ticket` as its index.
+  // Who takes requests about locks; null: nobody, now or any more.
+  user::LockBook* OpenBook() { return Serves() ? &book_ : nullptr; }
+  // Returns 0 once queued, or a negative errno with nothing changed. The completion is an event of kind kCall with `ticket` as its index.
   int Purge(int32_t node, int32_t pid, uint32_t ticket);
 
   // As EventSource has them.

@@ -7,8 +7,13 @@ namespace stackglue::order {
 bool Delivery::Turn() {
   delivered_ = 0;
   rounds_ = 0;
+  if (has_ended_) return false;
+  source_->BeginTurn();
   Gather();
   Tell();
+  // Then the source may be gone.
+  if (has_ended_) return false;
+  source_->EndTurn();
   return delivered_ >= limits_.events;
 }
 
@@ -40,9 +45,9 @@ void Delivery::TellBatch() {
   const size_t count = std::exchange(collected_, 0);
   delivered_ += count;
   source_->BeginTelling();
-  is_telling_ = is_in_task_ = true;
+  is_in_task_ = true;
   listener_->TellResults(count);
-  is_telling_ = is_in_task_ = false;
+  is_in_task_ = false;
   if (has_ended_) return;
   // What More() has gathered is still to be told, and its locks keep their indexes until then.
   if (collected_ == 0) source_->Release();
@@ -50,7 +55,7 @@ void Delivery::TellBatch() {
 }
 
 size_t Delivery::More() {
-  if (!is_in_task_ || has_ended_ || collected_ > 0) return 0;
+  if (!MayBeMore()) return 0;
   size_t count = 0;
   ++rounds_;
   if (!IsTurnOver() && !order_->ComesFirst()) {
@@ -61,8 +66,6 @@ size_t Delivery::More() {
     if (order_->ComesFirst()) collected_ = std::exchange(count, 0);
   }
   delivered_ += count;
-  // What is asked for from now on is asked for by nobody whom a batch was told to.
-  is_telling_ = count > 0;
   return count;
 }
 

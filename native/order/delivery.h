@@ -34,6 +34,9 @@ class EventSource {
   virtual size_t CollectLost(EventRecord* events) = 0;
   // The program has handled the batch.
   virtual void Release() = 0;
+  // A turn begins, in which what happens is looked at without being asked to, and ends.
+  virtual void BeginTurn() {}
+  virtual void EndTurn() {}
   // The program is about to be called with a batch, and has returned.
   virtual void BeginTelling() {}
   virtual void EndTelling() {}
@@ -75,12 +78,11 @@ class Delivery {
   // call: gathers the next one and returns its size; 0: none, or something else comes first, or the
   // turn has done enough.
   size_t More();
-  // The same, where the program has all but handled a batch: what it puts replaces that batch.
-  size_t MoreEarly() { return is_telling_ ? More() : 0; }
+  // Whether it could have one: the call that brought a batch has not returned, nor have its
+  // microtasks run.
+  bool MayBeMore() const { return is_in_task_ && !has_ended_ && collected_ == 0; }
   // The program is not told any more. Also from within a call to it; the source is not used again.
   void End() { has_ended_ = true; }
-
-  bool is_telling() const { return is_telling_; }
 
  private:
   bool IsTurnOver() const {
@@ -95,9 +97,6 @@ class Delivery {
   EventRecord* const batch_;
   const Limits limits_;
   bool has_ended_ = false;
-  // A batch is being handled; and the call that brought one has not returned, nor have its
-  // microtasks run.
-  bool is_telling_ = false;
   bool is_in_task_ = false;
   // In the batch, and not told yet.
   size_t collected_ = 0;

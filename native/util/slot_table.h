@@ -127,13 +127,11 @@ class SlotTable {
 
   // The last record of the chunk has been released.
   void Empty(Chunk* chunk) {
-    Unlink(chunk);
     if (spares_ < kSpares) {
-      // Used last: others may become empty meanwhile.
       ++spares_;
-      LinkLast(chunk);
       return;
     }
+    Unlink(chunk);
     for (const Slot& slot : chunk->slots) {
       first_generation_ = std::max(first_generation_, slot.generation);
     }
@@ -146,25 +144,18 @@ class SlotTable {
   void LinkFirst(Chunk* chunk) {
     chunk->previous = nullptr;
     chunk->next = first_;
-    (first_ != nullptr ? first_->previous : last_) = chunk;
+    if (first_ != nullptr) first_->previous = chunk;
     first_ = chunk;
-  }
-  void LinkLast(Chunk* chunk) {
-    chunk->previous = last_;
-    chunk->next = nullptr;
-    (last_ != nullptr ? last_->next : first_) = chunk;
-    last_ = chunk;
   }
   void Unlink(Chunk* chunk) {
     (chunk->previous != nullptr ? chunk->previous->next : first_) = chunk->next;
-    (chunk->next != nullptr ? chunk->next->previous : last_) = chunk->previous;
+    if (chunk->next != nullptr) chunk->next->previous = chunk->previous;
   }
 
   std::vector<std::unique_ptr<Chunk>> chunks_;
   // Numbers without a chunk.
   std::vector<uint32_t> vacant_;
   Chunk* first_ = nullptr;
-  Chunk* last_ = nullptr;
   // How many have no record in use.
   uint32_t spares_ = 0;
   uint32_t first_generation_ = 1;

@@ -4,10 +4,11 @@ import { constants } from 'node:os';
 
 import {
   BATCH_ARGUMENTS,
+  BATCH_NAME,
   BATCH_REQUEST,
   BATCH_RESULT,
   BATCH_WORDS,
-  NAME_PLACES,
+  NAME_ROOM,
   NativeFsdlmConnection,
   NativeO2dlmConnection,
   RequestKind,
@@ -46,9 +47,9 @@ const openFsdlm: Open = async (batch, onClosed) => {
   return connection;
 };
 
-for (const { name, open, noLock } of [
-  { name: 'o2dlm', open: openO2dlm, noLock: -19 }, // BADARGS
-  { name: 'fsdlm', open: openFsdlm, noLock: -errno.EINVAL },
+for (const { name, open, noLock, tooLong } of [
+  { name: 'o2dlm', open: openO2dlm, noLock: -19, tooLong: -22 }, // BADARGS, IVBUFLEN
+  { name: 'fsdlm', open: openFsdlm, noLock: -errno.EINVAL, tooLong: -errno.EINVAL },
 ]) {
   describe(`a request in memory, to ${name}`, () => {
     const { seed } = new Random();
@@ -74,6 +75,11 @@ for (const { name, open, noLock } of [
       return batch[BATCH_RESULT] ?? 0;
     }
 
+    function lock(itsName: string): number {
+      new Uint8Array(batch.buffer).set(Buffer.from(itsName), 4 * BATCH_NAME);
+      return ask(RequestKind.lock, 5, 0, itsName.length);
+    }
+
     it('of a lock that there is not is refused', () => {
       expect(ask(RequestKind.unlock, 0, 0)).to.equal(noLock);
       expect(ask(RequestKind.convert, 0, 3, 0)).to.equal(noLock);
@@ -86,12 +92,9 @@ for (const { name, open, noLock } of [
       expect(() => ask(RequestKind.unlock, 0, 0)).to.throw('request');
     });
 
-    it('with a name that there is not throws', () => {
-      for (const place of [-1, 0, NAME_PLACES]) {
-        expect(() => ask(RequestKind.relock, place, 5, 0)).to.throw('request');
-      }
-      for (const place of [-1, NAME_PLACES]) {
-        expect(() => connection.lock(place, 5, 0, 'name')).to.throw('lock');
+    it('with a name that is longer than there is room is refused', () => {
+      for (const size of [65, NAME_ROOM, NAME_ROOM + 1, 2 ** 31 - 1, -1, -(2 ** 31)]) {
+        expect(ask(RequestKind.lock, 5, 0, size), `${size} bytes`).to.equal(tooLong);
       }
     });
 
@@ -101,29 +104,27 @@ for (const { name, open, noLock } of [
 
     it('of any words neither crashes nor gives a lock that was not asked for', () => {
       const random = new Random(seed);
-      const held = new Set([connection.lock(63, 5, 0, 'name')]);
+      const held = new Set([lock('name')]);
       const word = (): number =>
         random.chance(0.5) ? random.below(8) : Math.floor(random.next() * 2 ** 32);
       let answered = 0;
       for (let round = 0; round < ROUNDS; round += 1) {
         const kind = random.chance(0.9) ? 1 + random.below(3) : word();
-        const place = random.chance(0.5) ? random.below(64) : word();
         let result: number;
         try {
-          const target = kind === RequestKind.relock ? place : word();
-          result = ask(kind, target, word(), word(), word(), word());
+          result = ask(kind, word(), word(), word(), word(), word());
         } catch {
           continue;
         }
         answered += 1;
-        if (kind !== RequestKind.relock || result < 0) continue;
+        if (kind !== RequestKind.lock || result < 0) continue;
         expect(held.has(result), `index ${result} twice`).to.equal(false);
         held.add(result);
       }
       expect(answered, 'requests that were answered').to.be.above(0);
       // What is asked for then is answered as ever.
       expect(ask(RequestKind.unlock, -1, 0)).to.equal(noLock);
-      expect(held.has(connection.lock(0, 5, 0, 'after')), 'an index that is free').to.equal(false);
+      expect(held.has(lock('after')), 'an index that is free').to.equal(false);
     });
   });
 }

@@ -35,7 +35,7 @@ const NO_LOCK = -24;
 const LOST = -39;
 
 const wrappers: AstWrappers = {
-  /** `o2dlm_lock_ast_wrapper` */
+  /** `o2dlm_lock_ast_wrapper`; a grant takes the same way without it. */
   completion(connection, { lksb }) {
     connection.lockAst(lksb);
   },
@@ -156,7 +156,7 @@ export function createOperations(
         const status = locks.convert(native, state, mode, o2dlmFlags, flags);
         return status === 0 ? 0 : refused(state, status);
       }
-      const refusal = locks.lock(native, lksb, mode, o2dlmFlags, name);
+      const refusal = locks.lock(native, state, mode, o2dlmFlags, name);
       // dlmlock() leaves its status in the lksb too.
       if (refusal !== 0) state.status = -refusal;
       return statusToErrno(-refusal);

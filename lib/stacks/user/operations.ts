@@ -20,7 +20,7 @@ const { errno } = constants;
 const { CANCEL, CONVERT, NODLCKWT } = DLM_LKF;
 
 const wrappers: AstWrappers = {
-  /** `fsdlm_lock_ast_wrapper` */
+  /** `fsdlm_lock_ast_wrapper`; a grant takes the same way without it. */
   completion(connection, state) {
     const { status } = state;
     if (!endsInUnlockAst(status)) connection.lockAst(state.lksb);
@@ -117,7 +117,7 @@ export function createOperations(source: LockspaceSource, settings: Settings): S
       const fsdlmFlags = flagsToFsdlm(flags) | added;
       if ((flags & CONVERT) === 0) {
         if (isVersionLock(name)) return -errno.EINVAL;
-        return locks.lock(native, lksb, mode, fsdlmFlags, name);
+        return locks.lock(native, lksbState(lksb), mode, fsdlmFlags, name);
       }
       return locks.convert(native, lksbState(lksb), mode, fsdlmFlags, flags);
     },

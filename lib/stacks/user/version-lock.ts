@@ -63,8 +63,7 @@ export async function negotiateVersion(
   if (sameVersion(wanted, UNWRITTEN)) {
     throw refused(group, `Locking protocol ${formatVersion(wanted)} cannot be agreed on`);
   }
-  const lksb = new DlmLksb();
-  const state = lksbState(lksb);
+  const state = lksbState(new DlmLksb());
   const block = lvbOf(state, LVB_LEN);
 
   /** Whether a request is granted; the only other end that is no failure is `refusal`, an errno. */
@@ -75,7 +74,7 @@ export async function negotiateVersion(
       };
       const result =
         (flags & CONVERT) === 0
-          ? locks.lock(native, lksb, mode, flags, VERSION_LOCK)
+          ? locks.lock(native, state, mode, flags, VERSION_LOCK)
           : locks.convert(native, state, mode, flags, flags);
       if (result < 0) resolve(result);
     });
