@@ -21,7 +21,7 @@ import { addNeighbour, holdersOf, removeNeighbour } from './neighbours.js';
 import type { LockRecord } from './record.js';
 import { Requests } from './requests.js';
 import { checkName, checkNames, rulesOf, type LockName, type Rules } from './rules.js';
-import { rejected } from './settle.js';
+import { isPrimitive, rejected } from './settle.js';
 import { throwIfAborted } from './signals.js';
 import type { Stack } from './stack.js';
 import { takesSignal, UseSignal } from './use-signal.js';
@@ -156,9 +156,12 @@ export class Lockspace {
     let result: Result;
     try {
       if (takesSignal(work)) signal = new UseSignal(lock, options?.signal);
-      result = await (signal === undefined
-        ? (work as (lock: Lock) => Result)(lock)
-        : work(lock, signal.signal));
+      const returned =
+        signal === undefined
+          ? (work as (lock: Lock) => Result | PromiseLike<Result>)(lock)
+          : work(lock, signal.signal);
+      // What cannot be a thenable needs no turn of the microtasks.
+      result = isPrimitive(returned) ? returned : await returned;
     } catch (error) {
       signal?.end();
       await lock[Symbol.asyncDispose]();

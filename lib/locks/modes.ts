@@ -14,17 +14,20 @@ export const MODE_NAMES: readonly Mode[] = ['NL', 'CR', 'CW', 'PR', 'PW', 'EX'];
 /** Which modes go together: a bit for each. */
 const TOGETHER: readonly number[] = [0b111111, 0b011111, 0b000111, 0b001011, 0b000011, 0b000001];
 
-const NUMBERS = Object.assign(Object.create(null) as object, DLM_LOCK) as Readonly<
-  Record<string, LockMode | undefined>
->;
+/** The modes that a stack has: their numbers by their names. */
+export type ModeNumbers = ReadonlyMap<string, LockMode>;
+
+/** Of the modes with these numbers. */
+export function modeNumbers(numbers: readonly number[]): ModeNumbers {
+  const modes = MODE_NAMES.filter((_, number) => numbers.includes(number));
+  return new Map(modes.map((mode) => [mode, DLM_LOCK[mode]]));
+}
 
 /** The number of a mode. Throws for what is none, or not one of the stack's. */
-export function modeNumber(mode: Mode, modes: readonly Mode[]): LockMode {
-  const number = typeof mode === 'string' ? NUMBERS[mode] : undefined;
-  if (number !== undefined && (modes.length === MODE_NAMES.length || modes.includes(mode))) {
-    return number;
-  }
-  throw outOfRange('mode', `one of ${modes.join(', ')} on this stack`, mode);
+export function modeNumber(mode: Mode, modes: ModeNumbers): LockMode {
+  const number = modes.get(mode);
+  if (number !== undefined) return number;
+  throw outOfRange('mode', `one of ${[...modes.keys()].join(', ')} on this stack`, mode);
 }
 
 /**

@@ -30,48 +30,71 @@ export interface NextConversion {
   limit: Limit | undefined;
 }
 
-/** One lock. Only requests.ts changes it; lock.ts is what the program sees of it. */
+/**
+ * One lock. Only requests.ts changes it; lock.ts is what the program sees of it. The fields are only declared
+ * here, and set by the constructor: initialisers are a call of their own, once for each lock.
+ */
 export class LockRecord {
-  phase: Phase = 'asking';
+  declare phase: Phase;
+  declare readonly lksb: DlmLksb;
+  declare readonly name: LockName;
   /** What is held; of a new lock nothing yet. */
-  mode: LockMode = 0;
+  declare mode: LockMode;
+  /** What was asked for last. */
+  declare wanted: LockMode;
   /** What was held before the conversion that is under way. */
-  modeBefore: LockMode = 0;
+  declare modeBefore: LockMode;
   /** The program's handle, from the grant on. */
-  lock: Lock | undefined = undefined;
+  declare lock: Lock | undefined;
   /** Ends the call that waits: of `lock`, `tryLock` or `convert`. Undefined: nobody waits. */
-  settle: Settle<never> | undefined;
-  limit: Limit | undefined = undefined;
+  declare settle: Settle<never> | undefined;
+  declare limit: Limit | undefined;
   /** What is under way is to end as if it had not been asked for. */
-  isWithdrawn = false;
+  declare isWithdrawn: boolean;
   /** Something of it was cancelled, or was to be. */
-  wasCancelled = false;
+  declare wasCancelled: boolean;
   /** The program has given the lock up. */
-  isReleasing = false;
-  settleRelease: Settle<undefined> | undefined = undefined;
-  released: Promise<undefined> | undefined = undefined;
-  next: NextConversion | undefined = undefined;
+  declare isReleasing: boolean;
+  declare settleRelease: Settle<undefined> | undefined;
+  declare released: Promise<undefined> | undefined;
+  declare next: NextConversion | undefined;
   /** The highest mode that others have been seen to want since the mode changed, and were told of; -1: none. */
-  wantedByOthers = -1;
-  toldOf = -1;
-  onBlocked: ((mode: Mode) => unknown) | undefined = undefined;
+  declare wantedByOthers: number;
+  declare toldOf: number;
+  declare onBlocked: ((mode: Mode) => unknown) | undefined;
   /** Why it was lost. */
-  end: DlmError | undefined = undefined;
-  lost: AbortController | undefined = undefined;
+  declare end: DlmError | undefined;
+  declare lost: AbortController | undefined;
   /** The timer of an unlock that was refused, and that nobody waits for. */
-  again: unknown = undefined;
+  declare again: unknown;
   /** Where it is in the list of all. */
-  slot: number;
+  declare slot: number;
 
   constructor(
-    readonly lksb: DlmLksb,
-    readonly name: LockName,
-    /** What was asked for last. */
-    public wanted: LockMode,
+    lksb: DlmLksb,
+    name: LockName,
+    wanted: LockMode,
     settle: Settle<never>,
     slot: number,
   ) {
+    this.phase = 'asking';
+    this.lksb = lksb;
+    this.name = name;
+    this.mode = 0;
+    this.wanted = wanted;
+    this.modeBefore = 0;
+    this.lock = undefined;
     this.settle = settle;
+    this.limit = undefined;
+    this.isWithdrawn = this.wasCancelled = this.isReleasing = false;
+    this.settleRelease = undefined;
+    this.released = undefined;
+    this.next = undefined;
+    this.wantedByOthers = this.toldOf = -1;
+    this.onBlocked = undefined;
+    this.end = undefined;
+    this.lost = undefined;
+    this.again = undefined;
     this.slot = slot;
   }
 

@@ -3,7 +3,7 @@ import { types } from 'node:util';
 
 import { checkText, invalidType, outOfRange } from '../errors.js';
 import type { StackFeatures } from '../glue.js';
-import { MODE_NAMES, type Mode } from './modes.js';
+import { modeNumbers, type ModeNumbers } from './modes.js';
 
 /** The name of a lock: text, which becomes UTF-8, or the bytes themselves. */
 export type LockName = string | Uint8Array;
@@ -12,7 +12,7 @@ export type LockName = string | Uint8Array;
 export interface Rules {
   /** Bytes. */
   readonly nameMax: number;
-  readonly modes: readonly Mode[];
+  readonly modes: ModeNumbers;
   /** Whether the second of two conversions that are in each other's way is told. */
   readonly detectsDeadlocks: boolean;
 }
@@ -31,7 +31,7 @@ const BYTES_PER_UNIT = 3;
 export function rulesOf({ nameLengthMax, modes, conversionDeadlock }: StackFeatures): Rules {
   return {
     nameMax: nameLengthMax,
-    modes: MODE_NAMES.filter((_, number) => (modes as readonly number[]).includes(number)),
+    modes: modeNumbers(modes),
     detectsDeadlocks: conversionDeadlock === 'refused',
   };
 }

@@ -15,6 +15,11 @@ export async function failWith(make: () => unknown): Promise<never> {
   throw make();
 }
 
+/** Whether `await` would hand this on as it is. */
+export function isPrimitive<Value>(value: Value | PromiseLike<Value>): value is Value {
+  return value === null || (typeof value !== 'object' && typeof value !== 'function');
+}
+
 /** A promise that rejects as the call would have thrown. */
 export function rejected(error: unknown): Promise<never> {
   // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- handed on as it was thrown

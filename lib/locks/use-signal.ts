@@ -43,5 +43,9 @@ const PLAIN_ARROW = /^(?:async\s*)?(?:\([\w$\s,]*\)|[\w$]+)\s*=>/;
  * function has its `arguments`.
  */
 export function takesSignal(work: (...args: never[]) => unknown): boolean {
-  return work.length > 1 || !PLAIN_ARROW.test(Function.prototype.toString.call(work));
+  if (work.length > 1) return true;
+  const source = Function.prototype.toString.call(work);
+  // As most begin, one way or the other.
+  if (source.startsWith('() =>') || source.startsWith('async () =>')) return false;
+  return !PLAIN_ARROW.test(source);
 }
