@@ -24,6 +24,12 @@ const KEY_MAX = 2 ** 31 - 1;
 
 const encoder = new TextEncoder();
 
+/** Of typed arrays, whatever a class of the caller's says. */
+const lengthOf = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array,
+  'length',
+)?.get as (this: Uint8Array) => number;
+
 export class NameWriter {
   readonly #batch: Int32Array;
   readonly #bytes: Uint8Array;
@@ -78,8 +84,7 @@ export class NameWriter {
 
   #writeBytes(state: LksbState, name: Uint8Array): number {
     state.name = undefined;
-    const size = Math.min(name.length, ROOM);
-    // One by one: of the caller's array nothing is believed but its bytes.
+    const size = Math.min(lengthOf.call(name), ROOM);
     for (let i = 0; i < size; i += 1) this.#bytes[i] = name[i] ?? 0;
     return size;
   }

@@ -100,8 +100,9 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
   ObjectWrap::Ref();  // until the handles are closed
   turns_.Start(this, this, events_->batch());
   cluster_ = o2dlm::Cluster::Named(cluster_name);
-  join_status_ =
-      cluster_ == nullptr ? -ENOMEM : cluster_->Join(domain_name, *node, &version_, &turns_, &member_);
+  join_status_ = cluster_ == nullptr
+                     ? -ENOMEM
+                     : cluster_->Join(domain_name, *node, &version_, &turns_, &member_);
   if (join_status_ != 0) {
     BeginClose();
     return;

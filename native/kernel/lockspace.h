@@ -106,7 +106,8 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
 
   // Who takes requests about locks; null: nobody, now or any more.
   user::LockBook* OpenBook() { return Serves() ? &book_ : nullptr; }
-  // Returns 0 once queued, or a negative errno with nothing changed. The completion is an event of kind kCall with `ticket` as its index.
+  // Returns 0 once queued, or a negative errno with nothing changed. The completion is an event of
+  // kind kCall with `ticket` as its index.
   int Purge(int32_t node, int32_t pid, uint32_t ticket);
 
   // As EventSource has them.
