@@ -24,11 +24,11 @@ const KEY_MAX = 2 ** 31 - 1;
 
 const encoder = new TextEncoder();
 
-/** Of typed arrays, whatever a class of the caller's says. */
-const lengthOf = Object.getOwnPropertyDescriptor(
-  Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array,
+/** The length of typed arrays, whatever a class of the caller's says. */
+const LENGTH = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype),
   'length',
-)?.get as (this: Uint8Array) => number;
+);
 
 export class NameWriter {
   readonly #batch: Int32Array;
@@ -84,7 +84,7 @@ export class NameWriter {
 
   #writeBytes(state: LksbState, name: Uint8Array): number {
     state.name = undefined;
-    const size = Math.min(lengthOf.call(name), ROOM);
+    const size = Math.min(Number(LENGTH?.get?.call(name)), ROOM);
     for (let i = 0; i < size; i += 1) this.#bytes[i] = name[i] ?? 0;
     return size;
   }
