@@ -120,8 +120,11 @@ export interface NativeConnection {
   close(deadlineMs?: number): void;
   /** Each member's number, name (empty: it has none) and addresses, by number. */
   members(): [number, string, string[]][];
-  /** The number of the nodes' membership, 0 when the locks are lost, and whether it has a quorum. Absent: not known. */
-  membership?(): readonly [ring: number, isQuorate: boolean];
+  /**
+   * The number of the nodes' membership, and whether it has a quorum. It stands for what has been told, in a
+   * listener that is told of members with that. 0: it is not known, or the locks are lost.
+   */
+  membership(): readonly [ring: bigint, isQuorate: boolean];
   /** Keeps the event loop alive while connected (the default). */
   ref(): void;
   unref(): void;
@@ -324,7 +327,7 @@ export interface NativeSimulation {
   /** What happens to a group, or with an empty name to all; `release` on that node: 0 or a negative errno. */
   group(what: 'stop' | 'resume' | 'release', group: string, node: number): number;
   /** Of a connection that is gone the ring is 0. */
-  membership(connection: number): readonly [ring: number, isQuorate: boolean];
+  membership(connection: number): readonly [ring: bigint, isQuorate: boolean];
   /** Index into {@link SIMULATION_NODE_STATES}. */
   state(node: number): number;
   join(

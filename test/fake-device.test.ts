@@ -112,6 +112,10 @@ describe('stack user on a fake machine', function () {
           expectClean(await run('fake-device/programs/told', [submit]));
         });
 
+        it(`shows the ring of the membership that has been told of, asked by ${submit}`, async () => {
+          expectClean(await run('fake-device/programs/rings', [submit]));
+        });
+
         it(`completes each request once, made by ${submit}`, async () => {
           expectClean(await run('fake-device/programs/requests', [submit, newSeed(), `${LIVES}`]));
         });

@@ -183,7 +183,7 @@ export class SimulatedConnection implements NativeO2dlmConnection {
     return this.#world.members(this.number).map((node) => [node, '', []]);
   }
 
-  membership(): readonly [ring: number, isQuorate: boolean] {
+  membership(): readonly [ring: bigint, isQuorate: boolean] {
     return this.#world.membership(this.number);
   }
 

@@ -11,8 +11,15 @@ import type { ClusterNotice, NoticeHandler } from './notices.js';
 import { realClock, type StackClock, type StackPlugin, type StackScope } from './plugin.js';
 import { formatVersion, type LockingProtocol, type ProtocolVersion } from './protocol.js';
 
-/** `cc_recovery_handler`: node `nodeNumber` has died. */
-export type RecoveryHandler = (nodeNumber: number, recoveryData: unknown) => void;
+/**
+ * `cc_recovery_handler`: node `nodeNumber` has died. `ring`, which the kernel does not have, is what
+ * `clusterMembership` says from then on; undefined where it says nothing.
+ */
+export type RecoveryHandler = (
+  nodeNumber: number,
+  recoveryData: unknown,
+  ring: bigint | undefined,
+) => void;
 
 /** What a stack tells a connection. */
 export type StackUpcalls = Pick<
@@ -228,10 +235,10 @@ export class StackConnection {
     }
   }
 
-  /** A node of the group has died. */
-  nodeDown(nodeNumber: number): void {
+  /** A node of the group has died. `ring`: that of the membership from then on, where the stack knows it. */
+  nodeDown(nodeNumber: number, ring?: bigint): void {
     try {
-      const returned = this.#recoveryHandler(nodeNumber, this.recoveryData);
+      const returned = this.#recoveryHandler(nodeNumber, this.recoveryData, ring);
       if (returned !== undefined) this.#handlerReturned(returned);
     } catch (error) {
       this.#handlerThrew(error);
@@ -274,7 +281,7 @@ export class StackConnection {
       lockAst: (lksb) => this.lockAst(lksb),
       blockingAst: (lksb, level) => this.blockingAst(lksb, level),
       unlockAst: (astarg, error) => this.unlockAst(astarg, error),
-      nodeDown: (nodeNumber) => this.nodeDown(nodeNumber),
+      nodeDown: (nodeNumber, ring) => this.nodeDown(nodeNumber, ring),
       notice: (notice) => this.notice(notice),
     };
     const inner = Object.create(this) as StackConnection;

@@ -326,7 +326,9 @@ export class StackGlue {
   }
 
   /**
-   * The membership of nodes that this one is in; undefined where the stack cannot tell, and when the locks
+   * The membership of nodes that the group is in: its number, and whether it has a quorum. Undefined where the
+   * stack cannot tell, or not yet: on the kernel's DLM without corosync's libquorum, when corosync or the keeper
+   * has ended, and for a moment after a change of members that the keeper has yet to confirm; and when the locks
    * are lost.
    */
   clusterMembership(connection: ClusterConnection<never>): ClusterMembership | undefined {

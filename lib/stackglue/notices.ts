@@ -10,19 +10,30 @@ export interface ClusterMember {
   readonly addresses: readonly string[];
 }
 
-/** The cluster as this node sees it. */
+/** The membership of the cluster's nodes that a connection's group is in. */
 export interface ClusterMembership {
   /**
-   * The number of the membership: it grows when nodes come, go or lose each other, and never when a
-   * process starts or ends. All nodes that are together have the same one.
+   * Its number, corosync's ring sequence: it grows when nodes come, go or lose each other, and never when a
+   * process starts or ends. All nodes that are together come to the same one.
+   *
+   * It is that of the newest membership of nodes that lacks no member of the group, but those of whom this
+   * connection has been told that they are gone; nor does any before it. So it does not move before the recovery
+   * handler or the notice that goes with it; where several nodes are gone, with the last of them. In a part of
+   * the cluster that has lost the others, and its quorum, it stays as it was. For one connection it never goes
+   * down.
+   *
+   * 64 bits without a sign, on every stack: more than a number can tell apart, and two that look alike would be
+   * taken for the same.
    */
-  readonly ring: number;
-  /** Whether this part of the cluster may go on: it is the majority. */
+  readonly ring: bigint;
+  /** Whether the part of the cluster that this node is in, as told last, may go on: it is the majority. */
   readonly isQuorate: boolean;
 }
 
 /**
- * Something that happened to a group, and what it means for the locks that this connection holds:
+ * Something that happened to a group, and what it means for the locks that this connection holds.
+ *
+ * `ring` is what `clusterMembership` says from that notice on: undefined where it says nothing.
  *
  * - `valid`: they are ours, and nobody else's.
  * - `unsure`: they are ours as far as this node knows, but the rest of the cluster may take this node
@@ -31,17 +42,35 @@ export interface ClusterMembership {
  */
 export type ClusterNotice =
   /** A node has joined the group. */
-  | { readonly kind: 'memberJoined'; readonly node: number; readonly locks: 'valid' }
+  | {
+      readonly kind: 'memberJoined';
+      readonly node: number;
+      readonly ring: bigint | undefined;
+      readonly locks: 'valid';
+    }
   /** A node has left in good order. (The recovery handler tells of one that has failed.) */
-  | { readonly kind: 'memberLeft'; readonly node: number; readonly locks: 'valid' }
+  | {
+      readonly kind: 'memberLeft';
+      readonly node: number;
+      readonly ring: bigint | undefined;
+      readonly locks: 'valid';
+    }
   /** The lock manager has stopped, because the members change; requests wait until it resumes. */
   | { readonly kind: 'stopped'; readonly locks: 'valid' }
   /** The lock manager serves requests again. */
   | { readonly kind: 'resumed'; readonly locks: 'valid' }
   /** This part of the cluster is no longer the majority: it will not resume by itself. */
-  | { readonly kind: 'quorumLost'; readonly locks: 'unsure' }
+  | {
+      readonly kind: 'quorumLost';
+      readonly ring: bigint | undefined;
+      readonly locks: 'unsure';
+    }
   /** It is the majority again. The locks are `valid` once it has resumed. */
-  | { readonly kind: 'quorumRegained'; readonly locks: 'unsure' }
+  | {
+      readonly kind: 'quorumRegained';
+      readonly ring: bigint | undefined;
+      readonly locks: 'unsure';
+    }
   /** The daemon that runs the lock manager (dlm_controld) has ended: the node must be restarted. */
   | { readonly kind: 'daemonGone'; readonly locks: 'unsure' }
   /**

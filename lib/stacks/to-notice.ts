@@ -1,18 +1,24 @@
 /** What native code tells of a group, as a connection's notice handler is to hear it. */
-import { NoticeKind } from '../native.js';
+import { NoticeKind, type NativeConnection } from '../native.js';
 import type { ClusterMembership, ClusterNotice } from '../stackglue/notices.js';
 
 /**
  * The notice of one of {@link NoticeKind}; not of `nodeFailed`, which is the recovery handler's.
  *
+ * @param ring that of the membership from it on.
  * @param needsKeeper whether the locks are lost with the keeper.
  */
-export function toNotice(kind: number, node: number, needsKeeper: boolean): ClusterNotice {
+export function toNotice(
+  kind: number,
+  node: number,
+  ring: bigint | undefined,
+  needsKeeper: boolean,
+): ClusterNotice {
   switch (kind) {
     case NoticeKind.nodeJoined:
-      return { kind: 'memberJoined', node, locks: 'valid' };
+      return { kind: 'memberJoined', node, ring, locks: 'valid' };
     case NoticeKind.nodeLeft:
-      return { kind: 'memberLeft', node, locks: 'valid' };
+      return { kind: 'memberLeft', node, ring, locks: 'valid' };
     case NoticeKind.stopped:
       return { kind: 'stopped', locks: 'valid' };
     case NoticeKind.resumed:
@@ -20,9 +26,9 @@ export function toNotice(kind: number, node: number, needsKeeper: boolean): Clus
     case NoticeKind.released:
       return { kind: 'released', locks: 'lost' };
     case NoticeKind.quorumLost:
-      return { kind: 'quorumLost', locks: 'unsure' };
+      return { kind: 'quorumLost', ring, locks: 'unsure' };
     case NoticeKind.quorumRegained:
-      return { kind: 'quorumRegained', locks: 'unsure' };
+      return { kind: 'quorumRegained', ring, locks: 'unsure' };
     case NoticeKind.daemonGone:
       return { kind: 'daemonGone', locks: 'unsure' };
     case NoticeKind.killed:
@@ -34,10 +40,8 @@ export function toNotice(kind: number, node: number, needsKeeper: boolean): Clus
   }
 }
 
-/** What native code knows of the membership, if it knows anything. */
-export function toMembership(
-  known: readonly [ring: number, isQuorate: boolean] | undefined,
-): ClusterMembership | undefined {
-  if (known === undefined || known[0] === 0) return undefined;
-  return { ring: known[0], isQuorate: known[1] };
+/** The membership that a native connection is in, if it knows that. */
+export function membershipOf(native: NativeConnection): ClusterMembership | undefined {
+  const [ring, isQuorate] = native.membership();
+  return ring === 0n ? undefined : { ring, isQuorate };
 }

@@ -63,6 +63,14 @@ inline Napi::Value ResultNumber(Napi::Env env, int64_t result) {
   return {env, number};
 }
 
+// What `membership` returns (lib/native.ts). A ring has 64 bits, more than a number can tell apart.
+inline Napi::Value MembershipArray(Napi::Env env, uint64_t ring, bool is_quorate) {
+  auto known = Napi::Array::New(env, 2);
+  known.Set(0U, Napi::BigInt::New(env, ring));
+  known.Set(1U, Napi::Boolean::New(env, is_quorate));
+  return known;
+}
+
 // Throws a TypeError into JavaScript; for callers that bypass lib/.
 Napi::Value ThrowBadArguments(Napi::Env env, const char* method);
 

@@ -183,11 +183,7 @@ Napi::Value FsdlmConnection::Members(const Napi::CallbackInfo& info) {
 
 // An emulated cluster always has a quorum.
 Napi::Value FsdlmConnection::Membership(const Napi::CallbackInfo& info) {
-  auto known = Napi::Array::New(info.Env(), 2);
-  const uint64_t ring = lockspace_ ? lockspace_->ring() : 0;
-  known.Set(0U, Napi::Number::New(info.Env(), static_cast<double>(ring)));
-  known.Set(1U, Napi::Boolean::New(info.Env(), true));
-  return known;
+  return MembershipArray(info.Env(), lockspace_ ? lockspace_->ring() : 0, true);
 }
 
 // The interface that is emulated; there is no library whose version could be another.

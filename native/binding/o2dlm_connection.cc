@@ -234,11 +234,18 @@ Napi::Value O2dlmConnection::Members(const Napi::CallbackInfo& info) {
 
 // An emulated cluster always has a quorum.
 Napi::Value O2dlmConnection::Membership(const Napi::CallbackInfo& info) {
-  auto known = Napi::Array::New(info.Env(), 2);
-  const uint64_t ring = member_ ? member_->Ring() : 0;
-  known.Set(0U, Napi::Number::New(info.Env(), static_cast<double>(ring)));
-  known.Set(1U, Napi::Boolean::New(info.Env(), true));
-  return known;
+  return MembershipArray(info.Env(), Ring(), true);
+}
+
+// It stays as it was while something is to be told of nodes; 0: dead.
+uint64_t O2dlmConnection::Ring() {
+  if (!member_ || member_->dead()) return 0;
+  const bool is_due = turns_.order()->HasUntoldChange() ||
+                      std::any_of(taken_.begin() + next_, taken_.begin() + taken_count_,
+                                  [](const auto& each) { return each.TellsOfNode(each.kind); });
+  const uint64_t now = is_due ? 0 : member_->Ring();
+  if (now != 0) ring_ = now;
+  return ring_;
 }
 
 napi_value O2dlmConnection::More(napi_env env, napi_callback_info info) {

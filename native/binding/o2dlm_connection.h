@@ -80,6 +80,7 @@ class O2dlmConnection final : public ObjectMemory,
   void Release() override;
   void TellNotice(const Notice& notice) override;
   void TellResults(size_t count) override { events_->Deliver(count); }
+  uint64_t Ring();
   void BeginBatch();
   void HandleEvent(const o2dlm::Event& event, LockRecord* lock, size_t place);
   void BeginClose();
@@ -112,6 +113,7 @@ class O2dlmConnection final : public ObjectMemory,
   std::array<o2dlm::Event, kTakeMax> taken_;
   size_t next_ = 0;
   size_t taken_count_ = 0;
+  uint64_t ring_ = 0;  // of the membership that has been told of
 };
 
 }  // namespace stackglue::binding

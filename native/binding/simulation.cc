@@ -225,8 +225,7 @@ Napi::Value SimulationHandle::Membership(const Napi::CallbackInfo& info) {
   const auto connection = ReadInteger<uint32_t>(info[0]);
   if (!connection) return ThrowBadArguments(info.Env(), "membership");
   const auto known = simulation_->membership(*connection);
-  return ArrayOf(info.Env(), {Number(info.Env(), known.ring),
-                              Napi::Boolean::New(info.Env(), known.is_quorate)});
+  return MembershipArray(info.Env(), known.ring, known.is_quorate);
 }
 
 Napi::Value SimulationHandle::State(const Napi::CallbackInfo& info) {

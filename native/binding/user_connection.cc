@@ -37,6 +37,7 @@ Napi::Function UserConnection::Define(Napi::Env env) {
                          InstanceMethod<&UserConnection::DeadlockCancel>("deadlockCancel"),
                          InstanceMethod<&UserConnection::Purge>("purge"),
                          InstanceMethod<&UserConnection::Members>("members"),
+                         InstanceMethod<&UserConnection::Membership>("membership"),
                          InstanceMethod<&UserConnection::Versions>("versions"),
                          InstanceMethod<&UserConnection::OwnerPid>("ownerPid"),
                          InstanceMethod<&UserConnection::Begin>("begin"),
@@ -156,6 +157,11 @@ Napi::Value UserConnection::Members(const Napi::CallbackInfo& info) {
     members.Set(count++, member);
   }
   return members;
+}
+
+Napi::Value UserConnection::Membership(const Napi::CallbackInfo& info) {
+  const Lockspace::Ring ring = lockspace_ ? lockspace_->ring() : Lockspace::Ring{};
+  return MembershipArray(info.Env(), ring.number, ring.is_quorate);
 }
 
 Napi::Value UserConnection::Versions(const Napi::CallbackInfo& info) {

@@ -53,6 +53,7 @@ class UserConnection final : public ObjectMemory,
   Napi::Value DeadlockCancel(const Napi::CallbackInfo& info);
   Napi::Value Purge(const Napi::CallbackInfo& info);
   Napi::Value Members(const Napi::CallbackInfo& info);
+  Napi::Value Membership(const Napi::CallbackInfo& info);
   Napi::Value Versions(const Napi::CallbackInfo& info);
   Napi::Value OwnerPid(const Napi::CallbackInfo& info);
   void Begin(const Napi::CallbackInfo& info);

@@ -1,5 +1,6 @@
 #include "emulation/lockspace.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <new>
 
@@ -52,6 +53,7 @@ int Lockspace::Open(std::string_view cluster, std::string_view name, int node,
   const int error = joined->Join(name, node, sink, &lockspace->member_, company);
   if (error != 0) return error;
   lockspace->member_->WatchNodes();
+  lockspace->ring_ = lockspace->member_->Ring();
   *opened = std::move(lockspace);
   return 0;
 }
@@ -64,6 +66,16 @@ std::vector<int> Lockspace::Nodes() const {
     nodes.resize(count);
     if (is_all) return nodes;
   }
+}
+
+uint64_t Lockspace::ring() {
+  if (is_dead()) return 0;
+  const bool is_due = order_->HasUntoldChange() ||
+                      std::any_of(taken_.begin() + next_, taken_.begin() + taken_count_,
+                                  [](const auto& each) { return each.TellsOfNode(each.kind); });
+  const uint64_t now = is_due ? 0 : member_->Ring();
+  if (now != 0) ring_ = now;
+  return ring_;
 }
 
 // --- Requests -----------------------------------------------------------------------------------

@@ -36,8 +36,8 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   uint32_t owner_pid() const { return static_cast<uint32_t>(member_->pid()); }
   // The numbers of the lockspace's nodes, ascending. Throws std::bad_alloc.
   std::vector<int> Nodes() const;
-  // As fsdlm::Member's.
-  uint64_t ring() const { return member_->Ring(); }
+  // The number of the membership of nodes that has been told of; 0: it is dead.
+  uint64_t ring();
 
   // As those of kernel::Lockspace.
   user::LockBook* OpenBook() { return is_dead() ? nullptr : &book_; }
@@ -73,6 +73,7 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   std::array<fsdlm::Event, kTakeMax> taken_;
   size_t next_ = 0;
   size_t taken_count_ = 0;
+  uint64_t ring_ = 0;
 };
 
 }  // namespace stackglue::emulation

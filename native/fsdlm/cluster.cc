@@ -88,8 +88,9 @@ int ClusterImpl::Join(std::string_view lockspace, int node, EventSink* sink,
         throw;
       }
       joining->set_lockspace(at->second.get());
+      // In the section: who is told of it has the new number.
+      ring_->SeeNode(node);
     }
-    ring_->SeeNode(node);
     *member = std::move(joining);
     return 0;
   } catch (...) {

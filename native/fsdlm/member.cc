@@ -76,7 +76,10 @@ size_t MemberImpl::Nodes(int* out, size_t max) const {
   return lockspace_ == nullptr ? 0 : lockspace_->Nodes(out, max);
 }
 
-uint64_t MemberImpl::Ring() const { return dead() ? 0 : cluster_->ring()->number(); }
+uint64_t MemberImpl::Ring() const {
+  const ClusterImpl::Section section(cluster_.get());
+  return dead() || !notices_.empty() ? 0 : cluster_->ring()->number();
+}
 
 size_t MemberImpl::TakeEvents(Event* out, size_t max) {
   if (out == nullptr) return 0;

@@ -124,7 +124,7 @@ class Keeper {
     result_ = submits_ && area_ == nullptr ? OpenResult{OpenFailure::kFailed, ENOMEM, {}}
                                            : opener_.Open();
     if (result_.failure == OpenFailure::kNone) {
-      AwaitNames();  // before: who connects may ask for them at once
+      AwaitNames();  // before: who connects may ask for what it tells at once
       KeeperReport report{};
       report.kind = KeeperReportKind::kOpened;
       report.versions = opener_.versions();
@@ -142,8 +142,8 @@ class Keeper {
     Raise(worker_fd_);
   }
 
-  // Has the watcher begin, and waits until it has told the nodes' names, or for the end: corosync
-  // may hang.
+  // Has the watcher begin, and waits until it has told the nodes' names and their ring, or for the
+  // end: corosync may hang.
   void AwaitNames() {
     Raise(opened_fd_);
     pollfd fds[] = {{named_fd_, POLLIN, 0}, {over_fd_, POLLIN, 0}};
@@ -179,24 +179,31 @@ class Keeper {
     while (read(opened_fd_, &opened, sizeof opened) < 0) {
     }
     TellNames();
-    Raise(named_fd_);
     Sentry sentry;
+    // It is there as soon as it was asked for.
+    if (sentry.HearQuorum()) TellQuorum(sentry, false);
+    Raise(named_fd_);
     for (;;) {
       pollfd fds[] = {{names_fd_, POLLIN, 0},
                       {sentry.quorum_fd(), POLLIN, 0},
                       {sentry.daemon_fd(), POLLIN, 0},
+                      {ring_fd_, POLLIN, 0},
                       {gone_fd_, POLLIN, 0}};
       if (poll(fds, std::size(fds), -1) < 0) continue;
       uint64_t count = 0;
       if (fds[0].revents != 0 && read(names_fd_, &count, sizeof count) > 0) TellNames();
-      if (fds[1].revents != 0) TellQuorum(&sentry);
+      if (fds[1].revents != 0 && sentry.HearQuorum()) TellQuorum(sentry, false);
       if (fds[2].revents != 0) {
         sentry.ForgetDaemon();
         KeeperReport report{};
         report.kind = KeeperReportKind::kDaemonGone;
         Tell(report);
       }
-      if (fds[3].revents != 0 && read(gone_fd_, &count, sizeof count) > 0) TellGone();
+      if (fds[3].revents != 0 && read(ring_fd_, &count, sizeof count) > 0) {
+        sentry.HearQuorum();
+        for (; count > 0; --count) TellQuorum(sentry, true);
+      }
+      if (fds[4].revents != 0 && read(gone_fd_, &count, sizeof count) > 0) TellGone();
     }
   }
 
@@ -209,6 +216,7 @@ class Keeper {
     if (request.kind == KeeperRequestKind::kClose) BeginEnd();
     if (is_over_) return true;  // read, so that nothing is in the way of what is told last
     if (request.kind == KeeperRequestKind::kNames) Raise(names_fd_);
+    if (request.kind == KeeperRequestKind::kRing) Raise(ring_fd_);
     if (request.kind == KeeperRequestKind::kWhyGone) {
       const std::lock_guard lock(gone_mutex_);
       gone_.emplace_back(request.node, request.since_s);
@@ -228,12 +236,17 @@ class Keeper {
     kernel::Submitter::Wake(area_);
   }
 
-  void TellQuorum(Sentry* sentry) {
-    const auto quorate = sentry->TakeQuorum();
-    if (!quorate) return;
+  void TellQuorum(const Sentry& sentry, bool is_answer) {
     KeeperReport report{};
     report.kind = KeeperReportKind::kQuorum;
-    report.code = *quorate ? 1 : 0;
+    report.error = is_answer ? 1 : 0;
+    if (const auto& known = sentry.quorum()) {
+      report.code = known->is_quorate ? 1 : 0;
+      report.ring = known->ring;
+      for (const int node : known->nodes) {
+        if (report.node_count < kernel::kRingNodesMax) report.nodes[report.node_count++] = node;
+      }
+    }
     Tell(report);
   }
 
@@ -268,6 +281,7 @@ class Keeper {
   const int over_fd_ = eventfd(0, EFD_CLOEXEC);
   const int worker_fd_ = eventfd(0, EFD_CLOEXEC);
   const int names_fd_ = eventfd(0, EFD_CLOEXEC);
+  const int ring_fd_ = eventfd(0, EFD_CLOEXEC);
   const int gone_fd_ = eventfd(0, EFD_CLOEXEC);
   const int opened_fd_ = eventfd(0, EFD_CLOEXEC);
   const int named_fd_ = eventfd(0, EFD_CLOEXEC);

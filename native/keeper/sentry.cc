@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "keeper/library.h"
 
@@ -26,10 +27,11 @@ struct QuorumCallbacks {
 };
 
 // The notification has no place for an argument of ours, and a keeper has one sentry.
-std::optional<bool> last_quorate;
+std::optional<Sentry::Quorum> last_said;
 
-void OnQuorum(uint64_t, uint32_t quorate, uint64_t, uint32_t, uint32_t*) {
-  last_quorate = quorate != 0;
+void OnQuorum(uint64_t, uint32_t quorate, uint64_t ring_seq, uint32_t view_list_entries,
+              uint32_t* view_list) {
+  last_said = {quorate != 0, ring_seq, {view_list, view_list + view_list_entries}};
 }
 
 }  // namespace
@@ -107,16 +109,14 @@ bool Sentry::HasFailed(const char* lockspace, int node, int64_t since_s) {
   return info.fail_reason != 0 && info.fail_monotime >= static_cast<uint64_t>(since_s);
 }
 
-std::optional<bool> Sentry::TakeQuorum() {
-  if (quorum_ == nullptr) return std::nullopt;
+bool Sentry::HearQuorum() {
+  if (quorum_ == nullptr) return false;
   if (quorum_->quorum_dispatch(quorum_handle_, kCsDispatchAll) != kCsOk) {
     // corosync has gone, and dlm_controld goes with it.
     ForgetQuorum();
-    return std::nullopt;
+    return std::exchange(quorum_known_, std::nullopt).has_value();
   }
-  if (last_quorate == told_) return std::nullopt;
-  told_ = last_quorate;
-  return told_;
+  return std::exchange(quorum_known_, last_said) != last_said;
 }
 
 void Sentry::ForgetQuorum() {

@@ -185,6 +185,13 @@ void KeeperClient::Send(KeeperRequestKind kind) {
   if (!is_sent && socket_ >= 0) shutdown(socket_, SHUT_WR);
 }
 
+bool KeeperClient::AskRing() {
+  KeeperRequest request;
+  std::memset(&request, 0, sizeof request);
+  request.kind = KeeperRequestKind::kRing;
+  return SendRequest(request);
+}
+
 bool KeeperClient::AskWhyGone(int node, int64_t since_s) {
   KeeperRequest request;
   std::memset(&request, 0, sizeof request);

@@ -36,6 +36,8 @@ class KeeperClient {
 
   // Behind kClose nothing is sent any more.
   void Send(KeeperRequestKind kind);
+  // kRing. False: there is no keeper that could answer.
+  bool AskRing();
   // kWhyGone. False: there is no keeper that could answer.
   bool AskWhyGone(int node, int64_t since_s);
 

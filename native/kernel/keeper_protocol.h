@@ -32,6 +32,7 @@ enum class KeeperRequestKind : uint32_t {
              // it is done
   kNames,    // tell the nodes' names (again)
   kWhyGone,  // tell whether `node`, which was a member at `since_s`, has failed or has left
+  kRing,     // tell what corosync has said last, all that it has said by then included
 };
 
 struct KeeperRequest {
@@ -52,7 +53,9 @@ enum class KeeperReportKind : uint32_t {
   kFailed,  // it has ended: `code` is an OpenFailure, `error` an errno or 0
   kClosed,  // the lockspace is given up; it has ended
   kName,    // `code` is a node's number, `text` its name
-  kQuorum,  // `code` is 1 while the cluster has a quorum
+  // `code` is 1 while the cluster has a quorum; `ring` and `nodes` are the membership that this is
+  // so in. Ring 0: nobody can tell (any more). `error` is 1: this answers a kRing.
+  kQuorum,
   kDaemonGone,
   kGone,  // `code` is a node's number; `error` 1: it has failed, 0: it has left, or nobody knows
 };
@@ -62,12 +65,19 @@ struct KeeperVersions {
   uint32_t kernel[3];
 };
 
+// The most nodes that corosync has.
+inline constexpr size_t kRingNodesMax = 384;
+
 struct KeeperReport {
   KeeperReportKind kind;
   int32_t code;
   int32_t error;
   KeeperVersions versions;  // kOpened's
   char text[512];
+  // kQuorum's.
+  uint64_t ring;
+  uint32_t node_count;
+  int32_t nodes[kRingNodesMax];
 };
 
 }  // namespace stackglue::kernel

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <set>
 
 namespace stackglue::kernel {
 namespace {
@@ -94,10 +95,7 @@ void Lockspace::HandleKeeper() {
         names_[report.code] = report.text;
         break;
       case KeeperReportKind::kQuorum:
-        // What is so from the start, and should be, is no news.
-        if (quorate_ == (report.code != 0)) break;
-        quorate_ = report.code != 0;
-        order_->See(quorate_ ? NoticeKind::kQuorumRegained : NoticeKind::kQuorumLost);
+        HandleQuorum(report);
         break;
       case KeeperReportKind::kDaemonGone:
         Look();  // what it has done before
@@ -108,6 +106,20 @@ void Lockspace::HandleKeeper() {
         break;
     }
   }
+}
+
+void Lockspace::HandleQuorum(const KeeperReport& report) {
+  if (report.ring == 0) {
+    rings_.Forget();
+  } else {
+    const size_t count = std::min<size_t>(report.node_count, kRingNodesMax);
+    rings_.Hear(report.ring, {report.nodes, report.nodes + count});
+  }
+  if (report.error != 0) rings_.HandleAnswer();
+  // What is so from the start, and should be, is no news.
+  if (report.ring == 0 || quorate_ == (report.code != 0)) return;
+  quorate_ = report.code != 0;
+  order_->See(quorate_ ? NoticeKind::kQuorumRegained : NoticeKind::kQuorumLost);
 }
 
 void Lockspace::AttachDevice(int device_fd, const KeeperVersions& versions) {
@@ -139,6 +151,7 @@ void Lockspace::AttachDevice(int device_fd, const KeeperVersions& versions) {
 
 void Lockspace::HandleKeeperEnd() {
   keeper_gone_ = true;
+  rings_.Forget();
   if (port_ != nullptr) port_->set_close_waits();
   switch (state_) {
     case State::kOpening:
@@ -233,6 +246,18 @@ void Lockspace::HandleCause(int node, bool has_failed) {
 
 // Does what follows from what the watch has seen.
 void Lockspace::HandleSeen() {
+  bool has_joined = false;
+  for (const auto& [node, is_there] : watch_.membership().TakeChanges()) {
+    has_joined |= is_there;
+    if (state_ != State::kOpen) continue;
+    // One that does not take a message has stood still for long.
+    if (keeper_.AskRing()) {
+      rings_.Ask(node, is_there);
+    } else {
+      rings_.Forget();
+    }
+  }
+  // Behind that, so that the ring is known when the cause is.
   for (const auto& [departure, node, since_s] : watch_.membership().TakeUnknown()) {
     // Who leaves loses all members so, and does not care.
     if (state_ == State::kOpen && keeper_.AskWhyGone(node, since_s)) {
@@ -241,7 +266,7 @@ void Lockspace::HandleSeen() {
       order_->SeeCause(departure, false);
     }
   }
-  if (watch_.membership().TakeHasJoined()) keeper_.Send(KeeperRequestKind::kNames);
+  if (has_joined) keeper_.Send(KeeperRequestKind::kNames);
   if (order_->is_lost()) {
     if (!is_lost_) Lose();
   } else if (is_stopped() != is_paused_) {
@@ -252,6 +277,13 @@ void Lockspace::HandleSeen() {
 const std::map<int, int64_t>& Lockspace::members() const {
   static const std::map<int, int64_t> none;
   return is_lost_ ? none : watch_.membership().members();
+}
+
+Lockspace::Ring Lockspace::ring() {
+  if (is_lost_) return {0, quorate_};
+  std::set<int> nodes = order_->UntoldNodes();
+  for (const auto& [node, since_s] : members()) nodes.insert(node);
+  return {rings_.Shown(nodes), quorate_};
 }
 
 void Lockspace::SetPaused(bool paused) {

@@ -32,6 +32,7 @@
 #include "kernel/keeper_client.h"
 #include "kernel/lockspace_watch.h"
 #include "kernel/open_failure.h"
+#include "kernel/rings.h"
 #include "kernel/submit_port.h"
 #include "kernel/submitter.h"
 #include "order/delivery.h"
@@ -98,6 +99,13 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   int this_node() const { return watch_.membership().this_node(); }
   // None when it is lost; from this node's own end on, those who were there when it began.
   const std::map<int, int64_t>& members() const;
+  // The membership of nodes that the lockspace is in (kernel/rings.h), and whether this part of the
+  // cluster has a quorum. Ring 0: not known, or it is lost.
+  struct Ring {
+    uint64_t number;
+    bool is_quorate;
+  };
+  Ring ring();
   // The node's name; empty when it has none.
   const std::string& NameOf(int node) const;
   const KeeperVersions& versions() const { return versions_; }
@@ -138,6 +146,7 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   void EndSubmission();
   void EndWithoutKeeper();
   bool IsWatching() const;
+  void HandleQuorum(const KeeperReport& report);
   void HandleCause(int node, bool has_failed);
   void HandleKeeperEnd();
 
@@ -167,6 +176,7 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
 
   KeeperClient keeper_;
   LockspaceWatch watch_{order_};
+  Rings rings_;
   // By node: the departures that the keeper was asked about, in order. It answers in that order.
   std::map<int, std::deque<uint64_t>> asked_;
   bool is_paused_ = false;

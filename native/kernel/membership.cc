@@ -122,10 +122,11 @@ void Membership::HandleMember(int node, uint32_t mask) {
     // It was the end of the life before.
     if (late_failures_.erase(node) != 0) order_->SeeFailure(node);
     disconnected_.erase(node);
-    has_joined_ = true;
+    changes_.push_back({node, true});
     order_->SeeJoin(node);
   } else if (const auto gone = members_.extract(node)) {
     const bool has_failed = disconnected_.erase(node) != 0;
+    changes_.push_back({node, false});
     const uint64_t number =
         order_->SeeDeparture(node, has_failed ? order::Cause::kFailed : order::Cause::kUnknown);
     if (!has_failed) to_ask_.push_back({number, node, gone.mapped()});

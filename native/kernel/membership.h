@@ -61,8 +61,12 @@ class Membership {
   };
   // Departures since the last call whose cause is unknown: it is to be found out.
   std::vector<Departure> TakeUnknown() { return std::exchange(to_ask_, {}); }
-  // Whether a node has joined since the last call.
-  bool TakeHasJoined() { return std::exchange(has_joined_, false); }
+  struct Change {
+    int node;
+    bool has_joined;  // else it has departed
+  };
+  // Who has joined and departed since the last call.
+  std::vector<Change> TakeChanges() { return std::exchange(changes_, {}); }
 
   // A node's addresses as configfs has them, such as "10.0.0.1"; empty when there are none.
   static std::vector<std::string> AddressesOf(int node);
@@ -80,7 +84,7 @@ class Membership {
   // Nodes whose comms directory has gone after they had departed, since the state was looked at.
   std::set<int> late_failures_;
   std::vector<Departure> to_ask_;
-  bool has_joined_ = false;
+  std::vector<Change> changes_;
   int64_t drained_s_ = 0;
 };
 

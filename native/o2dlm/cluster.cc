@@ -90,8 +90,9 @@ int ClusterImpl::Join(std::string_view domain, int node, ProtocolVersion* versio
         *version = negotiated;
       }
       joining->set_domain(at->second.get());
+      // In the section: who is told of it has the new number.
+      ring_->SeeNode(node);
     }
-    ring_->SeeNode(node);
     *member = std::move(joining);
     return 0;
   } catch (...) {

@@ -99,7 +99,10 @@ size_t MemberImpl::Nodes(int* out, size_t max) const {
   return domain_ == nullptr ? 0 : domain_->Nodes(out, max);
 }
 
-uint64_t MemberImpl::Ring() const { return dead() ? 0 : cluster_->ring()->number(); }
+uint64_t MemberImpl::Ring() const {
+  const ClusterImpl::Section section(cluster_.get());
+  return dead() || node_events_ > 0 ? 0 : cluster_->ring()->number();
+}
 
 size_t MemberImpl::TakeEvents(Event* out, size_t max) {
   if (out == nullptr) return 0;
@@ -122,6 +125,7 @@ bool MemberImpl::has_events() {
 
 void MemberImpl::Deliver(EventNode* node, Event* out) {
   node->Unlink();
+  if (Event::TellsOfNode(node->kind)) --node_events_;
   out->kind = node->kind;
   out->final = false;
   out->has_lvb = false;
@@ -165,12 +169,14 @@ void MemberImpl::Deliver(EventNode* node, Event* out) {
 
 void MemberImpl::PostEvent(EventNode* event) {
   const bool was_empty = events_.empty();
+  if (Event::TellsOfNode(event->kind)) ++node_events_;
   events_.Append(event);
   if (was_empty && is_told_) cluster_->Wake(this);
 }
 
 void MemberImpl::DropEvents() {
   events_.Clear();
+  node_events_ = 0;
   Unlink();
 }
 

@@ -70,6 +70,7 @@ class MemberImpl final : public Member, public ListNode {
   Domain* domain_ = nullptr;
   LockTable locks_;
   EventQueue events_;
+  size_t node_events_ = 0;  // of these, those that tell of nodes
 };
 
 }  // namespace stackglue::o2dlm

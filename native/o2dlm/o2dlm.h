@@ -131,6 +131,9 @@ struct Event {
     kNodeLeft,    // value: the number of the node whose last member left
     kNodeJoined,  // value: the number of the node that had no member before
   };
+  static constexpr bool TellsOfNode(Kind kind) {
+    return kind == Kind::kEviction || kind == Kind::kNodeLeft || kind == Kind::kNodeJoined;
+  }
   Kind kind = Kind::kLockAst;
   // The lock no longer exists once this event was taken; its LockId is dead.
   bool final = false;
@@ -250,7 +253,8 @@ class Member {
   // A dead member has none.
   virtual size_t Nodes(int* out, size_t max) const = 0;
 
-  // The number of the membership of the cluster's nodes (util/node_ring.h); 0 for a dead member.
+  // The number of the membership of the cluster's nodes (util/node_ring.h); 0 for a dead member, and
+  // while an event is due that tells of a node.
   virtual uint64_t Ring() const = 0;
 
   // Moves up to `max` of the oldest events to `out`; returns how many. A dead member has none.

@@ -54,6 +54,20 @@ std::set<int> EventOrder::UnknownNodes() const {
   return nodes;
 }
 
+std::set<int> EventOrder::UntoldNodes() const {
+  std::set<int> nodes;
+  for (const Item& item : items_) {
+    if (item.is_change && item.notice.kind != NoticeKind::kNodeJoined) {
+      nodes.insert(item.notice.node);
+    }
+  }
+  return nodes;
+}
+
+bool EventOrder::HasUntoldChange() const {
+  return std::any_of(items_.begin(), items_.end(), [](const Item& item) { return item.is_change; });
+}
+
 bool EventOrder::HasUnknownCause() const { return NextDueMs().has_value(); }
 
 std::vector<uint64_t> EventOrder::OverdueCauses() const {

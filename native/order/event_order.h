@@ -85,6 +85,10 @@ class EventOrder {
   bool is_lost() const { return loss_.has_value(); }
   bool HasUnknownCause() const;
   std::set<int> UnknownNodes() const;
+  // Those that have departed, which is still to be told.
+  std::set<int> UntoldNodes() const;
+  // Somebody has departed or joined, which is still to be told.
+  bool HasUntoldChange() const;
 
   // Departures whose cause nobody has told in time.
   std::vector<uint64_t> OverdueCauses() const;

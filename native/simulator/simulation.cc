@@ -143,7 +143,8 @@ int Simulation::Join(int node, std::string_view group, Version* version, Connect
   if (status != 0) return status;
   *connection = ++last_connection_;
   const int number = GroupNumber(group);
-  connections_[*connection] = {node, std::string(group), number};
+  connections_[*connection] = {.node = node, .group = std::string(group), .group_number = number};
+  (void)membership(*connection);
   Line(node, "joins " + Quoted(group));
   SendEvents();
   // Whoever comes to a node in trouble hears of that first.
@@ -462,6 +463,7 @@ void Simulation::SendEvent(Event event) {
   const auto at = connections_.find(event.connection);
   if (at == connections_.end()) return;
   const int node = at->second.node;
+  if (event.kind == Event::Kind::kNodeDown) ++at->second.deaths_due;
   int master = node;
   if (event.kind == Event::Kind::kNodeDown || event.kind == Event::Kind::kNotice) {
     master = kTheCluster;
@@ -481,6 +483,7 @@ void Simulation::Hear(Event event) {
   if (at == connections_.end()) return;
   const int node = at->second.node;
   if (event.kind == Event::Kind::kNodeDown) {
+    --at->second.deaths_due;
     Line(node, "hears that n" + std::to_string(event.value) + " died");
     if (on_event_) on_event_(event);
     return;

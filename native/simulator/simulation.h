@@ -65,7 +65,8 @@ class Simulation final : private fsdlm::Clock {
   using TimerHandler = std::function<void(int node, uint64_t timer)>;
   using FenceHandler = std::function<void(int node, const std::vector<Event>& ends)>;
   using LossHandler = std::function<void(ConnectionId connection, const std::vector<Event>& ends)>;
-  // What a node knows of the cluster's membership.
+  // What a connection's node knows of the cluster's membership: the newest ring that lacks no node
+  // of its group but those whose deaths it has heard of.
   struct Membership {
     uint64_t ring = 0;  // moves with nodes that come and go, never back
     bool is_quorate = false;
@@ -137,7 +138,7 @@ class Simulation final : private fsdlm::Clock {
   // in it; -EOPNOTSUPP: nobody could.
   int ReleaseGroup(int node, std::string_view group);
   // As the connection's node knows it; of no connection: ring 0.
-  Membership membership(ConnectionId connection) const;
+  Membership membership(ConnectionId connection);
 
   // A timer of the node, or with 0 the world's. It has a number, from 1.
   uint64_t StartTimer(int node, uint64_t delay_us);
@@ -189,6 +190,8 @@ class Simulation final : private fsdlm::Clock {
     std::string group;
     int group_number = 0;
     bool knows_stop = false;  // it was told that the group has stopped, and not that it runs
+    int deaths_due = 0;       // nodes' deaths that it is still to hear of
+    uint64_t ring = 0;        // as it knows it
   };
   // The requests of a connection for one resource that are under way. They keep their order, so all
   // go where the last one goes.

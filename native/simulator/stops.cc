@@ -133,11 +133,20 @@ void Simulation::MoveRing() {
   }
 }
 
-Simulation::Membership Simulation::membership(ConnectionId id) const {
+Simulation::Membership Simulation::membership(ConnectionId id) {
   const auto at = connections_.find(id);
   if (at == connections_.end()) return {};
-  const Node& node = nodes_.at(at->second.node);
-  return {node.ring, node.has_quorum};
+  Connection& own = at->second;
+  const Node& node = nodes_.at(own.node);
+  // Parts of the cluster whose rings do not have each other.
+  const bool is_apart =
+      std::any_of(connections_.begin(), connections_.end(), [this, &own, &node](const auto& item) {
+        const auto& [other_id, other] = item;
+        const bool are_apart = node.is_minority || nodes_.at(other.node).is_minority;
+        return other.group_number == own.group_number && other.node != own.node && are_apart;
+      });
+  if (own.ring == 0 || (own.deaths_due == 0 && !is_apart)) own.ring = node.ring;
+  return {own.ring, node.has_quorum};
 }
 
 // ---- The daemon, and the lockspace ----
@@ -171,7 +180,9 @@ int Simulation::ReleaseGroup(int node, std::string_view group) {
 
 // What it had asked for ends in a step of its own: nobody hears of anything inside a call.
 void Simulation::LoseConnection(ConnectionId id) {
-  const auto [node, group, number, knows_stop] = connections_.at(id);
+  const Connection& lost = connections_.at(id);
+  const int node = lost.node;
+  const std::string group = lost.group;
   const auto is_its = [id](const CallerLock& lock) { return lock.connection == id; };
   std::vector<Event> ends = EndsOf(is_its, node);
   Leave(id);

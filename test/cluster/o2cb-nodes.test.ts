@@ -15,6 +15,8 @@ class Node {
   readonly glue = new StackGlue();
   connection!: ClusterConnection;
   readonly log: string[] = [];
+  /** Of the deaths and notices that have one. */
+  readonly rings: (bigint | undefined)[] = [];
   #heard: () => void = () => undefined;
 
   constructor(node: number, cluster: string) {
@@ -27,6 +29,12 @@ class Node {
     });
   }
 
+  /** What is told is what can be read. */
+  #seeRing(ring: bigint | undefined): void {
+    expect(this.glue.clusterMembership(this.connection)?.ring).to.equal(ring);
+    this.rings.push(ring);
+  }
+
   #hear(what: string): void {
     this.log.push(what);
     this.#heard();
@@ -36,9 +44,13 @@ class Node {
     this.connection = await this.glue.clusterConnect({
       stackName: 'o2cb',
       group: 'nodes',
-      recoveryHandler: (node) => this.#hear(`died ${node}`),
+      recoveryHandler: (node, _, ring) => {
+        this.#seeRing(ring);
+        this.#hear(`died ${node}`);
+      },
       noticeHandler: (notice) => {
         expect(notice.locks).to.equal(notice.kind === 'killed' ? 'lost' : 'valid');
+        if ('ring' in notice) this.#seeRing(notice.ring);
         this.#hear('node' in notice ? `${notice.kind} ${notice.node}` : notice.kind);
       },
     });
@@ -58,9 +70,9 @@ class Node {
     expect(glue.dlmLock(connection, DLM_LOCK.EX, new DlmLksb(), 0, 'r')).to.equal(0);
   }
 
-  ring(): number {
+  ring(): bigint {
     const membership = this.glue.clusterMembership(this.connection);
-    return membership?.isQuorate === true ? membership.ring : 0;
+    return membership?.isQuorate === true ? membership.ring : 0n;
   }
 
   members(): number[] {
@@ -86,7 +98,7 @@ describe('nodes of the emulated stack o2cb', () => {
 
   it('are in one membership, which moves with nodes and not with processes', async () => {
     const before = a.ring();
-    expect(before).to.be.above(0);
+    expect(before > 0n).to.equal(true);
     expect(b.ring()).to.equal(before);
     const again = new Node(2, cluster);
     await again.connect();
@@ -98,12 +110,17 @@ describe('nodes of the emulated stack o2cb', () => {
     a = await new Node(0, cluster).connect();
     expect(a.ring()).to.equal(before);
     killO2cbNode(0, cluster);
-    expect(b.ring()).to.equal(before + 1);
+    expect(b.ring(), 'before it has been told').to.equal(before);
+    expect((await b.told(2)).at(-1)).to.equal('died 0');
+    expect(b.ring()).to.equal(before + 1n);
     expect(a.glue.clusterMembership(a.connection)).to.equal(undefined);
     const third = await new Node(3, cluster).connect();
-    expect(b.ring()).to.equal(before + 2);
+    expect(await b.told(1)).to.deep.equal(['memberJoined 3']);
+    expect(b.ring()).to.equal(before + 2n);
     await third.glue.clusterDisconnect(third.connection);
-    expect(b.ring()).to.equal(before + 2);
+    expect(await b.told(1)).to.deep.equal(['memberLeft 3']);
+    expect(b.ring()).to.equal(before + 2n);
+    expect(b.rings).to.deep.equal([before, before + 1n, before + 2n, before + 2n]);
   });
 
   it('know each other, by number', () => {

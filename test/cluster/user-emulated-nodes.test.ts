@@ -21,6 +21,8 @@ class Node {
   readonly glue = new StackGlue();
   connection!: ClusterConnection;
   readonly log: string[] = [];
+  /** Of the deaths and notices that have one. */
+  readonly rings: (bigint | undefined)[] = [];
   #heard: () => void = () => undefined;
 
   constructor(node: number, cluster: string) {
@@ -37,6 +39,12 @@ class Node {
     });
   }
 
+  /** What is told is what can be read. */
+  #seeRing(ring: bigint | undefined): void {
+    expect(this.glue.clusterMembership(this.connection)?.ring).to.equal(ring);
+    this.rings.push(ring);
+  }
+
   #hear(what: string): void {
     this.log.push(what);
     this.#heard();
@@ -46,9 +54,14 @@ class Node {
     this.connection = await this.glue.clusterConnect({
       stackName: 'pcmk',
       group: GROUP,
-      recoveryHandler: (node) => this.#hear(`died ${node}`),
-      noticeHandler: (notice) =>
-        this.#hear('node' in notice ? `${notice.kind} ${notice.node}` : notice.kind),
+      recoveryHandler: (node, _, ring) => {
+        this.#seeRing(ring);
+        this.#hear(`died ${node}`);
+      },
+      noticeHandler: (notice) => {
+        if ('ring' in notice) this.#seeRing(notice.ring);
+        this.#hear('node' in notice ? `${notice.kind} ${notice.node}` : notice.kind);
+      },
     });
     return this;
   }
@@ -65,9 +78,9 @@ class Node {
     return this.glue.dlmLock(this.connection, DLM_LOCK.EX, lksb, 0, 'r');
   }
 
-  ring(): number {
+  ring(): bigint {
     const membership = this.glue.clusterMembership(this.connection);
-    return membership?.isQuorate === true ? membership.ring : 0;
+    return membership?.isQuorate === true ? membership.ring : 0n;
   }
 
   members(): number[] {
@@ -109,7 +122,7 @@ describe('nodes of the emulated stack user', () => {
 
   it('are in one membership, which moves with nodes and not with processes', async () => {
     const before = a.ring();
-    expect(before).to.be.above(0);
+    expect(before > 0n).to.equal(true);
     expect(b.ring()).to.equal(before);
     const again = new Node(2, cluster);
     await again.connect();
@@ -121,12 +134,17 @@ describe('nodes of the emulated stack user', () => {
     a = await new Node(1, cluster).connect();
     expect(a.ring()).to.equal(before);
     killEmulatedUserNode(1, cluster);
-    expect(b.ring()).to.equal(before + 1);
+    expect(b.ring(), 'before it has been told').to.equal(before);
+    expect((await b.told(2)).at(-1)).to.equal('died 1');
+    expect(b.ring()).to.equal(before + 1n);
     expect(a.glue.clusterMembership(a.connection)).to.equal(undefined);
     const third = await new Node(3, cluster).connect();
-    expect(b.ring()).to.equal(before + 2);
+    expect(await b.told(1)).to.deep.equal(['memberJoined 3']);
+    expect(b.ring()).to.equal(before + 2n);
     await third.glue.clusterDisconnect(third.connection);
-    expect(b.ring()).to.equal(before + 2);
+    expect(await b.told(1)).to.deep.equal(['memberLeft 3']);
+    expect(b.ring()).to.equal(before + 2n);
+    expect(b.rings).to.deep.equal([before, before + 1n, before + 2n, before + 2n]);
   });
 
   it('know each other, by number', () => {

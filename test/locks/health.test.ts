@@ -15,8 +15,8 @@ import { codeOf, rejection } from './worlds.js';
 const NOTICES = {
   stopped: { kind: 'stopped', locks: 'valid' },
   resumed: { kind: 'resumed', locks: 'valid' },
-  quorumLost: { kind: 'quorumLost', locks: 'unsure' },
-  quorumRegained: { kind: 'quorumRegained', locks: 'unsure' },
+  quorumLost: { kind: 'quorumLost', ring: 1n, locks: 'unsure' },
+  quorumRegained: { kind: 'quorumRegained', ring: 2n, locks: 'unsure' },
   daemonGone: { kind: 'daemonGone', locks: 'unsure' },
   released: { kind: 'released', locks: 'lost' },
   keeperLost: { kind: 'keeperGone', locks: 'lost' },
@@ -108,10 +108,10 @@ describe('health and loss', () => {
     ls.on('memberJoined', (node) => told.push(`joined ${node}`));
     const left = (node: number) => told.push(`left ${node}`);
     ls.on('memberLeft', left);
-    stack.notice({ kind: 'memberJoined', node: 2, locks: 'valid' });
-    stack.notice({ kind: 'memberLeft', node: 2, locks: 'valid' });
+    stack.notice({ kind: 'memberJoined', node: 2, ring: 3n, locks: 'valid' });
+    stack.notice({ kind: 'memberLeft', node: 2, ring: 3n, locks: 'valid' });
     ls.off('memberLeft', left);
-    stack.notice({ kind: 'memberLeft', node: 3, locks: 'valid' });
+    stack.notice({ kind: 'memberLeft', node: 3, ring: 3n, locks: 'valid' });
     expect(told).to.deep.equal(['joined 2', 'left 2']);
     expect(ls.health.state).to.equal('ok');
     expect(ls.members()).to.have.length(1);

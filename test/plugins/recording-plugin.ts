@@ -140,9 +140,9 @@ export function createRecordingPlugin(
           upcall('unlockAst', { lock: numberOf(lksb) }, error);
           connection.unlockAst(astarg, error);
         },
-        nodeDown: (nodeNumber) => {
+        nodeDown: (nodeNumber, ring) => {
           upcall('nodeDown', {}, nodeNumber);
-          connection.nodeDown(nodeNumber);
+          connection.nodeDown(nodeNumber, ring);
         },
         notice: (notice) => {
           upcall('notice', {}, notice);

@@ -17,7 +17,7 @@ import { heldMode, isUnderWay, lksbState, lvbOf, type LksbState } from '../../st
 import type { StackOperations } from '../../stackglue/plugin.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
 import { openNative } from '../open-native.js';
-import { toMembership, toNotice } from '../to-notice.js';
+import { membershipOf, toNotice } from '../to-notice.js';
 import { flagsToO2dlm } from './flags.js';
 import { o2dlmStatusName, STATUS_CANCELGRANT, statusToErrno } from './status.js';
 
@@ -109,9 +109,13 @@ export function createOperations(
       const options = { domain: connection.name, node, ...connection.version };
       const listener: NativeO2dlmListener = (state, notice, about) => {
         if (state === 'closed') resolve();
-        else if (notice === NoticeKind.nodeFailed) connection.nodeDown(about);
         else {
-          const told = toNotice(notice, about, false);
+          const ring = membershipOf(native)?.ring;
+          if (notice === NoticeKind.nodeFailed) {
+            connection.nodeDown(about, ring);
+            return;
+          }
+          const told = toNotice(notice, about, ring, false);
           if (told.locks === 'lost') locks.lose();
           connection.notice(told);
         }
@@ -141,7 +145,7 @@ export function createOperations(
     },
 
     membership(connection) {
-      return toMembership(privateOf(connection).native.membership?.());
+      return membershipOf(privateOf(connection).native);
     },
 
     thisNode() {

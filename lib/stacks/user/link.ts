@@ -12,7 +12,7 @@ import {
 import type { StackConnection } from '../../stackglue/connection.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
 import { openNative } from '../open-native.js';
-import { toNotice } from '../to-notice.js';
+import { membershipOf, toNotice } from '../to-notice.js';
 import { disconnected, openError } from './open-failure.js';
 
 const { errno } = constants;
@@ -95,11 +95,12 @@ export class Link {
           fail(openError(name, code, error, detail));
           break;
         case 'notice': {
+          const ring = membershipOf(this.native)?.ring;
           if (code === NoticeKind.nodeFailed) {
-            connection.nodeDown(error);
+            connection.nodeDown(error, ring);
             break;
           }
-          const notice = toNotice(code, error, source.needsKeeper);
+          const notice = toNotice(code, error, ring, source.needsKeeper);
           if (notice.locks === 'lost') this.#lose();
           // Who has no connection yet hears of the loss by that.
           if (this.#hasBegun) connection.notice(notice);

@@ -9,7 +9,7 @@ import { heldMode, isUnderWay, lksbState, lvbOf, type DlmLksb } from '../../stac
 import type { StackOperations } from '../../stackglue/plugin.js';
 import type { AstWrappers } from '../native-locks.js';
 import { connectError } from '../open-native.js';
-import { toMembership } from '../to-notice.js';
+import { membershipOf } from '../to-notice.js';
 import { flagsToFsdlm } from './flags.js';
 import { checkLockspaceName } from './lockspace-name.js';
 import { Link, linkOf, LVB_LEN, type LockspaceSource } from './link.js';
@@ -105,7 +105,7 @@ export function createOperations(source: LockspaceSource, settings: Settings): S
     },
 
     membership(connection) {
-      return toMembership(linkOf(connection).native.membership?.());
+      return membershipOf(linkOf(connection).native);
     },
 
     thisNode(connection) {

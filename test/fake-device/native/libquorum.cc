@@ -1,5 +1,6 @@
 // A double of libquorum.so.5, for the keeper: corosync says what the fake machine says of the
 // quorum.
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 
 using stackglue::fake_device::ConnectAs;
 using stackglue::fake_device::MachineCall;
+using stackglue::fake_device::QuorumSaid;
 
 extern "C" {
 
@@ -44,14 +46,19 @@ int quorum_fd_get(uint64_t handle, int* fd) {
   return 1;
 }
 
-int quorum_trackstart(uint64_t, unsigned) { return 1; }
+// What is so is there to be dispatched when this returns.
+int quorum_trackstart(uint64_t handle, unsigned) {
+  pollfd polled{static_cast<int>(handle), POLLIN, 0};
+  while (poll(&polled, 1, -1) < 0 && errno == EINTR) {
+  }
+  return 1;
+}
 
 int quorum_dispatch(uint64_t handle, int) {
-  int32_t is_quorate = 0;
+  QuorumSaid said;
   ssize_t size = 0;
-  while ((size = recv(static_cast<int>(handle), &is_quorate, sizeof is_quorate, MSG_DONTWAIT)) ==
-         sizeof is_quorate) {
-    callbacks.notify(handle, static_cast<uint32_t>(is_quorate), 0, 0, nullptr);
+  while ((size = recv(static_cast<int>(handle), &said, sizeof said, MSG_DONTWAIT)) == sizeof said) {
+    callbacks.notify(handle, said.is_quorate, said.ring, said.node_count, said.nodes);
   }
   return size < 0 && (errno == EAGAIN || errno == EINTR) ? 1 : 2;
 }

@@ -31,13 +31,21 @@ struct MachineCall {
     // Of dlm_controld: answered by when the node has failed, CLOCK_MONOTONIC in seconds; 0: it has
     // not, as far as the daemon knows.
     kWhyGone,
-    kQuorum,  // of corosync: 1 or 0, now and whenever that changes
+    kQuorum,  // of corosync: a QuorumSaid, now and whenever that changes
   };
 
   Kind kind;
   uint32_t flags;  // kCreate: DLM_LSFL_*; kRemove: the device's number; kWhyGone: the node
   uint32_t force;  // kRelease
   char name[DLM_LOCKSPACE_LEN + 1];
+};
+
+// The membership of the nodes, as corosync says it.
+struct QuorumSaid {
+  uint64_t ring;
+  uint32_t is_quorate;
+  uint32_t node_count;
+  uint32_t nodes[16];
 };
 
 // The folder of the machine that this process is on.

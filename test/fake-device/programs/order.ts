@@ -50,6 +50,9 @@ function total(): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
+/** Rings that were told of. */
+let ringsTold = 0;
+
 /** One lock with one request at a time. */
 class Lock {
   readonly lksb = new DlmLksb();
@@ -75,6 +78,7 @@ class Life {
   #marksTold = 0;
   #isRemoved = false;
   #isCalm = false;
+  #ring = 0n;
 
   async live(ending: 'settled' | 'removed' | 'ended'): Promise<void> {
     await this.#connect();
@@ -103,15 +107,30 @@ class Life {
     this.#connection = await this.#glue.clusterConnect({
       stackName: 'pcmk',
       group: GROUP,
-      recoveryHandler: (node) => this.#toldOfGroup('down', node),
-      noticeHandler: (notice) =>
-        this.#toldOfGroup(notice.kind, 'node' in notice ? notice.node : undefined),
+      recoveryHandler: (node, _, ring) => {
+        this.#toldRing(ring);
+        this.#toldOfGroup('down', node);
+      },
+      noticeHandler: (notice) => {
+        if ('ring' in notice) this.#toldRing(notice.ring);
+        this.#toldOfGroup(notice.kind, 'node' in notice ? notice.node : undefined);
+      },
     });
     await machine.tell(`journal ${GROUP}`);
     this.#journal = new Journal(folder);
     this.#ask(this.#mark);
     while (!this.#mark.isHeld) await nextTurn();
     await machine.tellAll(LOCKS.map((lock) => `rule ${GROUP} ${lock} wait`));
+  }
+
+  /** It is the one that can be read, and never goes down. */
+  #toldRing(ring: bigint | undefined): void {
+    const read = this.#glue.clusterMembership(this.#connection)?.ring;
+    if (read !== ring) throw new Error(`ring ${ring} is told, and ${read} read`);
+    if (ring === undefined) return;
+    if (ring < this.#ring) throw new Error(`ring ${ring} after ${this.#ring}`);
+    this.#ring = ring;
+    ringsTold += 1;
   }
 
   // ---- What the program does ----
@@ -248,4 +267,4 @@ while (total() < Number(events)) {
   await new Life().live(random.pick(['settled', 'removed', 'ended']));
 }
 machine.close();
-console.log(OrderModel.report(counts));
+console.log(`${OrderModel.report(counts)}; ${ringsTold} rings`);

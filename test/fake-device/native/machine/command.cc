@@ -53,6 +53,12 @@ std::string Machine::Command(const std::string& line) {
     SetQuorum(word == "on");
     return "ok";
   }
+  if (verb == "lose" || verb == "find") {
+    int node = 0;
+    words >> node;
+    SetUp(node, verb == "find");
+    return "ok";
+  }
   if (verb == "calm") {
     Calm();
     return "ok";

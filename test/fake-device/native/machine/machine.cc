@@ -16,7 +16,7 @@ namespace stackglue::fake_device {
 void Machine::Call(int connection, const MachineCall& call) {
   if (call.kind == MachineCall::kQuorum) {
     quorum_listeners_.push_back(connection);
-    Answer(connection, is_quorate_ ? 1 : 0);
+    SayQuorum(connection);
     return;
   }
   if (call.kind == MachineCall::kWhyGone) {
@@ -75,6 +75,7 @@ int32_t Machine::Serve(int connection, const MachineCall& call) {
       if (found != spaces_.end() && (call.flags & DLM_LSFL_NEWEXCL) != 0) return EEXIST;
       if (found == spaces_.end()) {
         files_.AddSpace(name);
+        SetUp(2, true);  // it is a member
         if (random_) spaces_[name].kernel.Randomize(random_->Below(UINT32_MAX));
       }
       ++spaces_[name].creators;
@@ -225,6 +226,7 @@ void Machine::ServeHeldWrites() {
 // As dlm_controld does it: nobody is served with the old members. What was stopped stays so.
 void Machine::Leave(const std::string& name, int node, bool has_failed, bool is_disconnected) {
   if (!files_.IsMember(name, node)) return;
+  if (has_failed) SetUp(node, false);
   const auto space = spaces_.find(name);
   const bool was_stopped = space != spaces_.end() && space->second.is_stopped;
   Stop(name);
@@ -245,6 +247,7 @@ void Machine::Leave(const std::string& name, int node, bool has_failed, bool is_
 void Machine::Join(const std::string& name, int node) {
   const auto space = spaces_.find(name);
   if (space == spaces_.end() || files_.IsMember(name, node)) return;
+  SetUp(node, true);
   const bool was_stopped = space->second.is_stopped;
   Stop(name);
   Write(name, "joined " + std::to_string(node));
@@ -297,7 +300,27 @@ void Machine::SetQuorum(bool is_quorate) {
   if (is_quorate == is_quorate_) return;
   is_quorate_ = is_quorate;
   for (const auto& [name, space] : spaces_) Write(name, is_quorate ? "quorum 1" : "quorum 0");
-  for (const int connection : quorum_listeners_) Answer(connection, is_quorate ? 1 : 0);
+  MoveRing();
+}
+
+void Machine::SetUp(int node, bool is_up) {
+  if (is_up ? up_.insert(node).second : up_.erase(node) > 0) MoveRing();
+}
+
+void Machine::MoveRing() {
+  ring_ += 4;
+  for (const int connection : quorum_listeners_) SayQuorum(connection);
+}
+
+// Without a quorum this node is alone.
+void Machine::SayQuorum(int connection) const {
+  QuorumSaid said{};
+  said.ring = ring_;
+  said.is_quorate = is_quorate_ ? 1 : 0;
+  for (const int node : up_) {
+    if (is_quorate_ || node == kThisNode) said.nodes[said.node_count++] = static_cast<uint32_t>(node);
+  }
+  send(connection, &said, sizeof said, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 void Machine::Tick() {

@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -69,6 +70,9 @@ class Machine {
   void AnswerWhyGone(int connection, const MachineCall& call);
   bool Say();
   void SetQuorum(bool is_quorate);
+  void SetUp(int node, bool is_up);
+  void MoveRing();
+  void SayQuorum(int connection) const;
   int32_t Serve(int connection, const MachineCall& call);
   int32_t Release(const std::string& name, bool force);
   void Remove(const std::string& name);
@@ -103,6 +107,9 @@ class Machine {
   bool is_silent_ = false;
   std::vector<int> quorum_listeners_;
   bool is_quorate_ = true;
+  // No double has this number.
+  uint64_t ring_ = (uint64_t{1} << 53) + 1;
+  std::set<int> up_{1, 2, 3};  // the nodes of the cluster that run
   std::optional<Random> random_;
   std::vector<std::string> faults_;  // of lockspaces that have gone
 };
