@@ -29,6 +29,8 @@ export type Command =
   | { do: 'disconnect'; on: string }
   /** For stacks that have it: the cluster's members. */
   | { do: 'members'; on: string }
+  /** The membership of the cluster's nodes; null where the stack cannot tell. */
+  | { do: 'membership'; on: string }
   /** With `again`, in the lock status block that the lock of that name had before. */
   | {
       do: 'lock';
@@ -63,6 +65,19 @@ export interface LockState {
   lvbLength: number;
 }
 
+type Plain<Notice> = Notice extends { ring: bigint | undefined }
+  ? Omit<Notice, 'ring'> & { readonly ring?: string | undefined }
+  : Notice;
+
+/** A notice; its ring in digits. */
+export type PlainNotice = Plain<ClusterNotice>;
+
+/** What `clusterMembership` says; its ring in digits. */
+export interface PlainMembership {
+  readonly ring: string;
+  readonly isQuorate: boolean;
+}
+
 /** Something that the glue told its caller. `inside` is the call that had not returned yet. */
 export type NodeEvent = { inside?: 'lock' | 'convert' | 'unlock' } & (
   | {
@@ -75,8 +90,14 @@ export type NodeEvent = { inside?: 'lock' | 'convert' | 'unlock' } & (
     }
   | { event: 'blockingAst'; lock: string; level: number }
   | { event: 'unlockAst'; lock: string; error: number; of: 'unlock' | 'cancel' }
-  | { event: 'nodeDown'; on: string; node: number; recoveryData: unknown }
-  | { event: 'notice'; on: string; notice: ClusterNotice; recoveryData: unknown }
+  | {
+      event: 'nodeDown';
+      on: string;
+      node: number;
+      ring?: string | undefined;
+      recoveryData: unknown;
+    }
+  | { event: 'notice'; on: string; notice: PlainNotice; recoveryData: unknown }
 );
 
 /** A lock; what the lock and blocking ASTs are given. */
@@ -95,6 +116,10 @@ interface Unlocking {
 
 function textOf(lvb: Uint8Array): string {
   return Buffer.from(lvb).toString('latin1').replace(/\0+$/, '');
+}
+
+function plain(notice: ClusterNotice): PlainNotice {
+  return 'ring' in notice ? { ...notice, ring: notice.ring?.toString() } : notice;
 }
 
 function stateOf({ glue, lksb }: Held): LockState {
@@ -152,6 +177,11 @@ export class NodeAgent {
         const { glue, connection } = this.#connected(command.on);
         return glue.clusterMembers(connection);
       }
+      case 'membership': {
+        const { glue, connection } = this.#connected(command.on);
+        const known = glue.clusterMembership(connection);
+        return known === undefined ? null : { ...known, ring: known.ring.toString() };
+      }
       case 'lock': {
         const { on, lock, mode, flags = 0, name, again = false } = command;
         const lksb = again ? this.#held(command).lksb : new DlmLksb();
@@ -203,10 +233,10 @@ export class NodeAgent {
       stackName,
       group,
       recoveryData,
-      recoveryHandler: (node, data) =>
-        this.#tell({ event: 'nodeDown', on, node, recoveryData: data }),
+      recoveryHandler: (node, data, ring) =>
+        this.#tell({ event: 'nodeDown', on, node, ring: ring?.toString(), recoveryData: data }),
       noticeHandler: (notice, data) =>
-        this.#tell({ event: 'notice', on, notice, recoveryData: data }),
+        this.#tell({ event: 'notice', on, notice: plain(notice), recoveryData: data }),
     });
     this.#connections.set(on, { glue, connection });
     const { major, minor } = connection.version;

@@ -82,6 +82,17 @@ export function connectionBehaviours(suite: Suite): void {
     assert.deepEqual(b.completionsOf('l'), []);
   });
 
+  suite.test('the membership of nodes does not move with connections', async ([a, b]) => {
+    const before = await a.membership();
+    for (let round = 0; round < 2; round += 1) {
+      for (const node of [a, b]) await connect(node, 'membership', 'two');
+      assert.deepEqual(await a.membership('two'), before);
+      await b.disconnect('two');
+      await a.disconnect('two');
+    }
+    assert.deepEqual(await a.membership(), before);
+  });
+
   suite.test('who leaves in order is not reported dead, and can come back', async ([a, b]) => {
     for (const node of [a, b]) await connect(node, 'leaving', 'two');
     for (let round = 0; round < 2; round += 1) {

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 
 import { DLM_LKF, DLM_LOCK } from '../glue.js';
+import type { NodeEvent, PlainMembership } from './agent.js';
 import { MAIN, type NodeDriver } from './driver.js';
 import type { Suite } from './suite.js';
 
@@ -17,6 +18,8 @@ const SECOND = 'second';
 export function deathBehaviours(suite: Suite): void {
   const { lvbAfterDeath } = suite.features;
   let survivors: readonly [NodeDriver, NodeDriver];
+  /** Of the survivors, in their order. */
+  const before: (PlainMembership | undefined)[] = [];
   /** The dead node's number. */
   let dead: number;
 
@@ -54,6 +57,7 @@ export function deathBehaviours(suite: Suite): void {
         assert.equal(await a.ask(`waits-${index}`, `waits-${index}`, EX), 0);
         await b.blockingAst(`waits-${index}`);
       }
+      for (const node of survivors) before.push(await node.membership());
       await kill(a);
     });
   });
@@ -80,6 +84,24 @@ export function deathBehaviours(suite: Suite): void {
         const { recoveryData } = await node.nodeDown(dead, on);
         const index = suite.world.nodes.indexOf(node);
         assert.deepEqual(recoveryData, { index, on }, 'the recovery data');
+      }
+    }
+  });
+
+  after('the membership of nodes is above the one before, and told with the death', async () => {
+    for (const [place, node] of survivors.entries()) {
+      const earlier = before[place];
+      if (earlier === undefined) continue; // the stack cannot tell
+      for (const on of [MAIN, SECOND]) {
+        const isDeath = (event: NodeEvent): boolean =>
+          event.event === 'nodeDown' && event.on === on;
+        const death = node.history.find(isDeath) as Extract<NodeEvent, { event: 'nodeDown' }>;
+        // A stack may be told by somebody who takes his time.
+        let now = await node.membership(on);
+        while (now === undefined) now = await node.membership(on);
+        assert.ok(BigInt(now.ring) > BigInt(earlier.ring), `${now.ring} above ${earlier.ring}`);
+        assert.equal(death.ring ?? now.ring, now.ring);
+        assert.equal(now.isQuorate, true);
       }
     }
   });

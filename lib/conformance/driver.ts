@@ -2,7 +2,15 @@
 import assert from 'node:assert/strict';
 
 import { DLM_LKF, type ClusterMember, type ClusterNotice, type LockMode } from '../glue.js';
-import type { Command, Connected, LockState, NodeEvent, Reply } from './agent.js';
+import type {
+  Command,
+  Connected,
+  LockState,
+  NodeEvent,
+  PlainMembership,
+  PlainNotice,
+  Reply,
+} from './agent.js';
 
 /** How long a test waits for an event that must come, unless the driver is told otherwise: no host is so slow. */
 const EVENT_DEADLINE_MS = 120_000;
@@ -273,7 +281,7 @@ export class NodeDriver {
   }
 
   /** The notices of a connection since the test began, in order. */
-  noticesOn(on = MAIN): ClusterNotice[] {
+  noticesOn(on = MAIN): PlainNotice[] {
     return this.history.flatMap((event) =>
       event.event === 'notice' && event.on === on ? [event.notice] : [],
     );
@@ -282,6 +290,11 @@ export class NodeDriver {
   /** The cluster's members, from a stack that can tell. */
   async members(on = MAIN): Promise<readonly ClusterMember[]> {
     return (await this.command({ do: 'members', on })) as readonly ClusterMember[];
+  }
+
+  /** The membership of the cluster's nodes; undefined where the stack cannot tell. */
+  async membership(on = MAIN): Promise<PlainMembership | undefined> {
+    return ((await this.command({ do: 'membership', on })) as PlainMembership | null) ?? undefined;
   }
 
   /** The completions of a lock so far. */

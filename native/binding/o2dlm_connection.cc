@@ -103,6 +103,7 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
   join_status_ = cluster_ == nullptr
                      ? -ENOMEM
                      : cluster_->Join(domain_name, *node, &version_, &turns_, &member_);
+  if (join_status_ == 0) ring_ = member_->Ring();
   if (join_status_ != 0) {
     BeginClose();
     return;

@@ -95,7 +95,9 @@ struct Event {
     kNodeLeft,    // value: the number of the node whose last member ended
     kNodeJoined,  // value: the number of the node that had no member before
   };
-  static constexpr bool TellsOfNode(Kind kind) { return kind != Kind::kCast && kind != Kind::kBast; }
+  static constexpr bool TellsOfNode(Kind kind) {
+    return kind != Kind::kCast && kind != Kind::kBast;
+  }
   Kind kind = Kind::kCast;
   bool final = false;
   // kCast: DLM_SBF_* flags of the lksb.
@@ -219,8 +221,8 @@ class Member {
   // `out`. Returns how many there are; none for a dead member.
   virtual size_t Nodes(int* out, size_t max) const = 0;
 
-  // The number of the membership of the cluster's nodes (util/node_ring.h); 0 for a dead member, and
-  // while an event is due that tells of a node.
+  // The number of the membership of the cluster's nodes (util/node_ring.h); 0 for a dead member,
+  // and while an event is due that tells of a node.
   virtual uint64_t Ring() const = 0;
 
   // Moves up to `max` of the oldest events to `out`; returns how many. A dead member has none.

@@ -181,7 +181,7 @@ class Keeper {
     TellNames();
     Sentry sentry;
     // It is there as soon as it was asked for.
-    if (sentry.HearQuorum()) TellQuorum(sentry, false);
+    TellQuorum(&sentry);
     Raise(named_fd_);
     for (;;) {
       pollfd fds[] = {{names_fd_, POLLIN, 0},
@@ -192,7 +192,7 @@ class Keeper {
       if (poll(fds, std::size(fds), -1) < 0) continue;
       uint64_t count = 0;
       if (fds[0].revents != 0 && read(names_fd_, &count, sizeof count) > 0) TellNames();
-      if (fds[1].revents != 0 && sentry.HearQuorum()) TellQuorum(sentry, false);
+      if (fds[1].revents != 0) TellQuorum(&sentry);
       if (fds[2].revents != 0) {
         sentry.ForgetDaemon();
         KeeperReport report{};
@@ -200,8 +200,8 @@ class Keeper {
         Tell(report);
       }
       if (fds[3].revents != 0 && read(ring_fd_, &count, sizeof count) > 0) {
-        sentry.HearQuorum();
-        for (; count > 0; --count) TellQuorum(sentry, true);
+        TellQuorum(&sentry);
+        for (; count > 0; --count) TellQuorum(sentry.quorum(), true);
       }
       if (fds[4].revents != 0 && read(gone_fd_, &count, sizeof count) > 0) TellGone();
     }
@@ -236,16 +236,18 @@ class Keeper {
     kernel::Submitter::Wake(area_);
   }
 
-  void TellQuorum(const Sentry& sentry, bool is_answer) {
+  void TellQuorum(Sentry* sentry) {
+    for (const Sentry::Quorum& each : sentry->HearQuorum()) TellQuorum(each, false);
+  }
+
+  void TellQuorum(const Sentry::Quorum& known, bool is_answer) {
     KeeperReport report{};
     report.kind = KeeperReportKind::kQuorum;
     report.error = is_answer ? 1 : 0;
-    if (const auto& known = sentry.quorum()) {
-      report.code = known->is_quorate ? 1 : 0;
-      report.ring = known->ring;
-      for (const int node : known->nodes) {
-        if (report.node_count < kernel::kRingNodesMax) report.nodes[report.node_count++] = node;
-      }
+    report.code = known.is_quorate ? 1 : 0;
+    report.ring = known.ring;
+    for (const int node : known.nodes) {
+      if (report.node_count < kernel::kRingNodesMax) report.nodes[report.node_count++] = node;
     }
     Tell(report);
   }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "keeper/library.h"
 
@@ -27,11 +28,11 @@ struct QuorumCallbacks {
 };
 
 // The notification has no place for an argument of ours, and a keeper has one sentry.
-std::optional<Sentry::Quorum> last_said;
+std::vector<Sentry::Quorum> said;
 
 void OnQuorum(uint64_t, uint32_t quorate, uint64_t ring_seq, uint32_t view_list_entries,
               uint32_t* view_list) {
-  last_said = {quorate != 0, ring_seq, {view_list, view_list + view_list_entries}};
+  said.push_back({quorate != 0, ring_seq, {view_list, view_list + view_list_entries}});
 }
 
 }  // namespace
@@ -109,14 +110,17 @@ bool Sentry::HasFailed(const char* lockspace, int node, int64_t since_s) {
   return info.fail_reason != 0 && info.fail_monotime >= static_cast<uint64_t>(since_s);
 }
 
-bool Sentry::HearQuorum() {
-  if (quorum_ == nullptr) return false;
-  if (quorum_->quorum_dispatch(quorum_handle_, kCsDispatchAll) != kCsOk) {
+std::vector<Sentry::Quorum> Sentry::HearQuorum() {
+  if (quorum_ == nullptr) return {};
+  const bool is_there = quorum_->quorum_dispatch(quorum_handle_, kCsDispatchAll) == kCsOk;
+  std::vector<Quorum> heard = std::exchange(said, {});
+  if (!is_there) {
     // corosync has gone, and dlm_controld goes with it.
     ForgetQuorum();
-    return std::exchange(quorum_known_, std::nullopt).has_value();
+    heard.emplace_back();
   }
-  return std::exchange(quorum_known_, last_said) != last_said;
+  if (!heard.empty()) quorum_known_ = heard.back();
+  return heard;
 }
 
 void Sentry::ForgetQuorum() {

@@ -7,7 +7,6 @@
 #define STACKGLUE_NATIVE_KEEPER_SENTRY_H_
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 namespace stackglue::keeper {
@@ -24,18 +23,16 @@ class Sentry {
   int quorum_fd() const { return quorum_fd_; }
   int daemon_fd() const { return daemon_fd_; }
 
-  // The membership of the cluster's nodes, and whether it has a quorum.
+  // The membership of the cluster's nodes, and whether it has a quorum. Ring 0: nobody can tell.
   struct Quorum {
     bool is_quorate = false;
     uint64_t ring = 0;
     std::vector<int> nodes;
-
-    bool operator==(const Quorum&) const = default;
   };
-  // Hears what corosync has said. Whether that is another thing than before.
-  bool HearQuorum();
-  // What it has said last; nothing: nobody can tell, or not any more.
-  const std::optional<Quorum>& quorum() const { return quorum_known_; }
+  // What corosync has said since the last call, or that it has gone, one after the other.
+  std::vector<Quorum> HearQuorum();
+  // The last of all that.
+  const Quorum& quorum() const { return quorum_known_; }
 
   // Whether dlm_controld says that a node that was a member of the lockspace at `since_s`
   // (CLOCK_MONOTONIC, as it uses itself) has failed since; false also where it says nothing.
@@ -55,7 +52,7 @@ class Sentry {
   int daemon_fd_ = -1;
   uint64_t quorum_handle_ = 0;
   const QuorumCalls* quorum_ = nullptr;
-  std::optional<Quorum> quorum_known_;
+  Quorum quorum_known_;
 };
 
 }  // namespace stackglue::keeper

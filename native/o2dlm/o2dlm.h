@@ -253,8 +253,8 @@ class Member {
   // A dead member has none.
   virtual size_t Nodes(int* out, size_t max) const = 0;
 
-  // The number of the membership of the cluster's nodes (util/node_ring.h); 0 for a dead member, and
-  // while an event is due that tells of a node.
+  // The number of the membership of the cluster's nodes (util/node_ring.h); 0 for a dead member,
+  // and while an event is due that tells of a node.
   virtual uint64_t Ring() const = 0;
 
   // Moves up to `max` of the oldest events to `out`; returns how many. A dead member has none.

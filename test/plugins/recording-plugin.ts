@@ -198,11 +198,11 @@ export function createRecordingPlugin(
     features: inner.features,
     clock: inner.clock,
     operations: {
-      connect: (connection) =>
+      connect: (connection, signal) =>
         recordAsync('connect', { group: connection.name }, () => {
           const own = layer(connection);
           connection.private = own;
-          return operations.connect(own.below);
+          return operations.connect(own.below, signal);
         }),
 
       disconnect: (connection) =>

@@ -318,7 +318,8 @@ void Machine::SayQuorum(int connection) const {
   said.ring = ring_;
   said.is_quorate = is_quorate_ ? 1 : 0;
   for (const int node : up_) {
-    if (is_quorate_ || node == kThisNode) said.nodes[said.node_count++] = static_cast<uint32_t>(node);
+    if (is_quorate_ || node == kThisNode)
+      said.nodes[said.node_count++] = static_cast<uint32_t>(node);
   }
   send(connection, &said, sizeof said, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
