@@ -38,6 +38,7 @@ const ENDINGS = [
 /** Of programs/keeper.ts, and what each shows. */
 const KEEPER_PARTS = [
   ['leavesNothingOfRetries', 'leaves no keeper behind when connecting takes too long'],
+  ['givesUpWhenAborted', 'leaves nothing of a connect that is aborted, wherever it is'],
   ['opensSideBySide', 'opens lockspaces side by side while udev takes its time'],
   ['givesUpWhatHasNoDevice', 'gives a lockspace up again that gets no device'],
   ['tellsAnEndAmongNews', 'tells the end of a connection, whatever else happens then'],

@@ -3,6 +3,7 @@
 import { EventEmitter } from 'node:events';
 import { inspect, type InspectOptions } from 'node:util';
 
+import { throwIfAborted } from '../abort-signal.js';
 import { checkFunction, checkString, invalidType, outOfRange, type DlmError } from '../errors.js';
 import type {
   ClusterConnection,
@@ -22,7 +23,6 @@ import type { LockRecord } from './record.js';
 import { Requests } from './requests.js';
 import { checkName, checkNames, rulesOf, type LockName, type Rules } from './rules.js';
 import { isPrimitive, rejected } from './settle.js';
-import { throwIfAborted } from './signals.js';
 import type { Stack } from './stack.js';
 import { takesSignal, UseSignal } from './use-signal.js';
 import type { Wiring } from './wiring.js';

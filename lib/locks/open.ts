@@ -1,13 +1,13 @@
 /** Opens lockspaces. */
 import { constants } from 'node:os';
 
+import { throwIfAborted } from '../abort-signal.js';
 import { checkText, DlmError } from '../errors.js';
 import { realClock } from '../glue.js';
 import { Limit } from './limit.js';
 import { Lockspace } from './lockspace.js';
 import { checkLockspaceOptions, type LockspaceOptions } from './options.js';
-import { throwIfAborted } from './signals.js';
-import { createStack, type Stack } from './stack.js';
+import { createStack } from './stack.js';
 import { Wiring } from './wiring.js';
 
 const FIRST_VERSION = Object.freeze({ major: 1, minor: 0 });
@@ -27,47 +27,25 @@ export async function openLockspace(name: string, options: LockspaceOptions): Pr
   throwIfAborted(options.signal);
   const stack = createStack(options);
   const wiring = new Wiring(options.protocol ?? FIRST_VERSION);
-  const connecting = stack.glue.clusterConnect({
-    stackName: stack.label,
-    group: name,
-    protocol: wiring,
-    recoveryHandler: (node) => wiring.nodeDown(node),
-    noticeHandler: (notice) => wiring.notice(notice),
-  });
-  const opening = connecting.then((connection) => {
-    return new Lockspace(stack, connection, wiring, options.treatUnsureAsLost ?? false);
-  });
-  if (options.signal === undefined && options.timeoutMs === undefined) return opening;
-  return withinLimit(name, stack, opening, options);
-}
-
-/** What comes too late is given back untold. */
-async function withinLimit(
-  name: string,
-  stack: Stack,
-  opening: Promise<Lockspace>,
-  options: LockspaceOptions,
-): Promise<Lockspace> {
-  let limit: Limit | undefined;
-  const reached = new Promise<never>((_, reject) => {
-    limit = new Limit(
-      stack.plugin.clock ?? realClock,
-      options,
-      (timeoutMs) => openTimeout(name, timeoutMs),
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- the signal's reason, whatever it is
-      (why) => reject(why()),
-    );
-  });
+  const giveUp = new AbortController();
+  const limit = new Limit(
+    stack.plugin.clock ?? realClock,
+    options,
+    (timeoutMs) => openTimeout(name, timeoutMs),
+    (why) => giveUp.abort(why()),
+  );
   try {
-    return await Promise.race([opening, reached]);
-  } catch (error) {
-    opening.then(
-      (lockspace) => lockspace[Symbol.asyncDispose](),
-      () => undefined,
-    );
-    throw error;
+    const connection = await stack.glue.clusterConnect({
+      stackName: stack.label,
+      group: name,
+      protocol: wiring,
+      recoveryHandler: (node) => wiring.nodeDown(node),
+      noticeHandler: (notice) => wiring.notice(notice),
+      signal: giveUp.signal,
+    });
+    return new Lockspace(stack, connection, wiring, options.treatUnsureAsLost ?? false);
   } finally {
-    limit?.lift();
+    limit.lift();
   }
 }
 

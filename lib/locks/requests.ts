@@ -9,6 +9,7 @@
  */
 import { constants } from 'node:os';
 
+import { throwIfAborted } from '../abort-signal.js';
 import { DLM_ERRNO, DLM_LKF, type LockMode } from '../constants.js';
 import type { DlmError } from '../errors.js';
 import { DlmLksb, type ClusterConnection, type StackGlue } from '../glue.js';
@@ -20,7 +21,6 @@ import { isDown } from './modes.js';
 import { LockRecord, type NextConversion } from './record.js';
 import { checkWellFormed, type LockName, type Rules } from './rules.js';
 import { failWith, type Settle } from './settle.js';
-import { throwIfAborted } from './signals.js';
 
 const { EAGAIN, EDEADLK, EINVAL, ENOTCONN, EPERM } = constants.errno;
 const { ECANCEL } = DLM_ERRNO;

@@ -3,6 +3,8 @@
  * warns of the eleventh, and takes the longer to remove one the more there are.
  */
 
+import { unlisten } from '../abort-signal.js';
+
 /** Who waits with a signal. */
 export interface Watcher {
   /** The signal was aborted. */
@@ -15,30 +17,6 @@ interface Watch {
 }
 
 const watches = new WeakMap<AbortSignal, Watch>();
-
-/** By what it has rather than by its class: signals of other realms and of libraries are welcome. */
-export function isSignal(value: unknown): value is AbortSignal {
-  if (typeof value !== 'object' || value === null) return false;
-  const { aborted, addEventListener, removeEventListener } = value as Partial<AbortSignal>;
-  return (
-    typeof aborted === 'boolean' &&
-    typeof addEventListener === 'function' &&
-    typeof removeEventListener === 'function'
-  );
-}
-
-/** Why it was aborted. Not all libraries' signals say; a rejection with nothing would help nobody. */
-export function reasonOf(signal: AbortSignal): unknown {
-  const reason: unknown = signal.reason;
-  return reason === undefined
-    ? new DOMException('This operation was aborted', 'AbortError')
-    : reason;
-}
-
-/** Throws if the signal has been aborted: its reason. */
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw reasonOf(signal);
-}
 
 /** Has the watcher told when the signal is aborted. Throws what a library's signal throws, and changes nothing. */
 export function watch(signal: AbortSignal, watcher: Watcher): void {
@@ -60,12 +38,5 @@ export function unwatch(signal: AbortSignal, watcher: Watcher): void {
   const watched = watches.get(signal);
   if (watched?.watchers.delete(watcher) !== true || watched.watchers.size > 0) return;
   watches.delete(signal);
-  try {
-    signal.removeEventListener('abort', watched.listener);
-  } catch (error) {
-    // A library's mistake must not keep the lock's own work from going on, nor be lost.
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
+  unlisten(signal, watched.listener);
 }

@@ -1,6 +1,7 @@
 /** The signal of one `using`: that the lock is lost, and the caller's own, as one. */
 import type { Lock } from './lock.js';
-import { reasonOf, unwatch, watch, type Watcher } from './signals.js';
+import { reasonOf } from '../abort-signal.js';
+import { unwatch, watch, type Watcher } from './signals.js';
 
 export class UseSignal implements Watcher {
   readonly signal: AbortSignal;

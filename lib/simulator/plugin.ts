@@ -33,10 +33,10 @@ export function createSimulatedPlugin(
     clock,
     operations: {
       ...stack.operations,
-      async connect(connection) {
+      async connect(connection, signal) {
         if (owner.hasEnded()) throw nodeDown(node, connection.name);
         connection.onHandlerError = (error) => owner.fail(error);
-        await stack.operations.connect(connection);
+        await stack.operations.connect(connection, signal);
       },
     },
   });

@@ -5,6 +5,7 @@
  */
 import { constants } from 'node:os';
 
+import { isSignal, throwIfAborted, unlessAborted } from '../abort-signal.js';
 import {
   CLUSTER_NAME_MAX,
   DLM_LKF,
@@ -76,6 +77,11 @@ export interface ConnectOptions<Astarg = unknown> {
   readonly noticeHandler?: NoticeHandler | undefined;
   /** Handed to the recovery handler and the notice handler. */
   readonly recoveryData?: unknown;
+  /**
+   * Gives the connect up: it rejects at once with the signal's `reason`, and no handler is called. What it has
+   * begun is undone behind it, and until then the stack is in use. Not listened to once there is a connection.
+   */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What `clusterConnectAgnostic` needs. */
@@ -90,6 +96,7 @@ const AGNOSTIC_OPTIONS: Readonly<Record<keyof AgnosticConnectOptions, true>> = {
   recoveryHandler: true,
   noticeHandler: true,
   recoveryData: true,
+  signal: true,
 };
 const CONNECT_OPTIONS: Readonly<Record<keyof ConnectOptions, true>> = {
   ...AGNOSTIC_OPTIONS,
@@ -185,13 +192,13 @@ export class StackGlue {
     return this.#maxVersion.major === 0 ? undefined : formatVersion(this.#maxVersion);
   }
 
-  /** `ocfs2_cluster_connect`. */
+  /** `ocfs2_cluster_connect`. Rejects with a `DlmError`, or with the reason of `options.signal`. */
   async clusterConnect<Astarg = unknown>(
     options: ConnectOptions<Astarg>,
   ): Promise<ClusterConnection<Astarg>> {
     checkOptions<ConnectOptions>('options', options, CONNECT_OPTIONS);
     const { stackName = '', clusterName = '', group, recoveryData } = options;
-    const { recoveryHandler, noticeHandler } = options;
+    const { recoveryHandler, noticeHandler, signal } = options;
     const protocol = options.protocol ?? this.#protocol;
     checkString('options.stackName', stackName);
     checkText('options.clusterName', clusterName);
@@ -199,6 +206,9 @@ export class StackGlue {
     checkProtocol('options.protocol', protocol);
     checkFunction('options.recoveryHandler', recoveryHandler);
     if (noticeHandler !== undefined) checkFunction('options.noticeHandler', noticeHandler);
+    if (signal !== undefined && !isSignal(signal)) {
+      throw invalidType('options.signal', 'an instance of AbortSignal', signal);
+    }
     if (Buffer.byteLength(group) > GROUP_NAME_MAX) {
       throw new DlmError(
         'ERR_DLM_GROUP_NAME',
@@ -221,11 +231,19 @@ export class StackGlue {
       );
     }
     this.#checkRegistered(protocol, group);
+    throwIfAborted(signal);
 
-    const plugin = await this.#registry.pin(stackName);
+    const pinning = this.#registry.pin(stackName);
+    const plugin = await unlessAborted(signal, pinning, () => {
+      pinning.then(
+        () => this.#registry.unpin(),
+        () => undefined,
+      );
+    });
     try {
       // Another may have been registered meanwhile.
       this.#checkRegistered(protocol, group);
+      throwIfAborted(signal);
     } catch (error) {
       this.#registry.unpin();
       throw error;
@@ -242,15 +260,36 @@ export class StackGlue {
       plugin,
       glue: this,
     });
+    // The stack's is of our own: libraries' signals may throw.
+    const givenUp = signal && new AbortController();
+    let end = (): void => this.#registry.unpin();
     try {
-      await plugin.operations.connect(connection);
+      const connecting = plugin.operations.connect(connection, givenUp?.signal);
+      await unlessAborted(signal, connecting, () => {
+        end = () => {
+          givenUp?.abort();
+          void this.#giveUp(connection, connecting);
+        };
+      });
     } catch (error) {
       connection.state = 'disconnected';
-      this.#registry.unpin();
+      end();
       throw error;
     }
     connection.state = 'connected';
     return connection.handle as ClusterConnection<Astarg>;
+  }
+
+  /** Nobody waits for the connection any more: one that is made all the same goes again. */
+  async #giveUp(connection: StackConnection, connecting: Promise<void>): Promise<void> {
+    try {
+      await connecting;
+      await connection.plugin.operations.disconnect(connection);
+    } catch {
+      // It has not come to a connection, or its locks, of which there are none, are dropped later.
+    } finally {
+      this.#registry.unpin();
+    }
   }
 
   /** Throws unless the protocol's version is the registered one, or can become it. */

@@ -14,8 +14,11 @@ export interface StackOperations {
    * Attaches a new connection, whose name, protocol and recovery handler are set. Must not resolve
    * before node-down notices will reach the recovery handler *and* lock requests will be served. A
    * stack that negotiates sets `connection.version`.
+   *
+   * When `signal` is aborted nobody waits for the connection any more: what can wait for long gives up, and
+   * rejects, with anything, once nothing is left. One that resolves all the same is disconnected.
    */
-  connect(connection: StackConnection): Promise<void>;
+  connect(connection: StackConnection, signal?: AbortSignal): Promise<void>;
   /**
    * Detaches. Must not settle before the stack will never touch the connection again. Locks that
    * are still there are dropped; their completions are not delivered. Rejects with `ERR_DLM_TIMEOUT`

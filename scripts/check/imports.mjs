@@ -19,7 +19,7 @@ const LIB_LAYERS = [
   /^lib\/stacks\//,
   /^lib\/stackglue\//,
   /^lib\/(native|load-failure)\.ts$/,
-  /^lib\/(errors|status|constants|shared|async-handler)\.ts$/,
+  /^lib\/(errors|status|constants|shared|abort-signal|async-handler)\.ts$/,
 ];
 /** What a folder of native/ must not include. */
 const FORBIDDEN_INCLUDES = {

@@ -204,7 +204,10 @@ describe('nodes of the emulated stack user', () => {
       await Promise.resolve();
     }
     killEmulatedUserNode(3, cluster);
-    expect(await connecting).to.include({ errno: ENOTCONN });
+    expect(await connecting).to.include({ code: 'ERR_DLM_LOST', errno: ENOTCONN });
+    expect(await connecting)
+      .to.have.property('message')
+      .that.matches(/this node was killed/);
     expect(await b.told(2)).to.deep.equal(['memberJoined 3', 'died 3']);
     // It can be started again.
     await third.connect();

@@ -13,7 +13,7 @@ import type { StackConnection } from '../../stackglue/connection.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
 import { openNative } from '../open-native.js';
 import { membershipOf, toNotice } from '../to-notice.js';
-import { disconnected, openError } from './open-failure.js';
+import { disconnected, lostMeanwhile, openError } from './open-failure.js';
 
 const { errno } = constants;
 
@@ -55,7 +55,7 @@ export class Link {
   /** Resolves when nothing of the link is left in this process. */
   readonly closed: Promise<LinkEnd>;
   readonly #calls = new Map<number, (status: number) => void>();
-  readonly #lose: () => void;
+  readonly #lose: (kind: Parameters<typeof lostMeanwhile>[1]) => void;
   #lastTicket = 0;
   #hasBegun = false;
 
@@ -80,8 +80,8 @@ export class Link {
     let lose!: (error: Error) => void;
     this.lost = new Promise((_, reject) => (lose = reject));
     this.lost.catch(() => undefined);
-    this.#lose = () => {
-      lose(disconnected(name));
+    this.#lose = (kind) => {
+      lose(lostMeanwhile(name, kind));
       this.locks.lose();
       this.#endCalls();
     };
@@ -101,7 +101,7 @@ export class Link {
             break;
           }
           const notice = toNotice(code, error, ring, source.needsKeeper);
-          if (notice.locks === 'lost') this.#lose();
+          if (notice.locks === 'lost') this.#lose(notice.kind);
           // Who has no connection yet hears of the loss by that.
           if (this.#hasBegun) connection.notice(notice);
           break;

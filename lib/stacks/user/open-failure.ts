@@ -3,6 +3,7 @@ import { constants } from 'node:os';
 
 import { DlmError, type DlmErrorCode } from '../../errors.js';
 import { OpenFailure } from '../../native.js';
+import type { ClusterNotice } from '../../stackglue/notices.js';
 import { statusName } from '../../status.js';
 
 interface Explanation {
@@ -109,15 +110,27 @@ export function openError(
   );
 }
 
-/** The connection ended before it was made: closed meanwhile, or its lockspace was taken away. */
-export function disconnected(group: string): DlmError {
+/** Why a lockspace was lost while it was being opened. */
+const LOSSES: Readonly<Record<(ClusterNotice & { locks: 'lost' })['kind'], string>> = {
+  killed: 'this node was killed',
+  released: 'somebody else on this node released the lockspace, or the node was fenced',
+  keeperGone: 'the process that makes our calls into the kernel has ended',
+};
+
+/** The lockspace was lost before there was a connection to it; `kind`: of the notice that tells of that. */
+export function lostMeanwhile(group: string, kind: keyof typeof LOSSES): DlmError {
   return new DlmError(
-    'ERR_DLM_DISCONNECTED',
-    `The connection to "${group}" was closed, or its lockspace was taken away`,
-    {
-      op: 'connect',
-      resource: group,
-      errno: constants.errno.ENOTCONN,
-    },
+    'ERR_DLM_LOST',
+    `Connecting to lockspace "${group}" failed: ${LOSSES[kind]}`,
+    { op: 'connect', resource: group, errno: constants.errno.ENOTCONN },
   );
+}
+
+/** The connection was closed before it was made. */
+export function disconnected(group: string): DlmError {
+  return new DlmError('ERR_DLM_DISCONNECTED', `The connection to "${group}" was closed`, {
+    op: 'connect',
+    resource: group,
+    errno: constants.errno.ENOTCONN,
+  });
 }

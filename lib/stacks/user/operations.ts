@@ -12,6 +12,7 @@ import { connectError } from '../open-native.js';
 import { membershipOf } from '../to-notice.js';
 import { flagsToFsdlm } from './flags.js';
 import { checkLockspaceName } from './lockspace-name.js';
+import { disconnected } from './open-failure.js';
 import { Link, linkOf, LVB_LEN, type LockspaceSource } from './link.js';
 import { endsInUnlockAst, isBlockValid, isCancel } from './status.js';
 import { isVersionLock, negotiateVersion } from './version-lock.js';
@@ -53,7 +54,7 @@ export function createOperations(source: LockspaceSource, settings: Settings): S
   // `user_dlm_lock` too takes care that no request ends by a conversion deadlock.
   const added = detectDeadlocks ? 0 : NODLCKWT;
   return {
-    async connect(connection) {
+    async connect(connection, signal) {
       const { name } = connection;
       checkLockspaceName(name);
       const link = new Link(connection, wrappers, source);
@@ -66,13 +67,19 @@ export function createOperations(source: LockspaceSource, settings: Settings): S
               limit.abort();
               native.close(0);
             }, connectTimeoutMs);
+      // What has not been opened yet is the keeper's to give up.
+      const giveUp = (): void => native.close(0);
+      signal?.addEventListener('abort', giveUp, { once: true });
+      const ended = Promise.race([
+        link.lost,
+        closed.then(() => Promise.reject(disconnected(name))),
+      ]);
       try {
-        await link.opened;
+        await Promise.race([link.opened, ended]);
         connection.private = link;
         connection.version = await Promise.race([
-          negotiateVersion(name, native, locks, connection.version),
-          link.lost,
-          closed.then(() => Promise.reject(timeoutError('connect', name, connectTimeoutMs))),
+          negotiateVersion(name, native, locks, connection.version, ended),
+          ended,
         ]);
         link.begin();
       } catch (error) {
@@ -83,6 +90,7 @@ export function createOperations(source: LockspaceSource, settings: Settings): S
           : connectError(name, error);
       } finally {
         clearTimeout(timer);
+        signal?.removeEventListener('abort', giveUp);
       }
     },
 

@@ -23,7 +23,6 @@ import { DlmLksb, lksbState, lvbOf } from '../../stackglue/lksb.js';
 import { formatVersion, sameVersion, type ProtocolVersion } from '../../stackglue/protocol.js';
 import type { NativeLocks } from '../native-locks.js';
 import { LVB_LEN } from './link.js';
-import { disconnected } from './open-failure.js';
 import { isBlockValid } from './status.js';
 
 const { errno } = constants;
@@ -52,13 +51,14 @@ const UNWRITTEN: ProtocolVersion = { major: 0, minor: 0 };
  * Agrees with the lockspace's other members on a version and returns it: the one that they run at,
  * or, for the first one, `wanted`. Rejects with `ERR_DLM_PROTOCOL` (EINVAL) when its major is another
  * or its minor is above the wanted one, and when 0.0 is wanted, which reads as if nobody had written it.
- * The lock is given up with the connection.
+ * The lock is given up with the connection. `ended` rejects when that has ended, which is when it is refused.
  */
 export async function negotiateVersion(
   group: string,
   native: NativeConnection,
   locks: NativeLocks,
   wanted: ProtocolVersion,
+  ended: Promise<never>,
 ): Promise<ProtocolVersion> {
   if (sameVersion(wanted, UNWRITTEN)) {
     throw refused(group, `Locking protocol ${formatVersion(wanted)} cannot be agreed on`);
@@ -80,7 +80,7 @@ export async function negotiateVersion(
     });
     if (status === 0) return true;
     if (refusal !== undefined && status === -refusal) return false;
-    if (status === -errno.ENOTCONN) throw disconnected(group);
+    if (status === -errno.ENOTCONN) return ended;
     throw new DlmError(
       'ERR_DLM_CONNECT',
       `The locking protocol of lockspace "${group}" could not be determined`,

@@ -3,6 +3,7 @@
  * the one thing that must come has come.
  */
 import { spawnSync } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join, relative } from 'node:path';
@@ -102,6 +103,48 @@ async function leavesNothingOfRetries(): Promise<void> {
   await until(({ held }) => held === 0);
   await machine.tell('admit');
   expectEqual('lockspaces of retries', (await machine.state()).spaces, 0);
+}
+
+/** At each step: before the keeper has got in, and when it has and the versions are agreed on. */
+async function givesUpWhenAborted(): Promise<void> {
+  const reason = new Error('enough');
+  const descriptors = (): number => readdirSync('/proc/self/fd').length;
+  const { connection: kept, glue } = await (async () => {
+    const glue = glueWith({});
+    return { glue, connection: await connect(glue, 'kept') };
+  })();
+  for (const submit of ['thread', 'loop', 'keeper'] as const) {
+    const given = glueWith({ submit });
+    const before = descriptors();
+    for (const step of ['opening', 'agreeing'] as const) {
+      await machine.tell(step === 'opening' ? 'hold' : 'rule kept version_lock wait');
+      const controller = new AbortController();
+      const { signal } = controller;
+      const group = step === 'opening' ? 'aborted' : 'kept';
+      const connecting = given
+        .clusterConnect({ stackName: 'pcmk', group, recoveryHandler: () => undefined, signal })
+        .then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+      await until(({ held, waiting }) => (step === 'opening' ? held : waiting) > 0);
+      controller.abort(reason);
+      expectEqual(`${step} by ${submit}`, await connecting, reason);
+      expectEqual('listeners', getEventListeners(signal, 'abort').length, 0);
+      // Behind it: the keeper of the other connection is the only one that is left.
+      await nobodyLeft(() =>
+        keepersOn(folder)
+          .slice(1)
+          .map((pid) => `keeper ${pid}`),
+      );
+      while (given.activeClusterPlugin !== undefined) await nextTurn();
+      await until(({ held, waiting, devices }) => held + waiting === 0 && devices === 1);
+      await machine.tell(step === 'opening' ? 'admit' : 'rule kept version_lock grant');
+      expectEqual('lockspaces', (await machine.state()).spaces, 1);
+    }
+    while (descriptors() > before) await nextTurn();
+  }
+  await glue.clusterDisconnect(kept);
 }
 
 /** The turn to create is over when the kernel has done its part, however long udev takes. */
@@ -282,6 +325,7 @@ async function needsOneInotify(): Promise<void> {
 
 const parts = {
   leavesNothingOfRetries,
+  givesUpWhenAborted,
   opensSideBySide,
   givesUpWhatHasNoDevice,
   tellsAnEndAmongNews,

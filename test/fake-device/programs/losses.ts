@@ -214,7 +214,7 @@ async function whileConnecting(): Promise<void> {
   await until(({ waiting }) => waiting === 1);
   await machine.tell(`remove ${GROUP}`);
   const error = await b.opened.catch((error: unknown) => error);
-  if (!(error instanceof DlmError) || error.code !== 'ERR_DLM_DISCONNECTED') throw error;
+  if (!(error instanceof DlmError) || error.code !== 'ERR_DLM_LOST') throw error;
   expectSame('told', b.told, []);
   await a.hears('released');
   await a.close();
