@@ -8,7 +8,7 @@ import { dlmLog, locksOf, modesOf } from '../support/lock-view.js';
 import { Random } from '../support/random.js';
 import { makeOwners } from './owners.js';
 
-const { EAGAIN, EBUSY, EINVAL, ENOENT } = constants.errno;
+const { EAGAIN, EBUSY, EDEADLK, EINVAL, ENOENT } = constants.errno;
 const { NL, CR, CW, PR, PW, EX } = DLM_LOCK;
 const {
   ALTCW,
@@ -976,6 +976,39 @@ describe('on one node', () => {
         -EINVAL,
       );
     }
+    await a.unlock();
+  });
+});
+
+describe('where conversion deadlocks are detected', () => {
+  const { node, owners } = makeOwners(['a', 'b', 'c'], { detectDeadlocks: true });
+  const { a, b, c } = owners;
+
+  before(async () => {
+    for (const owner of Object.values(owners)) await owner.connect('detects');
+  });
+  after(() => node.leave());
+
+  it('the second of two holders of PR that want EX is told, keeps PR, and is in the way until it gives that up', async () => {
+    node.begin('deadlock');
+    for (const owner of [a, b]) await owner.lock('r', PR);
+    await a.waitConvert(EX);
+    expect((await b.convert(EX)).status).to.equal(-EDEADLK);
+    // What it has is a lock still: another reader goes with it, but no writer.
+    expect(modesOf('detects', 'r')).to.have.members(['PR>EX', 'PR']);
+    expect((await c.lock('r', EX, NOQUEUE)).status).to.equal(-EAGAIN);
+    expect(a.completions, 'of the first').to.have.lengthOf(1);
+    await b.unlock();
+    expect((await a.lockAst()).status).to.equal(0);
+    await a.unlock();
+  });
+
+  it('one that waits for a holder that does not convert is not told so', async () => {
+    node.begin('no deadlock');
+    for (const owner of [a, b]) await owner.lock('r', PR);
+    await a.waitConvert(EX);
+    await b.unlock();
+    expect((await a.lockAst()).status).to.equal(0);
     await a.unlock();
   });
 });

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 
 import { localNode, type NodeDriver, type NodeEvent } from '../../lib/conformance/index.js';
-import { DLM_LOCK, StackGlue, type LockMode } from '../../lib/glue.js';
+import { DLM_LOCK, StackGlue, type LockMode, type UserStackOptions } from '../../lib/glue.js';
 import { createTestPlugin } from '../support/user-plugin.js';
 
 /** What a request may carry besides its mode. */
@@ -119,13 +119,14 @@ export class Owner {
   }
 }
 
-/** A node in this process on which owners of these names connect. */
+/** A node in this process on which owners of these names connect, with a plugin of these options. */
 export function makeOwners<const Name extends string>(
   names: readonly Name[],
+  options: UserStackOptions = {},
 ): { node: NodeDriver; owners: Record<Name, Owner> } {
   const node = localNode(() => {
     const glue = new StackGlue();
-    glue.register(createTestPlugin());
+    glue.register(createTestPlugin(options));
     return glue;
   });
   const owners = Object.fromEntries(names.map((name) => [name, new Owner(node, name)]));

@@ -22,12 +22,14 @@ export function emulatedCluster(): string | undefined {
 
 /**
  * A plugin whose calls are made by whom STACKGLUE_SUBMIT names; by the thread if it names nobody. Of the
- * options, the emulation has those that are about who shares a lockspace.
+ * options, the emulation has those that are about who shares a lockspace, and about deadlocks.
  */
 export function createTestPlugin(options: UserStackOptions = {}): StackPlugin {
   const cluster = emulatedCluster();
-  const { create = true, exclusive = false } = options;
-  if (cluster !== undefined) return createEmulatedUserPlugin({ cluster, create, exclusive });
+  const { create = true, exclusive = false, detectDeadlocks = false } = options;
+  if (cluster !== undefined) {
+    return createEmulatedUserPlugin({ cluster, create, exclusive, detectDeadlocks });
+  }
   const submit = SUBMITTERS.find((name) => name === process.env.STACKGLUE_SUBMIT) ?? 'thread';
   return createUserPlugin({ submit, disconnectTimeoutMs: DISCONNECT_TIMEOUT_MS, ...options });
 }
