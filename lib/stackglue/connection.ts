@@ -50,12 +50,11 @@ export interface ConnectionInit {
 }
 
 /** For people: what there is to see of a connection. */
-function inspectConnection(
-  this: ClusterConnection<never>,
-  _depth: number,
-  options: InspectOptions,
-): string {
-  const { name, scope, state, version } = this;
+function inspectConnection(this: unknown, _depth: number, options: InspectOptions): string {
+  const stack = stackConnection(this);
+  // Of an object that only has one for its prototype.
+  if (stack === undefined) return 'ClusterConnection {}';
+  const { name, scope, state, version } = stack;
   const seen = { name, scope, state, version: formatVersion(version) };
   return `ClusterConnection ${inspect(seen, options)}`;
 }
@@ -237,6 +236,8 @@ export class StackConnection {
 
   /** A node of the group has died. `ring`: that of the membership from then on, where the stack knows it. */
   nodeDown(nodeNumber: number, ring?: bigint): void {
+    // A connect that was given up may still be on its way.
+    if (this.state === 'disconnected') return;
     try {
       const returned = this.#recoveryHandler(nodeNumber, this.recoveryData, ring);
       if (returned !== undefined) this.#handlerReturned(returned);
@@ -247,6 +248,7 @@ export class StackConnection {
 
   /** Something else happened to the group. */
   notice(notice: ClusterNotice): void {
+    if (this.state === 'disconnected') return;
     try {
       const returned = this.#noticeHandler?.(notice, this.recoveryData);
       if (returned !== undefined) this.#handlerReturned(returned);

@@ -6,9 +6,11 @@
  * included, and a request takes the value block along: no memory is shared with native code, nor between locks.
  */
 import { constants } from 'node:os';
+import { inspect, type InspectOptions } from 'node:util';
 
-import type { LockMode } from '../constants.js';
+import { DLM_LOCK, type LockMode } from '../constants.js';
 import { checkOptions, DlmError, invalidType, outOfRange } from '../errors.js';
+import { statusName } from '../status.js';
 import type { StackConnection } from './connection.js';
 
 /** What the glue and the stacks keep in a lock status block. */
@@ -100,7 +102,35 @@ const OPTIONS: Readonly<Record<keyof DlmLksbOptions, true>> = { transactionId: t
 
 const U64_MAX = 2n ** 64n - 1n;
 
+/** What the stack makes of its status: a name. A plugin may be somebody else's, and print badly. */
+function printStatus({ lksb, connection, status }: LksbState): string {
+  try {
+    return statusName(connection?.plugin.operations.lockStatus(lksb) ?? status);
+  } catch {
+    return `status ${status}`;
+  }
+}
+
+/** For people: what there is to see of a lock, if it has been one. */
+function inspectLksb(this: unknown, depth: number, options: InspectOptions): string {
+  // An object that only has one for its prototype is none.
+  if (!isLksb(this)) return 'DlmLksb {}';
+  if (depth < 0) return '[DlmLksb]';
+  const state = stateOf(this);
+  if (state.connection === undefined) return 'DlmLksb { never locked }';
+  const { name, mode, lvb } = state;
+  const held = Object.entries(DLM_LOCK).find(([, number]) => number === mode);
+  const seen = {
+    ...(name !== undefined && { name }),
+    mode: held?.[0],
+    status: printStatus(state),
+    ...(lvb !== undefined && { lvb: isLvbDetached(state) ? 'detached' : Buffer.from(lvb) }),
+  };
+  return `DlmLksb ${inspect(seen, options)}`;
+}
+
 let stateOf: (value: unknown) => LksbState;
+let isLksb: (value: unknown) => boolean;
 
 /**
  * A lock status block. It belongs to the connection of its first lock for good, has at most one lock
@@ -124,6 +154,9 @@ export class DlmLksb {
   }
 
   static {
+    isLksb = (value) => typeof value === 'object' && value !== null && #state in value;
+    // Not declared: the types of the package do without Node.js's.
+    Object.defineProperty(this.prototype, inspect.custom, { value: inspectLksb });
     stateOf = (value) => {
       if (typeof value === 'object' && value !== null && #state in value) return value.#state;
       throw invalidType('lksb', 'an instance of DlmLksb', value);

@@ -25,6 +25,7 @@ describe("a program's connection", () => {
     expect(inspect({ connection }, { breakLength: Infinity })).to.equal(
       "{ connection: ClusterConnection { name: 'volume-7', scope: 'process', state: 'connected', version: '1.0' } }",
     );
+    expect(inspect(Object.create(connection))).to.equal('ClusterConnection {}');
   });
 
   it('is another object than what its stack has', async () => {

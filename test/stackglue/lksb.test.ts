@@ -1,6 +1,7 @@
 /** What a lock status block may be used for, and whose bytes its value block shows. */
 import { expect } from 'chai';
 import { constants } from 'node:os';
+import { inspect } from 'node:util';
 import { runInNewContext } from 'node:vm';
 
 import {
@@ -34,6 +35,29 @@ describe('lock status block', () => {
     connection = await node.connect();
   });
   afterEach(disconnectTestNodes);
+
+  it('prints what there is to see, whatever it is asked to print', async () => {
+    const lksb = new DlmLksb();
+    const print = (value: unknown): string => inspect(value, { breakLength: Infinity });
+    expect(print(lksb)).to.equal('DlmLksb { never locked }');
+    expect(node.glue.dlmLock(connection, EX, lksb, 0, 'inode/42')).to.equal(0);
+    expect(print(lksb)).to.equal(
+      "DlmLksb { name: 'inode/42', mode: undefined, status: 'EINPROG' }",
+    );
+    await node.next('lockAst', lksb);
+    expect(print(lksb)).to.equal("DlmLksb { name: 'inode/42', mode: 'EX', status: 'OK' }");
+    const lvb = node.glue.dlmLvb(lksb);
+    lvb.set([1, 2, 255]);
+    expect(print({ lksb })).to.match(
+      /^\{ lksb: DlmLksb \{ name: 'inode\/42', mode: 'EX', status: 'OK', lvb: <Buffer 01 02 ff 00/,
+    );
+    expect(inspect({ lksb }, { depth: 0 })).to.equal('{ lksb: [DlmLksb] }');
+    structuredClone(lvb.buffer, { transfer: [lvb.buffer as ArrayBuffer] });
+    expect(print(lksb)).to.match(/lvb: 'detached' \}$/);
+    expect(print(Object.create(lksb))).to.equal('DlmLksb {}');
+    await node.unlock(connection, lksb);
+    expect(print(lksb)).to.match(/mode: undefined, status: 'OK'/);
+  });
 
   it('can be used again once its lock is gone, for another resource too', async () => {
     const lksb = new DlmLksb();
