@@ -99,7 +99,9 @@ const filesOf = (suite, files, compile) =>
 /** A suite's test program for a sanitizer. */
 async function testProgram(suite, { sanitizer, wanted }) {
   const flags = engineFlags(sanitizer);
-  const engine = (await engineSources(engines[suite])).map((file) => ({ file, flags }));
+  // test/order.test.ts puts faults into them, one after the other.
+  const isApart = suite === 'order';
+  const engine = (await engineSources(engines[suite])).map((file) => ({ file, flags, isApart }));
   const tests = await sources(join(root, 'test', suite), '_test.cc');
   const own = tests.filter((file) => wanted(file.slice(file.lastIndexOf('/') + 1)));
   const { header, files: led } = ledAside[suite] ?? { files: [] };
@@ -109,7 +111,7 @@ async function testProgram(suite, { sanitizer, wanted }) {
     link: [...sanitizers[sanitizer], '-pthread'],
     files: [
       ...engine,
-      ...led.map((file) => ({ file, flags: [...flags, '-include', header] })),
+      ...led.map((file) => ({ file, flags: [...flags, '-include', header], isApart })),
       ...filesOf(suite, own, [...debuggable, ...sanitizers[sanitizer]]),
       // One for all: doctest itself is not what is tested.
       ...filesOf(suite, [MAIN], debuggable),
@@ -132,9 +134,9 @@ export async function build(only = suites) {
 export async function buildWith(suite, path, replacements) {
   const [program] = programsOf(suite);
   const { files, ...rest } = await testProgram(suite, program);
-  const replaced = files.map(({ file, flags }) => ({
+  const replaced = files.map(({ file, ...how }) => ({
     file: replacements[relative(nativeDir, file)] ?? file,
-    flags,
+    ...how,
   }));
   const [built] = await make([{ ...rest, path, files: replaced }]);
   return built;

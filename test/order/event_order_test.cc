@@ -6,14 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "set_clock.h"
+
 namespace stackglue::order::test {
 namespace {
-
-class SetClock final : public Clock {
- public:
-  int64_t NowMs() const override { return now_ms; }
-  int64_t now_ms = 1000;
-};
 
 // An order that has begun, and what it tells in words.
 struct Told {

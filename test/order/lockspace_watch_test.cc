@@ -10,18 +10,14 @@
 #include <map>
 #include <string>
 
+#include "set_clock.h"
+
 namespace stackglue::order::test {
 
 // The folder in which the watch of this program looks: random_test.cc.
 const std::string& Root();
 
 namespace {
-
-class SetClock final : public Clock {
- public:
-  int64_t NowMs() const override { return now_ms; }
-  int64_t now_ms = 1000;
-};
 
 // A lockspace of the nodes 2 and 3, of which this is 3, and what its watch makes a program hear.
 class Watched {

@@ -15,6 +15,7 @@
 #include "host_root.h"
 #include "kernel/lockspace_watch.h"
 #include "order/delivery.h"
+#include "set_clock.h"
 #include "world.h"
 
 namespace stackglue::order::test {
@@ -29,12 +30,6 @@ int64_t StepsFromEnvironment(int64_t otherwise) {
   const char* text = std::getenv("STACKGLUE_STEPS");
   return text == nullptr ? otherwise : std::atoll(text);
 }
-
-class SetClock final : public Clock {
- public:
-  int64_t NowMs() const override { return now_ms; }
-  int64_t now_ms = 1000;
-};
 
 // A program with one connection, which checks what it is told.
 class Life final : public EventSource, public EventListener {

@@ -1,8 +1,10 @@
 // Compiles and links C and C++ programs of the tests, those of them that are out of date.
 //
 // An object is compiled again when its source, a header that it includes (but for the system's), or the
-// command has changed; it is one for all programs that ask for it with the same command. One process makes
-// something at a time: what another is at need not be made twice, and is whole when it is used.
+// command has changed; it is one for all programs that ask for it with the same command. Most of a small
+// source's time goes into the headers that it includes, so what a program takes of one folder, with one
+// command, is one translation unit; that each source also compiles by itself, the addon's own build shows.
+// One process makes something at a time: what another is at need not be made twice, and is whole when it is used.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -59,8 +61,9 @@ export async function sources(dir, end) {
 const hashOf = (text) => createHash('sha256').update(text).digest('hex');
 
 /**
- * Makes programs, each `{ path, compiler, link, files }`: `files` are `{ file, flags }`, `link` the
- * arguments with which their objects are linked. Rejects with the compiler's output.
+ * Makes programs, each `{ path, compiler, link, files }`: `files` are `{ file, flags, isApart }`, `link` the
+ * arguments with which their objects are linked. What `isApart` is no part of a folder's unit: it is replaced
+ * now and then, and what is beside it need not be compiled again then. Rejects with the compiler's output.
  */
 export async function make(programs) {
   await mkdir(objectsDir, { recursive: true });
@@ -73,7 +76,7 @@ async function makeAlone(programs) {
   const links = [];
   for (const { path, compiler, link, files } of programs) {
     await mkdir(dirname(path), { recursive: true });
-    const objects = files.map(({ file, flags }) => {
+    const objects = (await unitsOf(files)).map(({ file, flags }) => {
       const dir = join(objectsDir, hashOf([compiler, ...flags].join(' ')).slice(0, 16));
       const name = relative(root, file).replaceAll('/', '-');
       const object = join(dir, name.replace(/\.[^.]+$/, '.o'));
@@ -95,6 +98,28 @@ async function makeAlone(programs) {
     await writeFile(`${path}.key`, key);
   }
   return programs.map(({ path }) => path);
+}
+
+/** What is to be compiled for these files: a source that includes them, for those of one folder and command. */
+async function unitsOf(files) {
+  const groups = new Map();
+  for (const { file, flags, isApart = false } of files) {
+    const key = JSON.stringify([isApart || !file.endsWith('.cc') ? file : dirname(file), flags]);
+    const group = groups.get(key) ?? { members: [], flags };
+    group.members.push(file);
+    groups.set(key, group);
+  }
+  return Promise.all([...groups.values()].map(unitOf));
+}
+
+async function unitOf({ members, flags }) {
+  if (members.length === 1) return { file: members[0], flags };
+  const text = members.map((member) => `#include "${member}"\n`).join('');
+  const folder = relative(root, dirname(members[0])).replaceAll('/', '-');
+  const file = join(objectsDir, 'units', `${folder}-${hashOf(text).slice(0, 8)}.cc`);
+  await mkdir(dirname(file), { recursive: true });
+  if (!existsSync(file)) await writeFile(file, text);
+  return { file, flags };
 }
 
 async function compile(object, compiler, args) {
