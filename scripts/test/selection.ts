@@ -29,6 +29,12 @@ const IN_TURN = /^dist\/test\/vm\/linux-(?:(6\.1|6\.12)|(backports|sid))\/(.*)$/
  */
 const SUBMITTERS = /^(user-stack)-(?:loop|keeper)\.|^(ending)-(?:thread|keeper)\./;
 
+/**
+ * Suites of which one kernel has a second form, with corosync and dlm_controld in the place of the host: it runs
+ * on the days on which the other kernel has the first. Other suites have the daemons every day.
+ */
+const WITH_DAEMONS = /^(three-nodes|notices)-corosync\./;
+
 /** Kernels that change from week to week: what they do is looked at when somebody asks for it. */
 const NEWEST = /^dist\/test\/vm\/linux-(backports|sid)\//;
 
@@ -73,12 +79,24 @@ export function onOneKernel(files: readonly string[], date: Date): string[] {
     if (suite !== undefined) bySuite.set(suite, [...(bySuite.get(suite) ?? []), file].sort());
   }
   const suites = [...bySuite.keys()].sort();
-  return files.filter((file) => {
+  const hasTurn = (file: string): boolean => {
     const suite = suiteOf(file);
     if (suite === undefined) return true;
     const candidates = bySuite.get(suite) ?? [];
     return candidates[(suites.indexOf(suite) + dayOf(date)) % candidates.length] === file;
+  };
+  return files.filter((file) => {
+    const first = firstFormOf(file);
+    return first !== undefined && files.includes(first) ? !hasTurn(first) : hasTurn(file);
   });
+}
+
+/** The file of the same suite and kernel without daemons; undefined for all that are no second form. */
+function firstFormOf(file: string): string | undefined {
+  const [, , newest, suite] = IN_TURN.exec(file) ?? [];
+  const [, name] = WITH_DAEMONS.exec(suite ?? '') ?? [];
+  if (newest !== undefined || name === undefined) return undefined;
+  return file.replace(`${name}-corosync`, name);
 }
 
 /** What the files have in common that take turns; undefined for what is for no kernel in particular. */
@@ -87,6 +105,14 @@ function suiteOf(file: string): string | undefined {
   if (suite === undefined) return undefined;
   const [, userStack, ending] = SUBMITTERS.exec(suite) ?? [];
   return `${newest === undefined ? '' : 'newest '}${userStack ?? ending ?? suite}`;
+}
+
+/** What is on no kernel among the chosen files, by names without the kernel. */
+function absentFrom(chosen: readonly string[], files: readonly string[]): string[] {
+  const namesOf = (paths: readonly string[]): string[] =>
+    paths.flatMap((path) => IN_TURN.exec(path)?.[3]?.replace('.test.js', '') ?? []);
+  const present = namesOf(chosen);
+  return [...new Set(namesOf(files))].filter((name) => !present.includes(name)).sort();
 }
 
 /** The files of a run. */
@@ -110,7 +136,15 @@ export function select(extent: Extent, files: readonly string[], date: Date): Se
     case 'full': {
       const chosen = inTurn.filter((file) => !NEWEST.test(file));
       const sentence = `${count(chosen)} whose turn is on another day, or on the newest kernels: npm test -- --full --all`;
-      return { files: chosen, leftOut: chosen.length === files.length ? [] : [sentence] };
+      const absent = absentFrom(chosen, files);
+      const names = `Of these on no kernel today: ${absent.join(', ')}.`;
+      return {
+        files: chosen,
+        leftOut: [
+          ...(chosen.length === files.length ? [] : [sentence]),
+          ...(absent.length === 0 ? [] : [names]),
+        ],
+      };
     }
     case 'all':
       return { files, leftOut: [] };

@@ -71,6 +71,33 @@ describe('the choice of tests', () => {
     expect([...new Set(days.flat())].sort()).to.deep.equal([...files].sort());
   });
 
+  it('has daemons on the days on which the other kernel has a suite without', () => {
+    const names = ['6.1/three-nodes', '6.1/three-nodes-corosync', '6.12/three-nodes'];
+    const files = names.map((name) => `${VM}/linux-${name}.test.js`);
+    const sorted = [TODAY, TOMORROW].map((date) => onOneKernel(files, date).join(' ')).sort();
+    const [host, corosync, other] = files;
+    expect(sorted).to.deep.equal([`${corosync} ${other}`, host].sort());
+    const runs = [TODAY, TOMORROW].map((date) => select('full', files, date).leftOut.join(' '));
+    expect(runs.filter((text) => text.endsWith(': three-nodes-corosync.'))).to.have.lengthOf(1);
+    // With nothing that it takes turns with it is there every day.
+    expect(onOneKernel([corosync!], TODAY)).to.deep.equal([corosync]);
+    const newest = files.map((file) => file.replace(/-6\.1\//, '-backports/'));
+    expect(onOneKernel([newest[1]!, newest[0]!], TODAY)).to.have.members(newest.slice(0, 2));
+  });
+
+  it('runs each file of a kernel of the release within four days', () => {
+    const all = allFiles().filter((file) => file.includes('linux-6.'));
+    const days = [0, 1, 2, 3].map((day) => new Date(TODAY.getTime() + day * 86_400_000));
+    const run = days.flatMap((date) => select('full', allFiles(), date).files);
+    expect(all.filter((file) => !run.includes(file))).to.deep.equal([]);
+    // Two days are enough for all of which there is one for each kernel.
+    const two = days.slice(0, 2).flatMap((date) => select('full', allFiles(), date).files);
+    const late = all.filter((file) => !two.includes(file));
+    expect(
+      late.every((file) => /\/(user-stack|ending)-(loop|keeper|thread)\./.test(file)),
+    ).to.equal(true, late.join(' '));
+  });
+
   it('is the same all day', () => {
     const late = new Date('2026-03-01T23:59:59Z');
     expect(onOneKernel(FILES, late)).to.deep.equal(onOneKernel(FILES, TODAY));
