@@ -3,41 +3,15 @@
 
 #include <array>
 #include <cerrno>
-#include <mutex>
 #include <new>
 #include <utility>
 #include <vector>
 
 namespace stackglue::fsdlm {
-namespace {
-
-struct Registry {
-  std::mutex mutex;
-  std::map<std::string, std::weak_ptr<ClusterImpl>, std::less<>> clusters;  // guarded by mutex
-};
-
-// Never destroyed: clusters may outlive static destructors.
-Registry& TheRegistry() {
-  static auto* registry = new Registry;
-  return *registry;
-}
-
-}  // namespace
 
 std::shared_ptr<Cluster> Cluster::Named(std::string_view name) {
-  try {
-    Registry& registry = TheRegistry();
-    const std::lock_guard<std::mutex> guard(registry.mutex);
-    const auto at = registry.clusters.try_emplace(std::string(name)).first;
-    std::shared_ptr<ClusterImpl> cluster = at->second.lock();
-    if (cluster == nullptr) {
-      cluster = std::make_shared<ClusterImpl>(name, nullptr);
-      at->second = cluster;
-    }
-    return cluster;
-  } catch (...) {
-    return nullptr;
-  }
+  return ClusterRegistry<ClusterImpl>::Instance().FindOrMake(
+      name, [name] { return std::make_shared<ClusterImpl>(name, nullptr); });
 }
 
 std::shared_ptr<Cluster> Cluster::Create(Clock* clock) {
@@ -48,13 +22,7 @@ std::shared_ptr<Cluster> Cluster::Create(Clock* clock) {
   }
 }
 
-ClusterImpl::~ClusterImpl() {
-  Registry& registry = TheRegistry();
-  const std::lock_guard<std::mutex> guard(registry.mutex);
-  const auto at = registry.clusters.find(name_);
-  // The name may have a new cluster by now.
-  if (at != registry.clusters.end() && at->second.expired()) registry.clusters.erase(at);
-}
+ClusterImpl::~ClusterImpl() { ClusterRegistry<ClusterImpl>::Instance().Forget(name()); }
 
 int ClusterImpl::Join(std::string_view lockspace, int node, EventSink* sink,
                       std::unique_ptr<Member>* member, Company company) {
@@ -89,7 +57,7 @@ int ClusterImpl::Join(std::string_view lockspace, int node, EventSink* sink,
       }
       joining->set_lockspace(at->second.get());
       // In the section: who is told of it has the new number.
-      ring_->SeeNode(node);
+      ring()->SeeNode(node);
     }
     *member = std::move(joining);
     return 0;
@@ -140,7 +108,7 @@ int ClusterImpl::KillNode(int node) {
     }
     at = lockspace->members().empty() ? lockspaces_.erase(at) : std::next(at);
   }
-  if (found) ring_->SeeDeath(node);
+  if (found) ring()->SeeDeath(node);
   return found ? 0 : -ENOENT;
 }
 

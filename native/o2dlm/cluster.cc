@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <mutex>
 #include <new>
 #include <utility>
 #include <vector>
@@ -15,33 +14,11 @@ namespace {
 // O2NM_MAX_NAME_LEN of cluster/ocfs2_nodemanager.h: a domain's name is shorter.
 constexpr size_t kDomainNameLimit = 64;
 
-struct Registry {
-  std::mutex mutex;
-  std::map<std::string, std::weak_ptr<ClusterImpl>, std::less<>> clusters;  // guarded by mutex
-};
-
-// Never destroyed: clusters may outlive static destructors.
-Registry& TheRegistry() {
-  static auto* registry = new Registry;
-  return *registry;
-}
-
 }  // namespace
 
 std::shared_ptr<Cluster> Cluster::Named(std::string_view name) {
-  try {
-    Registry& registry = TheRegistry();
-    const std::lock_guard<std::mutex> guard(registry.mutex);
-    const auto at = registry.clusters.try_emplace(std::string(name)).first;
-    std::shared_ptr<ClusterImpl> cluster = at->second.lock();
-    if (cluster == nullptr) {
-      cluster = std::make_shared<ClusterImpl>(name);
-      at->second = cluster;
-    }
-    return cluster;
-  } catch (...) {
-    return nullptr;
-  }
+  return ClusterRegistry<ClusterImpl>::Instance().FindOrMake(
+      name, [name] { return std::make_shared<ClusterImpl>(name); });
 }
 
 std::shared_ptr<Cluster> Cluster::Create() {
@@ -52,13 +29,7 @@ std::shared_ptr<Cluster> Cluster::Create() {
   }
 }
 
-ClusterImpl::~ClusterImpl() {
-  Registry& registry = TheRegistry();
-  const std::lock_guard<std::mutex> guard(registry.mutex);
-  const auto at = registry.clusters.find(name_);
-  // The name may have a new cluster by now.
-  if (at != registry.clusters.end() && at->second.expired()) registry.clusters.erase(at);
-}
+ClusterImpl::~ClusterImpl() { ClusterRegistry<ClusterImpl>::Instance().Forget(name()); }
 
 int ClusterImpl::Join(std::string_view domain, int node, ProtocolVersion* version, EventSink* sink,
                       std::unique_ptr<Member>* member) {
@@ -91,7 +62,7 @@ int ClusterImpl::Join(std::string_view domain, int node, ProtocolVersion* versio
       }
       joining->set_domain(at->second.get());
       // In the section: who is told of it has the new number.
-      ring_->SeeNode(node);
+      ring()->SeeNode(node);
     }
     *member = std::move(joining);
     return 0;
@@ -146,7 +117,7 @@ int ClusterImpl::KillNode(int node) {
     if (domain->HasNode(node)) domain->RecoverFrom(node, &notices, &contended);
     at = domain->members().empty() ? domains_.erase(at) : std::next(at);
   }
-  if (found) ring_->SeeDeath(node);
+  if (found) ring()->SeeDeath(node);
   return found ? 0 : -ENOENT;
 }
 

@@ -5,10 +5,7 @@
 //
 // Invariants:
 //  1. A domain exists exactly as long as it has a living member; its version goes with it.
-//  2. No EventSink is called while the mutex is held. A member whose queue stopped being empty is
-//  on
-//     to_wake_ until some thread takes it off in order to call its sink; a call into the engine
-//     returns only when to_wake_ was seen empty.
+//  2. That of util/cluster_base.h.
 #ifndef STACKGLUE_NATIVE_O2DLM_CLUSTER_H_
 #define STACKGLUE_NATIVE_O2DLM_CLUSTER_H_
 
@@ -18,29 +15,14 @@
 
 #include "domain.h"
 #include "member.h"
-#include "util/biased_mutex.h"
-#include "util/node_ring.h"
+#include "util/cluster_base.h"
 
 namespace stackglue::o2dlm {
 
-class ClusterImpl final : public Cluster {
+class ClusterImpl final : public Cluster, public ClusterBase<MemberImpl> {
  public:
-  // Holds the cluster's mutex; after letting it go, wakes the members that got events meanwhile.
-  class Section {
-   public:
-    explicit Section(ClusterImpl* cluster) : cluster_(cluster) { cluster_->mutex_.lock(); }
-    ~Section() { UnlockAndWake(&cluster_->to_wake_, &cluster_->mutex_); }
-    Section(const Section&) = delete;
-    Section& operator=(const Section&) = delete;
-
-   private:
-    ClusterImpl* const cluster_;
-  };
-
   // `name` is empty for a cluster that cannot be found by name.
-  explicit ClusterImpl(std::string_view name)
-      : name_(name),
-        ring_(name.empty() ? std::make_shared<NodeRing>() : NodeRing::Named("o2dlm", name_)) {}
+  explicit ClusterImpl(std::string_view name) : ClusterBase("o2dlm", name) {}
   ~ClusterImpl() override;
 
   int Join(std::string_view domain, int node, ProtocolVersion* version, EventSink* sink,
@@ -50,13 +32,10 @@ class ClusterImpl final : public Cluster {
   bool thread_is_due() override;
   void RunThread() override;
 
-  NodeRing* ring() const { return ring_.get(); }
-
   // `member` goes away. Called by its destructor.
   void Leave(MemberImpl* member);
 
   // Needs the mutex held.
-  void Wake(MemberImpl* member) { to_wake_.PushBack(member); }
   LockId NextLockId() { return next_lock_id_++; }
   bool holds_thread() const { return holds_thread_; }
   const Domain* FindDomain(std::string_view name) const;
@@ -64,12 +43,8 @@ class ClusterImpl final : public Cluster {
  private:
   using DomainMap = std::map<std::string, std::unique_ptr<Domain>, std::less<>>;
 
-  const std::string name_;
-  const std::shared_ptr<NodeRing> ring_;
-  BiasedMutex mutex_;
-  // Guarded by mutex_:
+  // Guarded by the mutex:
   DomainMap domains_;
-  List<MemberImpl> to_wake_;
   LockId next_lock_id_ = 1;
   bool holds_thread_ = false;
 };
