@@ -189,10 +189,7 @@ Submitter::Progress Submitter::Submit(uint32_t slot) {
     if (queued->purges_this_node) status = MayPurge(queued->purged_pid);
   } else if (queued->operation != Operation::kAdopt) {
     uint32_t lock_id = queued->lock_id;
-    if (lock_id == 0 && cookie.index < made_.size() &&
-        made_[cookie.index].generation == cookie.generation) {
-      lock_id = made_[cookie.index].lock_id;
-    }
+    if (lock_id == 0) lock_id = made_.IdOf(cookie);
     // The request that should have made it was refused.
     if (lock_id == 0) status = -ENOENT;
     queued->request.set_lock_id(lock_id);
@@ -207,7 +204,10 @@ Submitter::Progress Submitter::Submit(uint32_t slot) {
     }
   }
   if (makes_lock && status > 0) {
-    made_[cookie.index] = {cookie.generation, static_cast<uint32_t>(status)};
+    made_.Put(cookie, static_cast<uint32_t>(status));
+  } else if (makes_lock || queued->lock_id != 0 ||
+             (queued->operation == Operation::kUnlock && status >= 0)) {
+    made_.Forget(cookie);
   }
   switch (queued->operation) {
     case Operation::kAdopt:
@@ -224,9 +224,8 @@ Submitter::Progress Submitter::Submit(uint32_t slot) {
 
 // For the id of a lock that is about to be made. 0, or the refusal.
 int Submitter::MakeRoomFor(uint32_t index) {
-  if (index < made_.size()) return 0;
   try {
-    made_.resize(index + 1);
+    made_.MakeRoomFor(index);
   } catch (const std::bad_alloc&) {
     return -ENOMEM;
   }

@@ -10,8 +10,8 @@
 
 #include <chrono>
 #include <cstdint>
-#include <vector>
 
+#include "kernel/made_locks.h"
 #include "kernel/submit_area.h"
 
 namespace stackglue::kernel {
@@ -50,12 +50,6 @@ class Submitter {
   static void Wake(SubmitArea* area);
 
  private:
-  // A lock by the id that the kernel gave it, for requests that are made before the loop knows it.
-  struct MadeLock {
-    uint32_t generation = 0;
-    uint32_t lock_id = 0;
-  };
-
   enum class Progress { kDone, kBusy };
 
   // Measured (scripts/bench): on one processor every look is stolen from the other side; on two it
@@ -80,7 +74,7 @@ class Submitter {
   SubmitArea* const area_;
   const int device_fd_;
   const int signal_fd_;
-  std::vector<MadeLock> made_;
+  MadeLocks made_;
 };
 
 }  // namespace stackglue::kernel

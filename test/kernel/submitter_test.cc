@@ -35,6 +35,8 @@ class Device {
     request.cookie = {1, 1};
     if (operation == Operation::kPurge) {
       request.request.EncodePurge(0, 0);
+    } else if (operation == Operation::kUnlock) {
+      request.request.EncodeUnlock(request.cookie, 0, nullptr);
     } else {
       request.request.EncodeLock(request.cookie, DLM_LOCK_EX, 0, 0, "name");
     }
@@ -74,6 +76,20 @@ TEST_CASE("submitter: makes a sound request") {
   device.Next(Operation::kLock);
   CHECK(device.IsMade());
   CHECK(device.answers() == 0);
+}
+
+TEST_CASE("submitter: knows a lock by its id until the loop does, or until it is unlocked") {
+  for (const uint32_t known : {0u, 7u}) {
+    Device device;
+    device.Next(Operation::kLock);
+    CHECK(device.IsMade());
+    device.Next(Operation::kUnlock).lock_id = known;
+    CHECK(device.IsMade());
+    CHECK(device.answers() == 0);
+    device.Next(Operation::kUnlock);
+    CHECK(!device.IsMade());
+    CHECK(device.Refusal() == -ENOENT);
+  }
 }
 
 TEST_CASE("submitter: refuses an index that no lock has") {
