@@ -18,6 +18,7 @@ import {
   type NativeSimulatedEvent,
 } from '../native.js';
 import { NO_MODE } from '../stackglue/lksb.js';
+import { Places } from './places.js';
 import type { World } from './world.js';
 
 /** `Event::Kind` of native/simulator/engine.h is in the order of `EventKind`, and has one kind more. */
@@ -51,8 +52,7 @@ export class SimulatedConnection implements NativeO2dlmConnection {
   readonly #ends: ConnectionEnds;
   readonly #lvbLength: number;
   readonly #bytes: Uint8Array;
-  readonly #locks: (SimulatedLock | undefined)[] = [];
-  readonly #free: number[] = [];
+  readonly #locks = new Places<SimulatedLock>();
   readonly #indexes = new Map<number, number>();
   #isClosed = false;
   #hasBegun = false;
@@ -97,14 +97,13 @@ export class SimulatedConnection implements NativeO2dlmConnection {
   #lock(mode: number, flags: number, name: Uint8Array): number {
     const number = this.#world.lock(this.number, mode, flags, name);
     if (number < 0) return number;
-    const index = this.#free.pop() ?? this.#locks.length;
-    this.#locks[index] = { number, granted: NO_MODE, requested: mode, flags };
+    const index = this.#locks.take({ number, granted: NO_MODE, requested: mode, flags });
     this.#indexes.set(number, index);
     return index;
   }
 
   #convert(index: number, mode: number, flags: number): number {
-    const lock = this.#locks[index];
+    const lock = this.#locks.get(index);
     if (lock === undefined) return this.#world.convert(this.number, 0, mode, flags, undefined);
     const status = this.#world.convert(this.number, lock.number, mode, flags, this.#lvb());
     if (status === 0) Object.assign(lock, { requested: mode, flags });
@@ -112,14 +111,14 @@ export class SimulatedConnection implements NativeO2dlmConnection {
   }
 
   #unlock(index: number, flags: number): number {
-    const lock = this.#locks[index];
+    const lock = this.#locks.get(index);
     if (lock === undefined) return this.#world.unlock(this.number, 0, flags, undefined);
     return this.#world.unlock(this.number, lock.number, flags, this.#lvb());
   }
 
   /** The simulation's number of the lock with this index; 0: there is none. */
   protected lockNumber(index: number): number {
-    return this.#locks[index]?.number ?? 0;
+    return this.#locks.get(index)?.number ?? 0;
   }
 
   close(): void {
@@ -163,19 +162,19 @@ export class SimulatedConnection implements NativeO2dlmConnection {
       return;
     }
     const index = this.#indexes.get(number);
-    const lock = index === undefined ? undefined : this.#locks[index];
+    const lock = index === undefined ? undefined : this.#locks.get(index);
     if (index === undefined || lock === undefined) return;
     if (kind === EventKind.completion) lock.granted = modeAfter(lock, value, flags);
     const mode = final ? NO_MODE : lock.granted;
     if (final) {
-      this.#locks[index] = undefined;
+      this.#locks.clear(index);
       this.#indexes.delete(number);
     }
     batch.set([kind, index, value, Number(final), flags, number, mode, Number(lvb !== undefined)]);
     if (lvb !== undefined) this.#bytes.set(lvb, EVENT_BLOCK * Int32Array.BYTES_PER_ELEMENT);
     onEvents(1);
     // Only now, as native code does: JavaScript has been told of its end.
-    if (final) this.#free.push(index);
+    if (final) this.#locks.release(index);
   }
 
   /** The node's number of each member; nodes of a simulation have nothing else. */
