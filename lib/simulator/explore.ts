@@ -2,13 +2,8 @@
 import { checkFunction, checkInteger, checkOptions, invalidType } from '../errors.js';
 import { SimulationError } from './errors.js';
 import type { History } from './history.js';
-import {
-  RUN_OPTIONS,
-  SETTINGS,
-  Simulation,
-  type RunOptions,
-  type SimulationOptions,
-} from './simulation.js';
+import { RUN_OPTIONS, SETTINGS, type RunOptions, type SimulationOptions } from './options.js';
+import { Simulation } from './simulation.js';
 
 /** What is run, and how often. */
 export interface ExploreOptions extends Omit<SimulationOptions, 'seed' | 'replay'>, RunOptions {

@@ -17,9 +17,5 @@ export {
 export { SimulatedProcess } from './process.js';
 export type { NodeContext } from './node-life.js';
 export type { SimulationPort } from './port.js';
-export {
-  Simulation,
-  type PartitionOptions,
-  type RunOptions,
-  type SimulationOptions,
-} from './simulation.js';
+export type { PartitionOptions, RunOptions, SimulationOptions } from './options.js';
+export { Simulation } from './simulation.js';
