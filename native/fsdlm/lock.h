@@ -128,6 +128,9 @@ struct Lock : QueueLink, OwnLink {
 
 static_assert(sizeof(Lock) <= 104, "an idle lock must stay small");
 
+// The lock that is in a queue by this link.
+inline Lock& ToLock(QueueLink& link) { return static_cast<Lock&>(link); }
+
 }  // namespace stackglue::fsdlm
 
 #endif  // STACKGLUE_NATIVE_FSDLM_LOCK_H_
