@@ -113,7 +113,11 @@ void Lockspace::HandleQuorum(const KeeperReport& report) {
     rings_.Forget();
   } else {
     const size_t count = std::min<size_t>(report.node_count, kRingNodesMax);
-    rings_.Hear(report.ring, {report.nodes, report.nodes + count});
+    try {
+      rings_.Hear(report.ring, {report.nodes, report.nodes + count});
+    } catch (const std::bad_alloc&) {
+      rings_.Forget();
+    }
   }
   if (report.error != 0) rings_.HandleAnswer();
   // What is so from the start, and should be, is no news.
@@ -251,11 +255,8 @@ void Lockspace::HandleSeen() {
     has_joined |= is_there;
     if (state_ != State::kOpen) continue;
     // One that does not take a message has stood still for long.
-    if (keeper_.AskRing()) {
-      rings_.Ask(node, is_there);
-    } else {
-      rings_.Forget();
-    }
+    rings_.Ask(node, is_there);
+    if (!keeper_.AskRing()) rings_.Forget();
   }
   // Behind that, so that the ring is known when the cause is.
   for (const auto& [departure, node, since_s] : watch_.membership().TakeUnknown()) {
@@ -281,9 +282,13 @@ const std::map<int, int64_t>& Lockspace::members() const {
 
 Lockspace::Ring Lockspace::ring() {
   if (is_lost_) return {0, quorate_};
-  std::set<int> nodes = order_->UntoldNodes();
-  for (const auto& [node, since_s] : members()) nodes.insert(node);
-  return {rings_.Shown(nodes), quorate_};
+  try {
+    std::set<int> nodes = order_->UntoldNodes();
+    for (const auto& [node, since_s] : members()) nodes.insert(node);
+    return {rings_.Shown(nodes), quorate_};
+  } catch (const std::bad_alloc&) {
+    return {0, quorate_};
+  }
 }
 
 void Lockspace::SetPaused(bool paused) {

@@ -7,8 +7,8 @@ namespace stackglue::kernel {
 
 void Rings::Hear(uint64_t ring, std::set<int> nodes) {
   if (ring <= last_) return;
-  last_ = ring;
   heard_.push_back({ring, std::move(nodes)});
+  last_ = ring;
   for (Asked& asked : asked_) Settle(&asked);
   // In a part of the cluster that nobody puts right: somebody is lacking in all of them.
   if (heard_.size() > kHeardMax) heard_.erase(heard_.begin() + 1);

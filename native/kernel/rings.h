@@ -27,7 +27,7 @@ namespace stackglue::kernel {
 class Rings {
  public:
   // The present ring and its nodes, as corosync has told the keeper last. One that is not above the
-  // last one changes nothing.
+  // last one changes nothing. Throws std::bad_alloc, and then has changed nothing.
   void Hear(uint64_t ring, std::set<int> nodes);
   // The keeper has been asked, because `node` has joined the lockspace, or is gone.
   void Ask(int node, bool has_joined);
