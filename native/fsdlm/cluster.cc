@@ -10,7 +10,7 @@
 namespace stackglue::fsdlm {
 
 std::shared_ptr<Cluster> Cluster::Named(std::string_view name) {
-  return ClusterRegistry<ClusterImpl>::Instance().FindOrMake(
+  return ClusterRegistry<ClusterImpl>::FindOrMake(
       name, [name] { return std::make_shared<ClusterImpl>(name, nullptr); });
 }
 
@@ -22,7 +22,7 @@ std::shared_ptr<Cluster> Cluster::Create(Clock* clock) {
   }
 }
 
-ClusterImpl::~ClusterImpl() { ClusterRegistry<ClusterImpl>::Instance().Forget(name()); }
+ClusterImpl::~ClusterImpl() { ClusterRegistry<ClusterImpl>::Forget(name()); }
 
 int ClusterImpl::Join(std::string_view lockspace, int node, EventSink* sink,
                       std::unique_ptr<Member>* member, Company company) {

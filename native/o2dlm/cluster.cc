@@ -17,7 +17,7 @@ constexpr size_t kDomainNameLimit = 64;
 }  // namespace
 
 std::shared_ptr<Cluster> Cluster::Named(std::string_view name) {
-  return ClusterRegistry<ClusterImpl>::Instance().FindOrMake(
+  return ClusterRegistry<ClusterImpl>::FindOrMake(
       name, [name] { return std::make_shared<ClusterImpl>(name); });
 }
 
@@ -29,7 +29,7 @@ std::shared_ptr<Cluster> Cluster::Create() {
   }
 }
 
-ClusterImpl::~ClusterImpl() { ClusterRegistry<ClusterImpl>::Instance().Forget(name()); }
+ClusterImpl::~ClusterImpl() { ClusterRegistry<ClusterImpl>::Forget(name()); }
 
 int ClusterImpl::Join(std::string_view domain, int node, ProtocolVersion* version, EventSink* sink,
                       std::unique_ptr<Member>* member) {

@@ -64,18 +64,13 @@ class ClusterBase {
 template <class ClusterType>
 class ClusterRegistry {
  public:
-  // Never destroyed: clusters may outlive static destructors.
-  static ClusterRegistry& Instance() {
-    static auto* registry = new ClusterRegistry;
-    return *registry;
-  }
-
   // The cluster of that name; `make` makes it where there is none. Null without memory.
   template <typename Make>
-  std::shared_ptr<ClusterType> FindOrMake(std::string_view name, Make make) {
+  static std::shared_ptr<ClusterType> FindOrMake(std::string_view name, Make make) {
     try {
-      const std::lock_guard<std::mutex> guard(mutex_);
-      const auto at = clusters_.try_emplace(std::string(name)).first;
+      ClusterRegistry& registry = Instance();  // its first use needs memory, too
+      const std::lock_guard<std::mutex> guard(registry.mutex_);
+      const auto at = registry.clusters_.try_emplace(std::string(name)).first;
       std::shared_ptr<ClusterType> cluster = at->second.lock();
       if (cluster == nullptr) at->second = cluster = make();
       return cluster;
@@ -85,14 +80,21 @@ class ClusterRegistry {
   }
 
   // The cluster of that name goes, from its destructor.
-  void Forget(const std::string& name) {
-    const std::lock_guard<std::mutex> guard(mutex_);
-    const auto at = clusters_.find(name);
+  static void Forget(const std::string& name) {
+    ClusterRegistry& registry = Instance();
+    const std::lock_guard<std::mutex> guard(registry.mutex_);
+    const auto at = registry.clusters_.find(name);
     // The name may have a new cluster by now.
-    if (at != clusters_.end() && at->second.expired()) clusters_.erase(at);
+    if (at != registry.clusters_.end() && at->second.expired()) registry.clusters_.erase(at);
   }
 
  private:
+  // Never destroyed: clusters may outlive static destructors.
+  static ClusterRegistry& Instance() {
+    static auto* registry = new ClusterRegistry;
+    return *registry;
+  }
+
   std::mutex mutex_;
   std::map<std::string, std::weak_ptr<ClusterType>, std::less<>> clusters_;  // guarded by mutex_
 };
