@@ -5,7 +5,7 @@ import { explore } from '../../lib/simulator/index.js';
 import { contend, newTally } from './contention.js';
 
 /** `STACKGLUE_SEEDS=5000 npm test -- test/locks/explore.test.ts` looks longer. */
-const SEEDS = Number(process.env.STACKGLUE_SEEDS ?? 1000);
+const SEEDS = Number(process.env.STACKGLUE_SEEDS ?? (process.env.CI === 'true' ? 1000 : 300));
 
 describe('locks with promises, explored', function () {
   // It ends by itself.
