@@ -166,7 +166,7 @@ export class NativeLocks {
   #request(
     native: NativeConnection,
     kind: number,
-    { transactionId }: LksbState,
+    state: LksbState,
     first: number,
     second: number,
     third: number,
@@ -176,19 +176,29 @@ export class NativeLocks {
     batch[ARGUMENTS] = first;
     batch[ARGUMENTS + 1] = second;
     batch[ARGUMENTS + 2] = third;
-    const isOfNone = transactionId === undefined;
-    batch[TRANSACTION] = isOfNone ? 0 : Number(BigInt.asIntN(32, transactionId));
-    batch[TRANSACTION + 1] = isOfNone ? 0 : Number(BigInt.asIntN(32, transactionId >> 32n));
+    if (state.transactionId === undefined) batch[TRANSACTION] = batch[TRANSACTION + 1] = 0;
+    else this.#giveTransaction(state.transactionId);
     const isFree = batch[NEXT] === 0;
     native.request();
     if (!isFree || batch[NEXT] === 0) this.#hasAsked = true;
-    // A program of promises asks in microtasks. To be called anew by native code for what that has led to
-    // would take as long as all else about a lock.
-    if (this.#answersAtOnce && !this.#isLooking) {
-      this.#isLooking = true;
-      void RESOLVED.then(this.#look);
-    }
+    if (!this.#isLooking) this.#lookSoon();
     return batch[RESULT] ?? 0;
+  }
+
+  // On their own, so that V8 has room for what is on the way of every lock.
+
+  #giveTransaction(id: bigint): void {
+    this.batch[TRANSACTION] = Number(BigInt.asIntN(32, id));
+    this.batch[TRANSACTION + 1] = Number(BigInt.asIntN(32, id >> 32n));
+  }
+
+  /**
+   * A program of promises asks in microtasks. To be called anew by native code for what that has led to would
+   * take as long as all else about a lock.
+   */
+  #lookSoon(): void {
+    this.#isLooking = true;
+    if (this.#answersAtOnce) void RESOLVED.then(this.#look);
   }
 
   /** The native side's `onEvents`. */
