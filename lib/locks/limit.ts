@@ -2,10 +2,9 @@
  * What ends a wait early: the caller's signal, a time, or both. A limit is reached once or lifted once, and
  * after either nothing of it is left: no listener and no timer.
  */
-import { isSignal, reasonOf } from '../abort-signal.js';
+import { isSignal, reasonOf, unwatch, watch, type Watcher } from '../abort-signal.js';
 import { checkOptions, invalidType, outOfRange } from '../errors.js';
 import type { StackClock } from '../glue.js';
-import { unwatch, watch, type Watcher } from './signals.js';
 
 /** How long a call may wait. */
 export interface WaitOptions {

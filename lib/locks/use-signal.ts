@@ -1,7 +1,6 @@
 /** The signal of one `using`: that the lock is lost, and the caller's own, as one. */
 import type { Lock } from './lock.js';
-import { reasonOf } from '../abort-signal.js';
-import { unwatch, watch, type Watcher } from './signals.js';
+import { reasonOf, unwatch, watch, type Watcher } from '../abort-signal.js';
 
 export class UseSignal implements Watcher {
   readonly signal: AbortSignal;

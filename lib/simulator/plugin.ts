@@ -50,10 +50,11 @@ export function createSimulatedPlugin(
       features: userFeatures(detectDeadlocks),
       operations: userOperations(world, node, owner, detectDeadlocks),
     });
-  return Object.freeze({
-    ...userPlugin(false),
-    withDeadlockDetection: Object.freeze(userPlugin(true)),
-  });
+  // Not copied along by who wraps the plugin's operations: it would have others.
+  const value = Object.freeze(userPlugin(true));
+  return Object.freeze(
+    Object.defineProperty(userPlugin(false), 'withDeadlockDetection', { value }),
+  );
 }
 
 function o2cbOperations(world: World, node: number, owner: PluginOwner): StackOperations {

@@ -68,12 +68,8 @@ export class NameWriter {
 
   #encodeAndKeep(state: LksbState, name: string): number {
     const size = this.#encode(state, name);
-    if (size > KEPT_MAX) return size;
+    if (size > KEPT_MAX || this.#lastKey === KEY_MAX) return size;
     this.#kept ??= new Int32Array(LINES * LINE);
-    if (this.#lastKey === KEY_MAX) {
-      this.#lastKey = 0;
-      this.#kept.fill(0);
-    }
     this.#lastKey += 1;
     state.nameKey = this.#lastKey;
     const line = (state.nameKey % LINES) * LINE;

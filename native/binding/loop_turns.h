@@ -69,6 +69,8 @@ class LoopTurns final : public EventSink {
   // Asked by JavaScript when it has handled a batch: puts the next batch where the last one was and
   // returns its size; 0: no more for now.
   size_t More() { return delivery_ ? delivery_->More() : 0; }
+  // As Delivery::HoldsBatch().
+  bool HoldsBatch() const { return delivery_ && delivery_->HoldsBatch(); }
   // Whether that could be more than 0.
   bool MayBeMore() const { return delivery_ && delivery_->MayBeMore(); }
 

@@ -177,7 +177,8 @@ int32_t O2dlmConnection::Unlock(uint32_t index, uint32_t flags, const uint8_t* b
 }
 
 bool O2dlmConnection::IsUntold(uint32_t index, const LockRecord& record) const {
-  if (record.completed_in_batch == batch_number_ && record.place > events_->state()->told) {
+  if (record.completed_in_batch == batch_number_ &&
+      (turns_.HoldsBatch() || record.place > events_->state()->told)) {
     return true;
   }
   for (size_t at = next_; at < taken_count_; ++at) {

@@ -337,6 +337,7 @@ napi_value UserConnection::More(napi_env env, napi_callback_info info) {
 }
 
 void UserConnection::TellNotice(const Notice& notice) {
+  if (lockspace_) lockspace_->HandleTold(notice);
   ReportState("notice", static_cast<int>(notice.kind), notice.node, {});
 }
 

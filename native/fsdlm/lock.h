@@ -47,6 +47,7 @@ struct Callback {
 struct LockBlock {
   ValueBlock bytes{};
   uint32_t sequence = 0;
+  uint32_t sequence_before = 0;  // the last grant: what its node has of it when that is lost
   // What a master on another node has of it, for the request under way: what was sent with that.
   // Null: the same as `bytes`, which a call that is refused changes, too.
   std::unique_ptr<ValueBlock> at_master;

@@ -390,7 +390,10 @@ int Lockspace::Recall(MemberImpl* member, LockId id, int held, int wanted, const
   if (lock->queue != Lock::Queue::kGranted) return -EINVAL;
   if (!lock->ReserveCast() || !lock->resource->Recall(lock, held, wanted)) return -ENOMEM;
   // The block that the grant had for it was lost, too.
-  if (lock->block != nullptr) std::memcpy(lock->block->bytes.data(), lvb, kLvbLen);
+  if (LockBlock* block = lock->block.get(); block != nullptr) {
+    std::memcpy(block->bytes.data(), lvb, kLvbLen);
+    block->sequence = block->sequence_before;
+  }
   return 0;
 }
 

@@ -528,6 +528,7 @@ void Resource::WriteBlock(const LockBlock* from) {
 
 void Resource::MoveBlock(Lock* lock) {
   const bool asks = (lock->exflags & kLkfValBlk) != 0 && lock->block != nullptr;
+  if (lock->block != nullptr) lock->block->sequence_before = lock->block->sequence;
   switch (BlockOperationOf(lock->grmode, lock->rqmode)) {
     case BlockOperation::kRead:
       if (!asks) return;

@@ -114,12 +114,16 @@ void Lockspace::HandleQuorum(const KeeperReport& report) {
   } else {
     const size_t count = std::min<size_t>(report.node_count, kRingNodesMax);
     try {
-      rings_.Hear(report.ring, {report.nodes, report.nodes + count});
+      std::set<int> members = order_->UntoldNodes();
+      for (const auto& [node, since_s] : this->members()) members.insert(node);
+      rings_.Hear(report.ring, {report.nodes, report.nodes + count}, members);
     } catch (const std::bad_alloc&) {
       rings_.Forget();
     }
   }
   if (report.error != 0) rings_.HandleAnswer();
+  // It takes messages again.
+  if (rings_.owes() && state_ == State::kOpen) AskRingAgain();
   // What is so from the start, and should be, is no news.
   if (report.ring == 0 || quorate_ == (report.code != 0)) return;
   quorate_ = report.code != 0;
@@ -254,9 +258,7 @@ void Lockspace::HandleSeen() {
   for (const auto& [node, is_there] : watch_.membership().TakeChanges()) {
     has_joined |= is_there;
     if (state_ != State::kOpen) continue;
-    // One that does not take a message has stood still for long.
-    rings_.Ask(node, is_there);
-    if (!keeper_.AskRing()) rings_.Forget();
+    AskRing(node, is_there);
   }
   // Behind that, so that the ring is known when the cause is.
   for (const auto& [departure, node, since_s] : watch_.membership().TakeUnknown()) {
@@ -280,15 +282,42 @@ const std::map<int, int64_t>& Lockspace::members() const {
   return is_lost_ ? none : watch_.membership().members();
 }
 
-Lockspace::Ring Lockspace::ring() {
-  if (is_lost_) return {0, quorate_};
-  try {
-    std::set<int> nodes = order_->UntoldNodes();
-    for (const auto& [node, since_s] : members()) nodes.insert(node);
-    return {rings_.Shown(nodes), quorate_};
-  } catch (const std::bad_alloc&) {
-    return {0, quorate_};
+Lockspace::Ring Lockspace::ring() const { return {is_lost_ ? 0 : rings_.shown(), told_quorate_}; }
+
+void Lockspace::HandleTold(const Notice& notice) {
+  switch (notice.kind) {
+    case NoticeKind::kNodeFailed:
+    case NoticeKind::kNodeLeft:
+      rings_.Tell(notice.node);
+      break;
+    case NoticeKind::kQuorumLost:
+    case NoticeKind::kQuorumRegained:
+      told_quorate_ = notice.kind == NoticeKind::kQuorumRegained;
+      break;
+    default:
+      break;
   }
+}
+
+// A keeper that does not take a message has stood still for long.
+void Lockspace::AskRing(int node, bool has_joined) {
+  bool is_noted = false;
+  try {
+    rings_.Ask(node, has_joined);
+    is_noted = true;
+  } catch (const std::bad_alloc&) {
+    // It is asked again.
+  }
+  if (!is_noted || !keeper_.AskRing()) rings_.MissToAsk(is_noted);
+}
+
+void Lockspace::AskRingAgain() {
+  try {
+    rings_.AskAgain();
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+  if (!keeper_.AskRing()) rings_.MissToAsk(true);
 }
 
 void Lockspace::SetPaused(bool paused) {

@@ -105,7 +105,9 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
     uint64_t number;
     bool is_quorate;
   };
-  Ring ring();
+  Ring ring() const;
+  // The program is about to be told this.
+  void HandleTold(const Notice& notice);
   // The node's name; empty when it has none.
   const std::string& NameOf(int node) const;
   const KeeperVersions& versions() const { return versions_; }
@@ -141,6 +143,8 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   void Fail(OpenFailure failure, int error, const std::string& detail);
   void AttachDevice(int device_fd, const KeeperVersions& versions);
   void HandleSeen();
+  void AskRing(int node, bool has_joined);
+  void AskRingAgain();
   void Lose();
   void SetPaused(bool paused);
   void EndSubmission();
@@ -170,6 +174,7 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   bool keeper_was_last_ = false;  // to have the device open
   bool drops_later_ = false;
   bool quorate_ = true;
+  bool told_quorate_ = true;  // as the program knows it
   std::string name_;
   std::map<int, std::string> names_;
   KeeperVersions versions_{};

@@ -177,6 +177,9 @@ Submitter::Progress Submitter::Submit(uint32_t slot) {
   SubmitRequest* const queued = &copy;
   const Cookie cookie = queued->cookie;
   const bool makes_lock = queued->operation == Operation::kLock;
+  // Or the loop knows its id when it asks for more: nothing is asked for behind either.
+  const bool ends_lock =
+      queued->operation == Operation::kUnlock || queued->operation == Operation::kCancel;
   int status = 0;
   if (!IsSound(*queued)) {
     status = -EINVAL;
@@ -205,8 +208,7 @@ Submitter::Progress Submitter::Submit(uint32_t slot) {
   }
   if (makes_lock && status > 0) {
     made_.Put(cookie, static_cast<uint32_t>(status));
-  } else if (makes_lock || queued->lock_id != 0 ||
-             (queued->operation == Operation::kUnlock && status >= 0)) {
+  } else if (makes_lock || queued->lock_id != 0 || (ends_lock && status >= 0)) {
     made_.Forget(cookie);
   }
   switch (queued->operation) {

@@ -81,6 +81,8 @@ class Delivery {
   // Whether it could have one: the call that brought a batch has not returned, nor have its
   // microtasks run.
   bool MayBeMore() const { return is_in_task_ && !has_ended_ && collected_ == 0; }
+  // Whether the batch has results that the program was not called with: all of them are untold.
+  bool HoldsBatch() const { return collected_ > 0; }
   // The program is not told any more. Also from within a call to it; the source is not used again.
   void End() { has_ended_ = true; }
 

@@ -92,6 +92,17 @@ TEST_CASE("submitter: knows a lock by its id until the loop does, or until it is
   }
 }
 
+TEST_CASE("submitter: keeps no id of a lock whose request was cancelled") {
+  Device device;
+  device.Next(Operation::kLock);
+  CHECK(device.IsMade());
+  device.Next(Operation::kCancel);
+  CHECK(device.IsMade());
+  device.Next(Operation::kUnlock);
+  CHECK(!device.IsMade());
+  CHECK(device.Refusal() == -ENOENT);
+}
+
 TEST_CASE("submitter: refuses an index that no lock has") {
   for (const uint32_t index : {SubmitArea::kIndexMax, 0x7fffffffu, 0xffffffffu}) {
     Device device;
