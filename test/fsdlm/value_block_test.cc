@@ -195,5 +195,52 @@ TEST_CASE("value block: no longer invalid without a lock when a node joins") {
   CHECK(TakeValidity(&a) == "granted 2");
 }
 
+// fs/dlm/recover.c:recover_lvb: of copies at NL and CR the newest by its number, which comes with
+// the grant.
+TEST_CASE("value block: a grant that is lost with the master leaves its node an old copy") {
+  ManualClock clock;
+  auto cluster = Cluster::Create(&clock);
+  std::unique_ptr<Member> master;
+  std::unique_ptr<Member> first;
+  std::unique_ptr<Member> second;
+  REQUIRE(cluster->Join("s", 1, nullptr, &master) == 0);
+  REQUIRE(cluster->Join("s", 2, nullptr, &first) == 0);
+  REQUIRE(cluster->Join("s", 3, nullptr, &second) == 0);
+  ValueBlock got{};
+  // Asks, and takes all that comes of it.
+  const auto ask = [&got](Member* member, LockId* id, int mode, uint8_t fill) {
+    const uint32_t flags = kLkfValBlk | (*id == 0 ? 0 : kLkfConvert);
+    const ValueBlock block = Block(fill);
+    REQUIRE(member->Lock(mode, flags, *id == 0 ? "r" : "", 1, false, block.data(), id) == 0);
+    Event event;
+    while (member->TakeEvents(&event, 1) == 1) {
+      if (event.has_lvb) got = event.lvb;
+    }
+  };
+  LockId writer = 0;
+  LockId late = 0;
+  LockId reader = 0;
+  ask(master.get(), &writer, kEx, 0);
+  ask(master.get(), &writer, kNl, 1);
+  ask(first.get(), &late, kNl, 0);
+  ask(first.get(), &late, kCr, 0);
+  ask(first.get(), &late, kNl, 1);
+  ask(master.get(), &writer, kEx, 1);
+  ask(master.get(), &writer, kNl, 2);
+  ask(second.get(), &reader, kNl, 0);
+  ask(second.get(), &reader, kCr, 0);
+  REQUIRE(got == Block(2));
+  ask(first.get(), &late, kCr, 1);
+  const ValueBlock old = Block(1);
+  REQUIRE(first->Recall(late, kNl, kCr, old.data()) == 0);
+  REQUIRE(cluster->KillNode(1) == 0);
+  got = {};
+  Event event;
+  while (first->TakeEvents(&event, 1) == 1) {
+    if (event.has_lvb) got = event.lvb;
+  }
+  CHECK(got == Block(2));
+}
+
 }  // namespace
 }  // namespace stackglue::fsdlm::test

@@ -35,8 +35,9 @@ class Device {
     request.cookie = {1, 1};
     if (operation == Operation::kPurge) {
       request.request.EncodePurge(0, 0);
-    } else if (operation == Operation::kUnlock) {
-      request.request.EncodeUnlock(request.cookie, 0, nullptr);
+    } else if (operation == Operation::kUnlock || operation == Operation::kCancel) {
+      const uint32_t flags = operation == Operation::kCancel ? DLM_LKF_CANCEL : 0;
+      request.request.EncodeUnlock(request.cookie, flags, nullptr);
     } else {
       request.request.EncodeLock(request.cookie, DLM_LOCK_EX, 0, 0, "name");
     }
