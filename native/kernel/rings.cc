@@ -42,7 +42,7 @@ bool Rings::IsTold(int node) const {
 }
 
 void Rings::Ask(int node, bool has_joined) {
-  const bool is_late = !asked_.empty();
+  const bool is_late = !IsSettled();
   asked_.push_back({node, has_joined});
   if (!has_joined) {
     Settle(&asked_.back());
@@ -92,9 +92,12 @@ void Rings::Move() {
 
 uint64_t Rings::shown() const {
   if (!is_shown_ || owes_) return 0;
-  const bool is_current = std::all_of(asked_.begin(), asked_.end(),
-                                      [](const Asked& asked) { return asked.is_settled; });
-  return is_current ? heard_.front().number : 0;
+  return IsSettled() ? heard_.front().number : 0;
+}
+
+bool Rings::IsSettled() const {
+  return std::all_of(asked_.begin(), asked_.end(),
+                     [](const Asked& asked) { return asked.is_settled; });
 }
 
 }  // namespace stackglue::kernel

@@ -10,8 +10,8 @@
 // The other way round the keeper may be late. So it is asked anew with each change of members. By
 // then corosync has told it: dlm_controld, which made the change, was told by the same corosync,
 // and has spoken to the other nodes by way of it since. Until the keeper answers, nothing is shown,
-// unless what it had told before fits: a ring that the node has gone with, or, if it owes no other
-// answer, that the node is in. (Where it stands still while a node boots that had never been seen,
+// unless what it had told before fits: a ring that the node has gone with, or, if all before fits,
+// that the node is in. (Where it stands still while a node boots that had never been seen,
 // that may be the ring of the node's last life, until it answers.)
 //
 // Threads: one.
@@ -69,6 +69,8 @@ class Rings {
 
   void Settle(Asked* asked) const;
   bool IsTold(int node) const;
+  // Whether what has been heard fits all that the keeper has not confirmed.
+  bool IsSettled() const;
   void Move();
 
   // From the one that is shown to the newest; empty: none is known.
