@@ -381,7 +381,7 @@ export class StackGlue {
    * follows; or a negative errno. If the locks are lost meanwhile its status is -ENOTCONN. Only a
    * disconnect ends it in silence.
    *
-   * @param name UTF-8 or raw bytes: 1 to 32 on `o2cb`, to 64 on `user`. Not used by a conversion. -EINVAL
+   * @param name UTF-8 or raw bytes: 1 to 32 on `o2cb`, at most 64 on `user`. Not used by a conversion. -EINVAL
    *   for one that the stack needs itself (`$RECOVERY` on `o2cb`, `version_lock` on `user`), and for a
    *   string with a lone surrogate.
    * @param astarg what the handlers are given; by default `lksb`. A conversion keeps the first one's.
