@@ -1,8 +1,11 @@
-/** Checks of what the lock calls are given. Each throws, naming the argument, and changes nothing. */
+/**
+ * Checks of what the lock calls are given. Each throws, naming the argument, and changes nothing. What is thrown
+ * is made elsewhere: V8 has room for little on the way of every lock.
+ */
 import { constants } from 'node:os';
 import { types } from 'node:util';
 
-import { DLM_LKF_ALL } from '../constants.js';
+import { DLM_LKF_ALL, DLM_LOCK } from '../constants.js';
 import { checkInteger, checkObject, DlmError, invalidType, outOfRange } from '../errors.js';
 import type { StackConnection } from './connection.js';
 import { lksbState, type DlmLksb, type LksbState } from './lksb.js';
@@ -37,10 +40,14 @@ function checkBigInt(argument: string, value: unknown, max: bigint): void {
 export function checkLksb(lksb: DlmLksb, connection: StackConnection, op: string): LksbState {
   const state = lksbState(lksb);
   if (state.connection === undefined || state.connection === connection) return state;
-  throw new DlmError(
+  throw wrongConnection(state.connection, connection, op);
+}
+
+function wrongConnection(its: StackConnection, given: StackConnection, op: string): DlmError {
+  return new DlmError(
     'ERR_DLM_WRONG_CONNECTION',
-    `The lock status block belongs to another connection, to "${state.connection.name}"`,
-    { op, resource: connection.name, errno: errno.EINVAL },
+    `The lock status block belongs to another connection, to "${its.name}"`,
+    { op, resource: given.name, errno: errno.EINVAL },
   );
 }
 
@@ -49,8 +56,11 @@ export function checkUsed(
   state: LksbState,
   op: string,
 ): asserts state is LksbState & { connection: StackConnection } {
-  if (state.connection !== undefined) return;
-  throw new DlmError('ERR_DLM_LKSB_UNUSED', 'The lock status block has never been locked', {
+  if (state.connection === undefined) throw unused(op);
+}
+
+function unused(op: string): DlmError {
+  return new DlmError('ERR_DLM_LKSB_UNUSED', 'The lock status block has never been locked', {
     op,
     errno: errno.EINVAL,
   });
@@ -66,25 +76,42 @@ export function hasOwnBytes(name: string | Uint8Array, known: string | undefined
 
 /** What a new lock needs: a name, and a lock status block that has no lock. */
 export function checkNewLock(name: string | Uint8Array, state: LksbState): void {
-  // Of another realm, too, which has a Uint8Array of its own.
-  if (typeof name !== 'string' && !isUint8Array(name)) {
-    throw invalidType('name', 'of type string or an instance of Uint8Array', name);
-  }
-  if (state.index < 0) return;
-  throw new DlmError(
+  if (typeof name !== 'string') checkBytes(name);
+  if (state.index >= 0) throw inUse();
+}
+
+/** Of another realm, too, which has a Uint8Array of its own. */
+function checkBytes(name: unknown): void {
+  if (isUint8Array(name)) return;
+  throw invalidType('name', 'of type string or an instance of Uint8Array', name);
+}
+
+function inUse(): DlmError {
+  return new DlmError(
     'ERR_DLM_LKSB_BUSY',
     'This lock status block has a lock: convert or unlock it, or use another one',
     { op: 'lock', errno: errno.EBUSY },
   );
 }
 
+/** A mode of `DLM_LOCK`. */
+export function checkMode(mode: number): void {
+  if (typeof mode === 'number' && mode >= NL && mode <= EX && (mode | 0) === mode) return;
+  checkInteger('mode', mode, NL, EX);
+}
+
 // Of this module, for what is asked about every lock: see NativeLocks.
 const ALL_FLAGS = DLM_LKF_ALL;
+const { NL, EX } = DLM_LOCK;
 
 /** Request flags: bits of `DLM_LKF`. */
 export function checkFlags(flags: number): void {
   // All that is asked on the way of a lock.
   if (typeof flags === 'number' && (flags & ALL_FLAGS) === flags) return;
+  refuseFlags(flags);
+}
+
+function refuseFlags(flags: number): void {
   checkInteger('flags', flags, 0, 0xffffffff);
   if ((flags & ~ALL_FLAGS) !== 0) {
     throw outOfRange('flags', 'made of DLM_LKF flags', `0x${flags.toString(16)}`);

@@ -6,16 +6,9 @@
 import { constants } from 'node:os';
 
 import { isSignal, throwIfAborted, unlessAborted } from '../abort-signal.js';
-import {
-  CLUSTER_NAME_MAX,
-  DLM_LKF,
-  DLM_LOCK,
-  GROUP_NAME_MAX,
-  type LockMode,
-} from '../constants.js';
+import { CLUSTER_NAME_MAX, DLM_LKF, GROUP_NAME_MAX, type LockMode } from '../constants.js';
 import {
   checkFunction,
-  checkInteger,
   checkOptions,
   checkString,
   checkText,
@@ -25,6 +18,7 @@ import {
 } from '../errors.js';
 import {
   checkFlags,
+  checkMode,
   checkLksb,
   checkNewLock,
   checkPlock,
@@ -53,7 +47,6 @@ import { StackRegistry, type PluginLoader } from './registry.js';
 const { errno } = constants;
 // Of this module, for what is asked about every lock: see NativeLocks.
 const { CONVERT } = DLM_LKF;
-const { NL, EX } = DLM_LOCK;
 
 /** What `clusterConnect` needs. `Astarg`: what the protocol's handlers take. */
 export interface ConnectOptions<Astarg = unknown> {
@@ -410,7 +403,7 @@ export class StackGlue {
     astarg?: unknown,
   ): number {
     const stack = this.#stackOf(connection, 'lock');
-    checkInteger('mode', mode, NL, EX);
+    checkMode(mode);
     const state = checkLksb(lksb, stack, 'lock');
     checkFlags(flags);
     const isNew = (flags & CONVERT) === 0;
