@@ -1,5 +1,6 @@
 /** Connects once to stack `user` as the JSON argument says and prints what came of it. */
-import { createUserPlugin, DlmError, StackGlue, type UserStackOptions } from '../../lib/glue.js';
+import { DlmError, type UserStackOptions } from '../../lib/glue.js';
+import { silentGlue } from './silent-glue.js';
 
 const { group, uid, options } = JSON.parse(process.argv[2] ?? '{}') as {
   group: string;
@@ -8,21 +9,12 @@ const { group, uid, options } = JSON.parse(process.argv[2] ?? '{}') as {
 };
 if (uid !== undefined) process.setuid?.(uid);
 
-const glue = new StackGlue();
-glue.register(createUserPlugin(options));
-glue.clusterStack = 'pcmk';
-const ignore = (): void => undefined;
-glue.setLockingProtocol({
-  maxVersion: { major: 1, minor: 0 },
-  lockAst: ignore,
-  blockingAst: ignore,
-  unlockAst: ignore,
-});
+const glue = silentGlue(options);
 try {
   const connection = await glue.clusterConnect({
     stackName: 'pcmk',
     group,
-    recoveryHandler: ignore,
+    recoveryHandler: () => undefined,
   });
   const node = glue.clusterThisNode(connection);
   await glue.clusterDisconnect(connection);

@@ -11,17 +11,16 @@ import { kill } from 'node:process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import {
-  createUserPlugin,
   DLM_LOCK,
   DlmError,
   DlmLksb,
   dlmOwnPid,
   dlmPurge,
-  StackGlue,
+  type StackGlue,
   type ClusterConnection,
-  type UserStackOptions,
 } from '../../../lib/glue.js';
 import { nobodyLeft } from '../../support/nobody-left.js';
+import { silentGlue } from '../../support/silent-glue.js';
 import { Journal } from '../journal.js';
 import { MachineControl, type MachineState } from '../machine.js';
 import { keepersOn } from '../under-sanitizer.js';
@@ -30,19 +29,6 @@ const folder = process.env.STACKGLUE_FAKE_MACHINE ?? '';
 /** The end of a connection is waited for, however slow the host is. */
 const NO_LIMIT_MS = 2 ** 31 - 1;
 const machine = await MachineControl.open(folder);
-
-function glueWith(options: UserStackOptions): StackGlue {
-  const glue = new StackGlue();
-  glue.register(createUserPlugin(options));
-  glue.clusterStack = 'pcmk';
-  glue.setLockingProtocol({
-    maxVersion: { major: 1, minor: 0 },
-    lockAst: () => undefined,
-    blockingAst: () => undefined,
-    unlockAst: () => undefined,
-  });
-  return glue;
-}
 
 const connect = (glue: StackGlue, group: string): Promise<ClusterConnection> =>
   glue.clusterConnect({ stackName: 'pcmk', group, recoveryHandler: () => undefined });
@@ -94,7 +80,7 @@ const noChildren = (): Promise<void> =>
 /** The cluster lets nobody in: who gives up leaves no keeper behind, neither the first nor those in its turn. */
 async function leavesNothingOfRetries(): Promise<void> {
   await machine.tell('hold');
-  const glue = glueWith({ connectTimeoutMs: 50 });
+  const glue = silentGlue({ connectTimeoutMs: 50 });
   for (let i = 0; i < 4; i += 1) {
     expectEqual('a retry', (await failureOf(connect(glue, 'retried'))).code, 'ERR_DLM_TIMEOUT');
   }
@@ -109,11 +95,11 @@ async function leavesNothingOfRetries(): Promise<void> {
 async function givesUpWhenAborted(): Promise<void> {
   const reason = new Error('enough');
   const { connection: kept, glue } = await (async () => {
-    const glue = glueWith({});
+    const glue = silentGlue({});
     return { glue, connection: await connect(glue, 'kept') };
   })();
   for (const submit of ['thread', 'loop', 'keeper'] as const) {
-    const given = glueWith({ submit });
+    const given = silentGlue({ submit });
     const before = descriptors();
     for (const step of ['opening', 'agreeing'] as const) {
       await machine.tell(step === 'opening' ? 'hold' : 'rule kept version_lock wait');
@@ -161,7 +147,7 @@ function descriptors(): number {
 /** The turn to create is over when the kernel has done its part, however long udev takes. */
 async function opensSideBySide(): Promise<void> {
   await machine.tell('udev off');
-  const glue = glueWith({});
+  const glue = silentGlue({});
   const opening = ['one', 'two', 'three'].map((group) => connect(glue, group));
   await until(({ spaces }) => spaces === 3);
   await machine.tell('udev on');
@@ -171,7 +157,7 @@ async function opensSideBySide(): Promise<void> {
 /** Nobody could use a lockspace that has no device: it is given up again, and told as that. */
 async function givesUpWhatHasNoDevice(): Promise<void> {
   await machine.tell('udev off');
-  const failure = failureOf(connect(glueWith({}), 'nameless'));
+  const failure = failureOf(connect(silentGlue({}), 'nameless'));
   await until(({ spaces }) => spaces === 1);
   await machine.tell('udev dead');
   expectEqual('without a device', (await failure).code, 'ERR_DLM_NO_DEVICE');
@@ -181,7 +167,7 @@ async function givesUpWhatHasNoDevice(): Promise<void> {
 
 /** What happens while the keeper leaves is not asked about, and so in nobody's way. */
 async function tellsAnEndAmongNews(): Promise<void> {
-  const glue = glueWith({});
+  const glue = silentGlue({});
   const connection = await connect(glue, 'news');
   await machine.tell('hold');
   const end = glue.clusterDisconnect(connection);
@@ -193,7 +179,7 @@ async function tellsAnEndAmongNews(): Promise<void> {
 
 /** In the middle of a call to the kernel, which goes on: nobody is there any more to whom it could return. */
 async function isKilledInACall(): Promise<void> {
-  const glue = glueWith({ submit: 'keeper' });
+  const glue = silentGlue({ submit: 'keeper' });
   const connection = await connect(glue, 'killed');
   await machine.tell('journal killed');
   const journal = new Journal(folder);
@@ -222,7 +208,7 @@ async function isKilledInACall(): Promise<void> {
 
 /** A share in what is there, and what happens to it. */
 async function sharesALockspace(): Promise<void> {
-  const glue = glueWith({});
+  const glue = silentGlue({});
   const [one, other] = [await connect(glue, 'shared'), await connect(glue, 'shared')];
   await glue.clusterDisconnect(one);
   expectEqual('lockspaces with a share', (await machine.state()).spaces, 1);
@@ -232,7 +218,7 @@ async function sharesALockspace(): Promise<void> {
 
 /** No secret of the service is in a keeper, nor a child of the service left unreaped. */
 async function keepsNoSecrets(): Promise<void> {
-  const glue = glueWith({});
+  const glue = silentGlue({});
   const connection = await connect(glue, 'secret');
   const [keeper] = keepersOn(folder);
   if (!(process.env.STACKGLUE_SECRET ?? '')) throw new Error('no secret to be kept');
@@ -245,14 +231,14 @@ async function keepsNoSecrets(): Promise<void> {
 /** A relative path is from where this process is, though its keeper is elsewhere. */
 async function findsARelativeLibrary(): Promise<void> {
   const path = join(process.env.LD_LIBRARY_PATH ?? '', 'libdlm_lt.so.3');
-  const glue = glueWith({ library: relative(process.cwd(), path) });
+  const glue = silentGlue({ library: relative(process.cwd(), path) });
   await glue.clusterDisconnect(await connect(glue, 'relative'));
 }
 
 /** This process is the first of a PID namespace, whose orphans are all its children: it reaps its keepers. */
 async function isFirstProcess(): Promise<void> {
   expectEqual('the number of the first process', process.pid, 1);
-  const glue = glueWith({});
+  const glue = silentGlue({});
   const connection = await connect(glue, 'first');
   expectEqual('a number that is not known', dlmOwnPid(connection), 0);
   const purge = failureOf(dlmPurge(connection, 0, 4711));
@@ -281,7 +267,7 @@ async function endsWithoutAKeeper(): Promise<void> {
     for (const isHeardOf of [true, false]) {
       let hear = (): void => undefined;
       const gone = new Promise<void>((resolve) => (hear = resolve));
-      const glue = glueWith({ submit, disconnectTimeoutMs: NO_LIMIT_MS });
+      const glue = silentGlue({ submit, disconnectTimeoutMs: NO_LIMIT_MS });
       const connection = await glue.clusterConnect({
         stackName: 'pcmk',
         group: 'orphaned',
@@ -305,7 +291,7 @@ async function endsWithoutAKeeper(): Promise<void> {
     }
   }
   // Nothing to be done with a lockspace that is stopped.
-  const glue = glueWith({ disconnectTimeoutMs: 50 });
+  const glue = silentGlue({ disconnectTimeoutMs: 50 });
   const connection = await connect(glue, 'orphaned');
   await machine.tell('stop orphaned');
   glue.dlmLock(connection, DLM_LOCK.EX, new DlmLksb(), 0, 'r');
@@ -326,7 +312,7 @@ async function needsOneInotify(): Promise<void> {
       }
     }).length;
   const before = count();
-  const glue = glueWith({});
+  const glue = silentGlue({});
   const connections: ClusterConnection[] = [];
   for (let i = 0; i < 5; i += 1) connections.push(await connect(glue, `watched${i % 2}`));
   expectEqual('inotify instances', count() - before, 1);

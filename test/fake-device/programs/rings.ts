@@ -5,7 +5,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-import { createUserPlugin, StackGlue, type UserStackOptions } from '../../../lib/glue.js';
+import type { UserStackOptions } from '../../../lib/glue.js';
+import { silentGlue } from '../../support/silent-glue.js';
 import { MachineControl } from '../machine.js';
 import { keepersOn } from '../under-sanitizer.js';
 
@@ -19,15 +20,7 @@ const FIRST = 2n ** 53n + 1n;
 const came: string[] = [];
 let wake: () => void = () => undefined;
 
-const glue = new StackGlue();
-glue.register(createUserPlugin({ submit } as UserStackOptions));
-glue.clusterStack = 'pcmk';
-glue.setLockingProtocol({
-  maxVersion: { major: 1, minor: 0 },
-  lockAst: () => undefined,
-  blockingAst: () => undefined,
-  unlockAst: () => undefined,
-});
+const glue = silentGlue({ submit } as UserStackOptions);
 
 /** By how much a ring is above the first. */
 const above = (ring: bigint | undefined): string =>
