@@ -96,9 +96,7 @@ export function deathBehaviours(suite: Suite): void {
         const isDeath = (event: NodeEvent): boolean =>
           event.event === 'nodeDown' && event.on === on;
         const death = node.history.find(isDeath) as Extract<NodeEvent, { event: 'nodeDown' }>;
-        // A stack may be told by somebody who takes his time.
-        let now = await node.membership(on);
-        while (now === undefined) now = await node.membership(on);
+        const now = await node.knownMembership(on);
         assert.ok(BigInt(now.ring) > BigInt(earlier.ring), `${now.ring} above ${earlier.ring}`);
         assert.equal(death.ring ?? now.ring, now.ring);
         assert.equal(now.isQuorate, true);

@@ -297,6 +297,14 @@ export class NodeDriver {
     return ((await this.command({ do: 'membership', on })) as PlainMembership | null) ?? undefined;
   }
 
+  /** The same, as soon as the stack can tell: it may hear of it from somebody who takes his time. */
+  async knownMembership(on = MAIN): Promise<PlainMembership> {
+    for (;;) {
+      const known = await this.membership(on);
+      if (known !== undefined) return known;
+    }
+  }
+
   /** The completions of a lock so far. */
   completionsOf(lock: string): NodeEvent[] {
     const id = this.#idOf(lock);

@@ -202,15 +202,15 @@ export function noticesWithCorosync(): void {
     it('tell a node that is cut off that its locks are unsure', async () => {
       await begin('cut-off', 3);
       await of(3).lock('held', 'held', EX);
-      const before = await of(3).membership();
+      const before = await of(3).knownMembership();
       await getCluster().isolate(3);
       expect((await of(3).notice('quorumLost')).notice).to.deep.equal({
         kind: 'quorumLost',
-        ring: before?.ring,
+        ring: before.ring,
         locks: 'unsure',
       });
       // What it holds is of the membership before.
-      expect(await of(3).membership()).to.deep.equal({ ring: before?.ring, isQuorate: false });
+      expect(await of(3).membership()).to.deep.equal({ ring: before.ring, isQuorate: false });
       await of(3).notice('stopped');
       await of(1).nodeDown(3);
       // Without fencing the others take its locks at once.
@@ -228,24 +228,28 @@ export function noticesWithCorosync(): void {
 
     it('tell the ring of the nodes, which a process does not move', async () => {
       await begin('ring', 3);
-      const start = await of(1).membership();
-      expect(start?.isQuorate).to.equal(true);
-      for (const id of [2, 3]) expect(await of(id).membership()).to.deep.equal(start);
+      const start = await of(1).knownMembership();
+      expect(start.isQuorate).to.equal(true);
+      for (const id of [2, 3]) expect(await of(id).knownMembership()).to.deep.equal(start);
       await of(2).disconnect();
       const left = (await of(1).notice('memberLeft', { node: 2 })).notice;
       await of(2).connect('pcmk', 'ring');
       const joined = (await of(1).notice('memberJoined', { node: 2 })).notice;
-      for (const told of [left, joined]) expect(told).to.have.property('ring', start?.ring);
+      // A keeper that takes long may tell it later.
+      for (const told of [left, joined]) {
+        const ring = 'ring' in told ? told.ring : undefined;
+        expect(ring ?? start.ring).to.equal(start.ring);
+      }
+      expect(await of(1).knownMembership()).to.deep.equal(start);
       await getCluster().kill(3);
       for (const id of [1, 2]) {
         const { ring } = await of(id).nodeDown(3);
-        let now = await of(id).membership();
-        while (now === undefined) now = await of(id).membership();
-        expect(BigInt(now.ring) > BigInt(start!.ring), `${now.ring} of ${id}`).to.equal(true);
+        const now = await of(id).knownMembership();
+        expect(BigInt(now.ring) > BigInt(start.ring), `${now.ring} of ${id}`).to.equal(true);
         expect(now.isQuorate).to.equal(true);
         expect(ring ?? now.ring).to.equal(now.ring);
         console.log(
-          `      node ${id}: ring ${start?.ring}, then ${ring ?? 'not told'}, ${now.ring}`,
+          `      node ${id}: ring ${start.ring}, then ${ring ?? 'not told'}, ${now.ring}`,
         );
       }
       expect(await of(1).membership()).to.deep.equal(await of(2).membership());
