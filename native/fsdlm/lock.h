@@ -65,6 +65,9 @@ struct Lock : QueueLink, OwnLink {
   QueueLink* queue_link() { return this; }
   OwnLink* own_link() { return this; }
 
+  // Whether its request waits for what is in its way.
+  bool may_wait() const { return (exflags & kLkfNoQueue) == 0; }
+
   // fs/dlm/ast.c:dlm_add_lkb_callback(). A blocking AST is not added behind one of the same mode,
   // or of a higher one above PR. Whether it was added.
   bool AddBast(int mode) noexcept;

@@ -1,5 +1,8 @@
 // One lock resource as its master sees it: the emulation of struct dlm_rsb (fs/dlm/dlm_internal.h),
-// with the rules by which locks are granted and blocking ASTs are sent (fs/dlm/lock.c).
+// with the rules by which locks are granted and blocking ASTs are sent (fs/dlm/lock.c). Each idea
+// has a file: resource.cc the queues and the requests, resource_grants.cc what is granted,
+// resource_basts.cc who is told of what waits, resource_block.cc the value block,
+// resource_recovery.cc what a death changes.
 //
 // Threads: guarded by the cluster's mutex.
 //
@@ -176,6 +179,8 @@ class Resource {
   void TellGranted(const Lock& waiter, CallbackSink* sink);
   void TellConverting(const Lock& waiter, CallbackSink* sink);
   static void Tell(Lock* lock, const Lock& waiter, CallbackSink* sink);
+  // The last part of grant_pending_locks(): for all that could not be granted.
+  void TellBlocked(const Blocked& blocked, CallbackSink* sink);
   // revert_lock()
   void Revert(Lock* lock);
 
