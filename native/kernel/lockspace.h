@@ -5,6 +5,9 @@
 // into an area from which a submitter takes them to the kernel (submitter.h): the lockspace's
 // thread, the keeper, or, if the caller prefers that, the loop itself.
 //
+// Each idea has a file: lockspace.cc how it opens, runs and ends, lockspace_cluster.cc what is
+// heard of the cluster, lockspace_requests.cc and lockspace_results.cc the ways there and back.
+//
 // Threads: all of it is the loop's.
 //
 // Invariants: what lock_book.h says of the locks. The states:
