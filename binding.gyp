@@ -9,6 +9,7 @@
         'native/binding/fsdlm_connection.cc',
         'native/binding/numbers.cc',
         'native/binding/o2dlm_connection.cc',
+        'native/binding/script_side.cc',
         'native/binding/simulation.cc',
         'native/binding/user_connection.cc',
         'native/emulation/lockspace.cc',

@@ -5,8 +5,10 @@
 #include <cerrno>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "binding/arguments.h"
+#include "binding/engine_calls.h"
 #include "binding/fast_call.h"
 #include "binding/lock_calls.h"
 #include "fsdlm/inspect.h"
@@ -48,11 +50,7 @@ Napi::Function FsdlmConnection::Define(Napi::Env env) {
 }
 
 Napi::Value FsdlmConnection::KillNode(const Napi::CallbackInfo& info) {
-  const auto node = ReadInteger<int32_t>(info[1]);
-  if (!info[0].IsString() || !node) return ThrowBadArguments(info.Env(), "fsdlmKillNode");
-  const std::string name = info[0].As<Napi::String>();
-  const std::shared_ptr<fsdlm::Cluster> cluster = fsdlm::Cluster::Named(name);
-  return Napi::Number::New(info.Env(), cluster == nullptr ? -ENOMEM : cluster->KillNode(*node));
+  return CallKillNode<fsdlm::Cluster>(info, "fsdlmKillNode");
 }
 
 Napi::Value FsdlmConnection::Inspect(const Napi::CallbackInfo& info) {
@@ -112,20 +110,11 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
   try {
     cluster_name = cluster.As<Napi::String>();
     lockspace_name = name.As<Napi::String>();
-    events_ = std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(),
-                                             info[2].As<Napi::Function>());
-    state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
-    cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
-      tearing_down_ = true;
-      BeginClose();
-    });
+    script_.Open(info, this, &Request, &More, [this] { BeginClose(); });
   } catch (const std::bad_alloc&) {
     ThrowOutOfMemory(env);
     return;
   }
-  on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
-  DefineFastCall(info, this, "request", &Request);
-  DefineFastCall(info, this, "more", &More);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
   if (!turns_.Open(loop, [this] { OnOpened(); })) {
@@ -141,7 +130,7 @@ FsdlmConnection::FsdlmConnection(const Napi::CallbackInfo& info)
   }
   open_error_ = Lockspace::Open(cluster_name, lockspace_name, *node, company, &turns_,
                                 turns_.order(), &lockspace_);
-  if (lockspace_) turns_.Start(lockspace_.get(), this, events_->batch());
+  if (lockspace_) turns_.Start(lockspace_.get(), this, script_.events()->batch());
   // Not from inside the constructor: the loop's next turn tells.
   turns_.Wake();
 }
@@ -154,7 +143,7 @@ user::LockBook* FsdlmConnection::Book() const {
 
 napi_value FsdlmConnection::Request(napi_env env, napi_callback_info info) {
   auto* self = CalledObject<FsdlmConnection>(env, info);
-  TakeRequest(env, self->events_ ? self->events_->state() : nullptr, self->Book(), kUserUnmade);
+  TakeRequest(env, self->script_.words(), self->Book(), kUserUnmade);
   return nullptr;
 }
 
@@ -167,18 +156,7 @@ Napi::Value FsdlmConnection::Purge(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value FsdlmConnection::Members(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  auto members = Napi::Array::New(env);
-  if (!lockspace_) return members;
-  uint32_t count = 0;
-  for (const int node : lockspace_->Nodes()) {
-    auto member = Napi::Array::New(env, 3);
-    member.Set(0U, Napi::Number::New(env, node));
-    member.Set(1U, Napi::String::New(env, ""));
-    member.Set(2U, Napi::Array::New(env));
-    members.Set(count++, member);
-  }
-  return members;
+  return MembersArray(info.Env(), lockspace_ ? lockspace_->Nodes() : std::vector<int>());
 }
 
 // An emulated cluster always has a quorum.
@@ -214,10 +192,10 @@ void FsdlmConnection::Unref(const Napi::CallbackInfo&) { turns_.SetReferenced(fa
 
 void FsdlmConnection::OnOpened() {
   if (open_error_ != 0) {
-    ReportState("failed", static_cast<int>(FailureOf(open_error_)), -open_error_);
+    script_.ReportState("failed", static_cast<int>(FailureOf(open_error_)), -open_error_);
     BeginClose();
   } else {
-    ReportState("open", lockspace_->this_node(), 0);
+    script_.ReportState("open", lockspace_->this_node(), 0);
   }
 }
 
@@ -227,15 +205,7 @@ napi_value FsdlmConnection::More(napi_env env, napi_callback_info info) {
 }
 
 void FsdlmConnection::TellNotice(const Notice& notice) {
-  ReportState("notice", static_cast<int>(notice.kind), notice.node);
-}
-
-void FsdlmConnection::ReportState(const char* state, int code, int error) {
-  const Napi::Env env = Env();
-  const Napi::HandleScope scope(env);
-  CallAsTask(on_state_, *state_context_,
-             {Napi::String::New(env, state), Napi::Number::New(env, code),
-              Napi::Number::New(env, error), Napi::String::New(env, "")});
+  script_.ReportState("notice", static_cast<int>(notice.kind), notice.node);
 }
 
 void FsdlmConnection::BeginClose() {
@@ -247,14 +217,7 @@ void FsdlmConnection::BeginClose() {
 }
 
 void FsdlmConnection::OnClosed() {
-  if (!tearing_down_) {
-    const Napi::HandleScope scope(Env());
-    ReportState("closed", 0, 0);
-    events_.reset();
-    on_state_.Reset();
-    state_context_.reset();
-  }
-  cleanup_hook_->Done();
+  script_.Close(0);
   ObjectWrap::Unref();
 }
 

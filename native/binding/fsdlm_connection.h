@@ -10,11 +10,10 @@
 
 #include <memory>
 
-#include "binding/cleanup_hook.h"
-#include "binding/event_channel.h"
 #include "binding/external_memory.h"
 #include "binding/loop_turns.h"
 #include "binding/object_memory.h"
+#include "binding/script_side.h"
 #include "emulation/lockspace.h"
 
 namespace stackglue::binding {
@@ -53,8 +52,7 @@ class FsdlmConnection final : public ObjectMemory,
   void OnOpened();
   static napi_value More(napi_env env, napi_callback_info info);
   void TellNotice(const Notice& notice) override;
-  void TellResults(size_t count) override { events_->Deliver(count); }
-  void ReportState(const char* state, int code, int error);
+  void TellResults(size_t count) override { script_.events()->Deliver(count); }
   void BeginClose();
   void OnClosed();
 
@@ -62,12 +60,8 @@ class FsdlmConnection final : public ObjectMemory,
   LoopTurns turns_;
   std::unique_ptr<emulation::Lockspace> lockspace_;
   int open_error_ = 0;
-  std::unique_ptr<EventChannel> events_;
-  Napi::FunctionReference on_state_;
-  std::unique_ptr<Napi::AsyncContext> state_context_;
-  std::unique_ptr<CleanupHook> cleanup_hook_;
+  ScriptSide script_;
   bool closing_ = false;
-  bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all
 };
 
 }  // namespace stackglue::binding

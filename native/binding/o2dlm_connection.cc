@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "binding/arguments.h"
+#include "binding/engine_calls.h"
 #include "binding/fast_call.h"
 #include "binding/lock_calls.h"
 
@@ -44,11 +45,7 @@ Napi::Function O2dlmConnection::Define(Napi::Env env) {
 }
 
 Napi::Value O2dlmConnection::KillNode(const Napi::CallbackInfo& info) {
-  const auto node = ReadInteger<int32_t>(info[1]);
-  if (!info[0].IsString() || !node) return ThrowBadArguments(info.Env(), "o2dlmKillNode");
-  const std::string name = info[0].As<Napi::String>();
-  const std::shared_ptr<o2dlm::Cluster> cluster = o2dlm::Cluster::Named(name);
-  return Napi::Number::New(info.Env(), cluster == nullptr ? -ENOMEM : cluster->KillNode(*node));
+  return CallKillNode<o2dlm::Cluster>(info, "o2dlmKillNode");
 }
 
 O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
@@ -77,20 +74,11 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
   try {
     cluster_name = cluster.As<Napi::String>();
     domain_name = domain.As<Napi::String>();
-    events_ = std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(),
-                                             info[2].As<Napi::Function>());
-    state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
-    cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
-      tearing_down_ = true;
-      BeginClose();
-    });
+    script_.Open(info, this, &Request, &More, [this] { BeginClose(); });
   } catch (const std::bad_alloc&) {
     ThrowOutOfMemory(env);
     return;
   }
-  on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
-  DefineFastCall(info, this, "request", &Request);
-  DefineFastCall(info, this, "more", &More);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
   if (!turns_.Open(loop, {})) {
@@ -98,7 +86,7 @@ O2dlmConnection::O2dlmConnection(const Napi::CallbackInfo& info)
     return;
   }
   ObjectWrap::Ref();  // until the handles are closed
-  turns_.Start(this, this, events_->batch());
+  turns_.Start(this, this, script_.events()->batch());
   cluster_ = o2dlm::Cluster::Named(cluster_name);
   join_status_ = cluster_ == nullptr
                      ? -ENOMEM
@@ -117,7 +105,7 @@ napi_value O2dlmConnection::Request(napi_env env, napi_callback_info info) {
   auto* self = CalledObject<O2dlmConnection>(env, info);
   // There always is somebody: it says itself what it is worth.
   constexpr auto kNoMemory = -static_cast<int32_t>(o2dlm::Status::kSysErr);
-  TakeRequest(env, self->events_ ? self->events_->state() : nullptr, self, {0, kNoMemory});
+  TakeRequest(env, self->script_.words(), self, {0, kNoMemory});
   self->CollectEarly();
   return nullptr;
 }
@@ -178,7 +166,7 @@ int32_t O2dlmConnection::Unlock(uint32_t index, uint32_t flags, const uint8_t* b
 
 bool O2dlmConnection::IsUntold(uint32_t index, const LockRecord& record) const {
   if (record.completed_in_batch == batch_number_ &&
-      (turns_.HoldsBatch() || record.place > events_->state()->told)) {
+      (turns_.HoldsBatch() || record.place > script_.words()->told)) {
     return true;
   }
   for (size_t at = next_; at < taken_count_; ++at) {
@@ -193,7 +181,7 @@ bool O2dlmConnection::IsUntold(uint32_t index, const LockRecord& record) const {
 
 void O2dlmConnection::CollectEarly() {
   if (!turns_.MayBeMore()) return;
-  BatchState* const state = events_->state();
+  BatchState* const state = script_.words();
   if (state->next != 0 || state->told + 1 != static_cast<int32_t>(batch_size_)) return;
   state->next = static_cast<int32_t>(turns_.More());
 }
@@ -220,18 +208,10 @@ Napi::Value O2dlmConnection::Version(const Napi::CallbackInfo& info) {
 
 Napi::Value O2dlmConnection::Members(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  auto members = Napi::Array::New(env);
-  if (!member_) return members;
+  if (!member_) return MembersArray(env, {});
   std::array<int, o2dlm::kMaxNodes> nodes;
   const size_t count = member_->Nodes(nodes.data(), nodes.size());
-  for (uint32_t i = 0; i < count; ++i) {
-    auto member = Napi::Array::New(env, 3);
-    member.Set(0U, Napi::Number::New(env, nodes[i]));
-    member.Set(1U, Napi::String::New(env, ""));
-    member.Set(2U, Napi::Array::New(env));
-    members.Set(i, member);
-  }
-  return members;
+  return MembersArray(env, {nodes.data(), count});
 }
 
 // An emulated cluster always has a quorum.
@@ -257,7 +237,7 @@ napi_value O2dlmConnection::More(napi_env env, napi_callback_info info) {
 
 void O2dlmConnection::BeginBatch() {
   ++batch_number_;
-  events_->state()->told = -1;
+  script_.words()->told = -1;
 }
 
 size_t O2dlmConnection::Collect(EventRecord*) {
@@ -351,7 +331,7 @@ size_t O2dlmConnection::CollectLost(EventRecord* events) {
 }
 
 void O2dlmConnection::TellNotice(const Notice& notice) {
-  ReportState("notice", static_cast<int>(notice.kind), notice.node);
+  script_.ReportState("notice", static_cast<int>(notice.kind), notice.node);
 }
 
 void O2dlmConnection::Release() {
@@ -360,7 +340,7 @@ void O2dlmConnection::Release() {
 }
 
 void O2dlmConnection::HandleEvent(const o2dlm::Event& event, LockRecord* lock, size_t place) {
-  EventRecord* const record = events_->batch() + place;
+  EventRecord* const record = script_.events()->batch() + place;
   record->index = static_cast<int32_t>(static_cast<uint32_t>(event.astarg));
   record->value = event.value;
   record->final = event.final ? 1 : 0;
@@ -404,23 +384,8 @@ void O2dlmConnection::BeginClose() {
   turns_.Close([this] { OnClosed(); });
 }
 
-void O2dlmConnection::ReportState(const char* state, int code, int node) {
-  const Napi::Env env = Env();
-  const Napi::HandleScope scope(env);
-  CallAsTask(
-      on_state_, *state_context_,
-      {Napi::String::New(env, state), Napi::Number::New(env, code), Napi::Number::New(env, node)});
-}
-
 void O2dlmConnection::OnClosed() {
-  if (!tearing_down_) {
-    const Napi::HandleScope scope(Env());
-    ReportState("closed", 0, 0);
-    events_.reset();
-    on_state_.Reset();
-    state_context_.reset();
-  }
-  cleanup_hook_->Done();
+  script_.Close(0);
   ObjectWrap::Unref();
 }
 

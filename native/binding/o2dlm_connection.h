@@ -10,12 +10,11 @@
 #include <memory>
 #include <string_view>
 
-#include "binding/cleanup_hook.h"
-#include "binding/event_channel.h"
 #include "binding/external_memory.h"
 #include "binding/lock_calls.h"
 #include "binding/loop_turns.h"
 #include "binding/object_memory.h"
+#include "binding/script_side.h"
 #include "o2dlm/o2dlm.h"
 #include "util/slot_table.h"
 
@@ -79,12 +78,11 @@ class O2dlmConnection final : public ObjectMemory,
   size_t CollectLost(EventRecord* events) override;
   void Release() override;
   void TellNotice(const Notice& notice) override;
-  void TellResults(size_t count) override { events_->Deliver(count); }
+  void TellResults(size_t count) override { script_.events()->Deliver(count); }
   uint64_t Ring();
   void BeginBatch();
   void HandleEvent(const o2dlm::Event& event, LockRecord* lock, size_t place);
   void BeginClose();
-  void ReportState(const char* state, int code, int node);
   void OnClosed();
 
   ExternalMemory memory_;
@@ -92,13 +90,9 @@ class O2dlmConnection final : public ObjectMemory,
   std::unique_ptr<o2dlm::Member> member_;
   o2dlm::ProtocolVersion version_;
   int join_status_ = 0;
-  std::unique_ptr<EventChannel> events_;
-  Napi::FunctionReference on_state_;
-  std::unique_ptr<Napi::AsyncContext> state_context_;
-  std::unique_ptr<CleanupHook> cleanup_hook_;
+  ScriptSide script_;
   LoopTurns turns_;
   bool closing_ = false;
-  bool tearing_down_ = false;
 
   // The most events that are taken from the engine at once.
   static constexpr size_t kTakeMax = 16;

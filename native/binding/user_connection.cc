@@ -79,24 +79,15 @@ UserConnection::UserConnection(const Napi::CallbackInfo& info)
   try {
     options.name = name.As<Napi::String>();
     options.library = library.As<Napi::String>();
-    events_ = std::make_unique<EventChannel>(info[1].As<Napi::Int32Array>(),
-                                             info[2].As<Napi::Function>());
-    state_context_ = std::make_unique<Napi::AsyncContext>(env, "stackglue:connection");
     lockspace_ = std::make_unique<Lockspace>(options, &order_);
-    cleanup_hook_ = std::make_unique<CleanupHook>(env, [this] {
-      tearing_down_ = true;
-      BeginClose(kTeardownMs);
-    });
+    script_.Open(info, this, &Request, &More, [this] { BeginClose(kTeardownMs); });
   } catch (const std::bad_alloc&) {
     lockspace_.reset();
     ThrowOutOfMemory(env);
     return;
   }
   order::EventListener* const listener = this;
-  delivery_.emplace(&order_, lockspace_.get(), listener, events_->batch(), kLimits);
-  on_state_ = Napi::Persistent(info[3].As<Napi::Function>());
-  DefineFastCall(info, this, "request", &Request);
-  DefineFastCall(info, this, "more", &More);
+  delivery_.emplace(&order_, lockspace_.get(), listener, script_.events()->batch(), kLimits);
   napi_get_uv_event_loop(env, &loop_);
   ObjectWrap::Ref();  // until the last handle is closed
   uv_timer_init(loop_, &timer_);
@@ -122,7 +113,7 @@ void UserConnection::AfterRequest() {
 
 napi_value UserConnection::Request(napi_env env, napi_callback_info info) {
   auto* self = CalledObject<UserConnection>(env, info);
-  TakeRequest(env, self->events_ ? self->events_->state() : nullptr, self->Book(), kUserUnmade);
+  TakeRequest(env, self->script_.words(), self->Book(), kUserUnmade);
   self->AfterRequest();
   return nullptr;
 }
@@ -228,7 +219,7 @@ void UserConnection::OnState() {
       opened_ = true;
       StartPoll<&UserConnection::OnState>(&device_poll_, lockspace_->device_fd());
       StartPoll<&UserConnection::OnState>(&watch_poll_, lockspace_->watch_fd());
-      ReportState("open", lockspace_->this_node(), 0, {});
+      script_.ReportState("open", lockspace_->this_node(), 0);
     }
     if (!silent_) delivery_->Turn();
     if (!silent_) HoldBack();
@@ -338,13 +329,13 @@ napi_value UserConnection::More(napi_env env, napi_callback_info info) {
 
 void UserConnection::TellNotice(const Notice& notice) {
   if (lockspace_) lockspace_->HandleTold(notice);
-  ReportState("notice", static_cast<int>(notice.kind), notice.node, {});
+  script_.ReportState("notice", static_cast<int>(notice.kind), notice.node);
 }
 
 void UserConnection::BeginClose(int deadline_ms) {
   if (silent_) {
     // The environment ends while a disconnect is under way: less time is left.
-    if (!finishing_ && tearing_down_) {
+    if (!finishing_ && script_.is_tearing_down()) {
       deadline_ = std::min(deadline_, uv_now(loop_) + static_cast<uint64_t>(deadline_ms));
       ArmTimer();
     }
@@ -359,7 +350,7 @@ void UserConnection::BeginClose(int deadline_ms) {
   SetReferenced(true);
   uv_ref(reinterpret_cast<uv_handle_t*>(&timer_));
   lockspace_->Close();
-  if (tearing_down_ && lockspace_->is_stopped()) lockspace_->Abandon();
+  if (script_.is_tearing_down() && lockspace_->is_stopped()) lockspace_->Abandon();
   uv_update_time(loop_);
   deadline_ = std::max<uint64_t>(uv_now(loop_) + static_cast<uint64_t>(deadline_ms), 1);
   // Not OnState(): a handler may have called, and whoever called that one still uses the Lockspace.
@@ -369,9 +360,9 @@ void UserConnection::BeginClose(int deadline_ms) {
 void UserConnection::Finish() {
   finishing_ = true;
   if (delivery_) delivery_->End();
-  if (lockspace_->state() == Lockspace::State::kFailed && !tearing_down_) {
+  if (lockspace_->state() == Lockspace::State::kFailed) {
     const kernel::OpenResult& result = lockspace_->open_result();
-    ReportState("failed", static_cast<int>(result.failure), result.error, result.detail);
+    script_.ReportState("failed", static_cast<int>(result.failure), result.error, result.detail);
   }
   ForEachPoll([this](Poll* poll) { CloseHandle(&poll->handle); });
   CloseHandle(&timer_);
@@ -390,24 +381,8 @@ void UserConnection::CloseHandle(Handle* handle) {
 
 void UserConnection::OnHandleClosed() {
   if (--open_handles_ > 0) return;
-  if (!tearing_down_) {
-    const Napi::HandleScope scope(Env());
-    ReportState("closed", drops_later_ ? 1 : 0, 0, {});
-    events_.reset();
-    on_state_.Reset();
-    state_context_.reset();
-  }
-  cleanup_hook_->Done();
+  script_.Close(drops_later_ ? 1 : 0);
   ObjectWrap::Unref();
-}
-
-void UserConnection::ReportState(const char* state, int code, int error,
-                                 const std::string& detail) {
-  const Napi::Env env = Env();
-  const Napi::HandleScope scope(env);
-  CallAsTask(on_state_, *state_context_,
-             {Napi::String::New(env, state), Napi::Number::New(env, code),
-              Napi::Number::New(env, error), Napi::String::New(env, detail)});
 }
 
 void UserConnection::SetReferenced(bool referenced) {

@@ -24,10 +24,9 @@
 #include <memory>
 #include <optional>
 
-#include "binding/cleanup_hook.h"
-#include "binding/event_channel.h"
 #include "binding/external_memory.h"
 #include "binding/object_memory.h"
+#include "binding/script_side.h"
 #include "kernel/lockspace.h"
 #include "order/delivery.h"
 
@@ -73,12 +72,11 @@ class UserConnection final : public ObjectMemory,
   void OnState();
   void HoldBack();
   void TellNotice(const Notice& notice) override;
-  void TellResults(size_t count) override { events_->Deliver(count); }
+  void TellResults(size_t count) override { script_.events()->Deliver(count); }
   void BeginClose(int deadline_ms);
   void Finish();
   void OnHandleClosed();
   void ArmTimer();
-  void ReportState(const char* state, int code, int error, const std::string& detail);
   void SetReferenced(bool referenced);
 
   template <void (UserConnection::*OnReadable)()>
@@ -96,10 +94,7 @@ class UserConnection final : public ObjectMemory,
   std::unique_ptr<kernel::Lockspace> lockspace_;
   // As long as JavaScript may be told.
   std::optional<order::Delivery> delivery_;
-  std::unique_ptr<EventChannel> events_;
-  Napi::FunctionReference on_state_;
-  std::unique_ptr<Napi::AsyncContext> state_context_;
-  std::unique_ptr<CleanupHook> cleanup_hook_;
+  ScriptSide script_;
 
   uv_loop_t* loop_ = nullptr;
   Poll keeper_poll_;
@@ -112,9 +107,8 @@ class UserConnection final : public ObjectMemory,
   bool opened_ = false;
   bool finishing_ = false;
   bool timed_out_ = false;
-  bool drops_later_ = false;   // the locks, when the connection was closed
-  bool silent_ = false;        // close was asked for: no event reaches JavaScript any more
-  bool tearing_down_ = false;  // the environment ends: JavaScript must not be called at all
+  bool drops_later_ = false;  // the locks, when the connection was closed
+  bool silent_ = false;       // close was asked for: no event reaches JavaScript any more
   bool referenced_ = true;
 
   bool is_held_ = false;  // results: the device is not polled
