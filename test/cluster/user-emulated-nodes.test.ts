@@ -1,4 +1,4 @@
-/** The nodes of an emulated cluster of stack `user`: what they are told of each other, and their death. */
+/** What nodes of an emulated cluster of stack `user` have besides: their own end, and purges. */
 import { expect } from 'chai';
 import { constants } from 'node:os';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -12,85 +12,11 @@ import {
   StackGlue,
   type ClusterConnection,
 } from '../../lib/glue.js';
+import { EMULATED_USER } from '../support/world.js';
+import { WatchedNode } from './watched-node.js';
 
 const { ENOTCONN } = constants.errno;
-const GROUP = 'nodes';
-
-/** A node, and all that it was told. */
-class Node {
-  readonly glue = new StackGlue();
-  connection!: ClusterConnection;
-  readonly log: string[] = [];
-  /** Of the deaths and notices that have one. */
-  readonly rings: (bigint | undefined)[] = [];
-  #heard: () => void = () => undefined;
-
-  constructor(node: number, cluster: string) {
-    this.glue.register(createEmulatedUserPlugin({ node, cluster }));
-    this.glue.clusterStack = 'pcmk';
-    this.glue.setLockingProtocol({
-      maxVersion: { major: 1, minor: 0 },
-      lockAst: (lksb) => {
-        const status = this.glue.dlmLockStatus(lksb as DlmLksb);
-        this.#hear(status === 0 ? 'granted' : `refused ${status}`);
-      },
-      blockingAst: () => this.#hear('blocking'),
-      unlockAst: () => this.#hear('unlocked'),
-    });
-  }
-
-  /** What is told is what can be read. */
-  #seeRing(ring: bigint | undefined): void {
-    expect(this.glue.clusterMembership(this.connection)?.ring).to.equal(ring);
-    this.rings.push(ring);
-  }
-
-  #hear(what: string): void {
-    this.log.push(what);
-    this.#heard();
-  }
-
-  async connect(): Promise<this> {
-    this.connection = await this.glue.clusterConnect({
-      stackName: 'pcmk',
-      group: GROUP,
-      recoveryHandler: (node, _, ring) => {
-        this.#seeRing(ring);
-        this.#hear(`died ${node}`);
-      },
-      noticeHandler: (notice) => {
-        if ('ring' in notice) this.#seeRing(notice.ring);
-        this.#hear('node' in notice ? `${notice.kind} ${notice.node}` : notice.kind);
-      },
-    });
-    return this;
-  }
-
-  /** Resolves once it has been told that many things. */
-  async told(count: number): Promise<string[]> {
-    while (this.log.length < count) {
-      await new Promise<void>((resolve) => (this.#heard = resolve));
-    }
-    return this.log.splice(0);
-  }
-
-  ask(lksb: DlmLksb): number {
-    return this.glue.dlmLock(this.connection, DLM_LOCK.EX, lksb, 0, 'r');
-  }
-
-  ring(): bigint {
-    const membership = this.glue.clusterMembership(this.connection);
-    return membership?.isQuorate === true ? membership.ring : 0n;
-  }
-
-  members(): number[] {
-    return this.glue.clusterMembers(this.connection).map(({ node }) => node);
-  }
-
-  disconnect(): Promise<void> {
-    return this.glue.clusterDisconnect(this.connection);
-  }
-}
+const STACK = { stackName: 'pcmk', ...EMULATED_USER };
 
 async function failureOf(work: Promise<unknown>): Promise<unknown> {
   return work.then(
@@ -99,81 +25,21 @@ async function failureOf(work: Promise<unknown>): Promise<unknown> {
   );
 }
 
-describe('nodes of the emulated stack user', () => {
+describe('nodes of the emulated stack user that die or end locks', () => {
   let tests = 0;
   let cluster: string;
-  let a: Node, b: Node;
+  let a: WatchedNode, b: WatchedNode;
+  const node = (number: number): WatchedNode => new WatchedNode(STACK, number, cluster);
 
   beforeEach(async () => {
     tests += 1;
-    cluster = `nodes-${process.pid}-${tests}`;
-    b = await new Node(2, cluster).connect();
-    a = await new Node(1, cluster).connect();
+    cluster = `ended-nodes-${process.pid}-${tests}`;
+    b = await node(2).connect();
+    a = await node(1).connect();
     expect(await b.told(1)).to.deep.equal(['memberJoined 1']);
   });
   afterEach(async () => {
-    for (const node of [a, b]) await node.disconnect();
-  });
-
-  it('are all on this machine, which the scope says', () => {
-    expect(a.connection.scope).to.equal('process');
-    expect(a.glue.clusterThisNode(a.connection)).to.equal(1);
-  });
-
-  it('are in one membership, which moves with nodes and not with processes', async () => {
-    const before = a.ring();
-    expect(before > 0n).to.equal(true);
-    expect(b.ring()).to.equal(before);
-    const again = new Node(2, cluster);
-    await again.connect();
-    await again.glue.clusterDisconnect(again.connection);
-    await b.glue.clusterDisconnect(b.connection);
-    await a.glue.clusterDisconnect(a.connection);
-    b = await new Node(2, cluster).connect();
-    expect(b.ring(), 'though nobody was there meanwhile').to.equal(before);
-    a = await new Node(1, cluster).connect();
-    expect(a.ring()).to.equal(before);
-    killEmulatedUserNode(1, cluster);
-    expect(b.ring(), 'before it has been told').to.equal(before);
-    expect((await b.told(2)).at(-1)).to.equal('died 1');
-    expect(b.ring()).to.equal(before + 1n);
-    expect(a.glue.clusterMembership(a.connection)).to.equal(undefined);
-    const third = await new Node(3, cluster).connect();
-    expect(await b.told(1)).to.deep.equal(['memberJoined 3']);
-    expect(b.ring()).to.equal(before + 2n);
-    await third.glue.clusterDisconnect(third.connection);
-    expect(await b.told(1)).to.deep.equal(['memberLeft 3']);
-    expect(b.ring()).to.equal(before + 2n);
-    expect(b.rings).to.deep.equal([before, before + 1n, before + 2n, before + 2n]);
-  });
-
-  it('know each other, by number', () => {
-    expect(a.glue.clusterMembers(a.connection)).to.deep.equal([
-      { node: 1, name: undefined, addresses: [] },
-      { node: 2, name: undefined, addresses: [] },
-    ]);
-  });
-
-  it('are told of one that leaves, before the grant that it leads to', async () => {
-    expect(a.ask(new DlmLksb())).to.equal(0);
-    expect(await a.told(1)).to.deep.equal(['granted']);
-    expect(b.ask(new DlmLksb())).to.equal(0);
-    expect(await a.told(1)).to.deep.equal(['blocking']);
-    await a.disconnect();
-    expect(await b.told(2)).to.deep.equal(['memberLeft 1', 'granted']);
-    expect(b.members()).to.deep.equal([2]);
-    a = await new Node(1, cluster).connect();
-    expect(await b.told(1)).to.deep.equal(['memberJoined 1']);
-  });
-
-  it('are told of one that dies by the recovery handler alone, before the grant', async () => {
-    expect(a.ask(new DlmLksb())).to.equal(0);
-    expect(await a.told(1)).to.deep.equal(['granted']);
-    expect(b.ask(new DlmLksb())).to.equal(0);
-    expect(await a.told(1)).to.deep.equal(['blocking']);
-    killEmulatedUserNode(1, cluster);
-    expect(await b.told(2)).to.deep.equal(['died 1', 'granted']);
-    expect(b.members()).to.deep.equal([2]);
+    for (const each of [a, b]) await each.disconnect();
   });
 
   it('are refused everything when they are dead, what they wait for too, and hear nothing else', async () => {
@@ -197,7 +63,7 @@ describe('nodes of the emulated stack user', () => {
   });
 
   it('fail to connect when they die meanwhile', async () => {
-    const third = new Node(3, cluster);
+    const third = node(3);
     const connecting = failureOf(third.connect());
     // It joins before it waits for anything but promises.
     for (let turn = 0; turn < 100 && !b.members().includes(3); turn += 1) {
@@ -240,7 +106,7 @@ describe('nodes of the emulated stack user', () => {
     });
     connection = await glue.clusterConnect({
       stackName: 'pcmk',
-      group: GROUP,
+      group: 'nodes',
       recoveryHandler: () => undefined,
       noticeHandler: ({ kind }) => {
         told.push(kind);
@@ -251,6 +117,6 @@ describe('nodes of the emulated stack user', () => {
     await over;
     expect(told).to.deep.equal(['ended granted', 'memberLeft', 'ended unlocked', 'next granted']);
     await glue.clusterDisconnect(connection);
-    a = await new Node(1, cluster).connect();
+    a = await node(1).connect();
   });
 });
