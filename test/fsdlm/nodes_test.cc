@@ -1,69 +1,27 @@
 // What a program learns of the lockspace itself: its nodes, who comes and goes, who may come.
+#include "engines/nodes_suite.h"
 #include "peer.h"
+
+namespace stackglue::test {
+namespace {
+
+struct Fsdlm {
+  using Peer = fsdlm::test::Peer;
+  static auto CreateCluster() { return fsdlm::Cluster::Create(); }
+  static constexpr int kLowest = 2;
+  static constexpr int kHighest = 7;
+  static constexpr int kEx = fsdlm::kModeEx;
+  // Persistent: the end of its process alone leaves it.
+  static void HoldUntilLeft(Peer* peer) { peer->Hold(kEx, "r", fsdlm::kLkfPersistent); }
+};
+
+STACKGLUE_TEST_NODES(Fsdlm);
+
+}  // namespace
+}  // namespace stackglue::test
 
 namespace stackglue::fsdlm::test {
 namespace {
-
-std::vector<int> NodesOf(const Peer& peer) {
-  std::vector<int> nodes(peer.member->Nodes(nullptr, 0));
-  CHECK(peer.member->Nodes(nodes.data(), nodes.size()) == nodes.size());
-  return nodes;
-}
-
-TEST_CASE("nodes: are told in ascending order, however many processes they have") {
-  auto cluster = Cluster::Create();
-  Peer c(cluster, 7);
-  Peer a(cluster, 2);
-  Peer b(cluster, 2);
-  Peer elsewhere(cluster, 5, "other");
-  CHECK(NodesOf(a) == std::vector<int>{2, 7});
-  std::array<int, 1> first{};
-  CHECK(a.member->Nodes(first.data(), first.size()) == 2);
-  CHECK(first[0] == 2);
-  cluster->KillNode(7);
-  CHECK(NodesOf(b) == std::vector<int>{2});
-  CHECK(NodesOf(c).empty());
-}
-
-TEST_CASE("nodes: who watches is told of each that joins and leaves, once") {
-  auto cluster = Cluster::Create();
-  Peer a(cluster, 1);
-  Peer deaf(cluster, 1);
-  a.member->WatchNodes();
-  {
-    Peer b(cluster, 2);
-    CHECK(a.Take() == "joined 2");
-    Peer same_node(cluster, 2);
-    Peer elsewhere(cluster, 3, "other");
-    CHECK(a.Take() == "");
-  }
-  CHECK(a.Take() == "left 2");
-  CHECK(deaf.Take() == "");
-}
-
-TEST_CASE("nodes: a node that leaves is told of before the grants that it leads to") {
-  auto cluster = Cluster::Create();
-  Peer a(cluster, 1);
-  a.member->WatchNodes();
-  {
-    Peer b(cluster, 2);
-    b.Hold(kEx, "r", kLkfPersistent);
-    a.Lock(kEx);
-    a.Take();
-  }
-  CHECK(a.Take() == "left 2, granted 1");
-}
-
-TEST_CASE("nodes: a death is no leave, and who died comes back as one that joins") {
-  auto cluster = Cluster::Create();
-  Peer a(cluster, 1);
-  a.member->WatchNodes();
-  Peer b(cluster, 2);
-  cluster->KillNode(2);
-  CHECK(a.Take() == "joined 2, died 2");
-  Peer again(cluster, 2);
-  CHECK(a.Take() == "joined 2");
-}
 
 TEST_CASE("nodes: a purge of the own locks takes nothing from what is told of nodes") {
   auto cluster = Cluster::Create();

@@ -6,7 +6,6 @@
 #include <doctest/doctest.h>
 
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <map>
 #include <memory>
@@ -14,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "engines/sinks.h"
 #include "fsdlm.h"
 #include "inspect.h"
 
@@ -37,11 +37,7 @@ inline std::string ModeName(int mode) {
   return mode < kModeIv || mode > kModeEx ? "?" : names[mode + 1];
 }
 
-class CountingSink : public EventSink {
- public:
-  void OnEventsPending() noexcept override { ++wakes; }
-  std::atomic<int> wakes{0};
-};
+using stackglue::test::CountingSink;
 
 class ManualClock : public Clock {
  public:

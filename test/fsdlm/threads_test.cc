@@ -1,33 +1,15 @@
 // Many threads on one cluster. The thread sanitizer is the judge; the checks are few.
-#include <condition_variable>
-#include <mutex>
+#include <atomic>
 #include <random>
 #include <thread>
 
+#include "engines/sinks.h"
 #include "peer.h"
 
 namespace stackglue::fsdlm::test {
 namespace {
 
-// Lets its owner sleep until there are events.
-class WaitingSink : public EventSink {
- public:
-  void OnEventsPending() noexcept override {
-    const std::lock_guard<std::mutex> guard(mutex_);
-    pending_ = true;
-    wake_.notify_one();
-  }
-  void Wait() {
-    std::unique_lock<std::mutex> guard(mutex_);
-    wake_.wait(guard, [this] { return pending_; });
-    pending_ = false;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool pending_ = false;
-};
+using stackglue::test::WaitingSink;
 
 TEST_CASE("threads: EX excludes, and every waiter is woken") {
   auto cluster = Cluster::Create();

@@ -6,13 +6,13 @@
 #include <doctest/doctest.h>
 
 #include <array>
-#include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "engines/sinks.h"
 #include "inspect.h"
 #include "o2dlm.h"
 #include "status.h"
@@ -35,11 +35,7 @@ inline ValueBlock Block(uint8_t fill) {
   return block;
 }
 
-class CountingSink : public EventSink {
- public:
-  void OnEventsPending() noexcept override { ++wakes; }
-  std::atomic<int> wakes{0};
-};
+using stackglue::test::CountingSink;
 
 // "granted 1", "granted 1 block 7", "blocks 1 PR", "ended 1", "cancelled 1", "too late 1", "died
 // 3".

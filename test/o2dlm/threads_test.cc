@@ -1,35 +1,18 @@
 // Many threads on one cluster. The thread sanitizer is the judge; the checks are few.
-#include <condition_variable>
+#include <atomic>
 #include <mutex>
 #include <random>
 #include <thread>
 #include <vector>
 
+#include "engines/sinks.h"
 #include "peer.h"
 #include "util/biased_mutex.h"
 
 namespace stackglue::o2dlm::test {
 namespace {
 
-// Lets its owner sleep until there are events.
-class WaitingSink : public EventSink {
- public:
-  void OnEventsPending() noexcept override {
-    const std::lock_guard<std::mutex> guard(mutex_);
-    pending_ = true;
-    wake_.notify_one();
-  }
-  void Wait() {
-    std::unique_lock<std::mutex> guard(mutex_);
-    wake_.wait(guard, [this] { return pending_; });
-    pending_ = false;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool pending_ = false;
-};
+using stackglue::test::WaitingSink;
 
 // One member on one thread: waits for an event of a kind, ignores the others.
 class Worker {
