@@ -21,13 +21,6 @@ class PendingFlag final : public EventSink {
   bool pending = false;
 };
 
-template <class Member, class LockId>
-struct Connected {
-  PendingFlag sink;  // outlives the member
-  std::unique_ptr<Member> member;
-  std::map<uint64_t, LockId> locks;  // by the caller's names
-};
-
 struct FlagName {
   uint32_t flag;
   const char* name;
@@ -90,13 +83,64 @@ std::vector<int> NodesOf(const Member& member) {
   return nodes;
 }
 
-class FsdlmEngine final : public Engine {
+// What both adapters do alike, whatever the engine's words are.
+template <class Cluster, class Member, class LockId, class Taken>
+class EngineOn : public Engine {
  public:
-  explicit FsdlmEngine(std::shared_ptr<fsdlm::Cluster> cluster) : cluster_(std::move(cluster)) {}
+  explicit EngineOn(std::shared_ptr<Cluster> cluster) : cluster_(std::move(cluster)) {}
 
-  int Join(ConnectionId connection, int node, std::string_view group, Version*) override {
-    auto& joining = connected_[connection];
-    const int status = cluster_->Join(group, node, &joining.sink, &joining.member);
+  void Leave(ConnectionId connection) override { connected_.erase(connection); }
+  int Kill(int node) override { return cluster_->KillNode(node); }
+
+  int MasterOf(ConnectionId connection, std::string_view resource) const override {
+    const auto at = connected_.find(connection);
+    return at == connected_.end() ? 0 : std::max(at->second.member->MasterOf(resource), 0);
+  }
+  std::vector<int> Nodes(ConnectionId connection) const override {
+    const auto at = connected_.find(connection);
+    return at == connected_.end() ? std::vector<int>() : NodesOf(*at->second.member);
+  }
+
+  bool Pending(ConnectionId connection) const override {
+    const auto at = connected_.find(connection);
+    return at != connected_.end() && at->second.sink.pending;
+  }
+
+  bool Take(ConnectionId connection, Event* event) override {
+    const auto at = connected_.find(connection);
+    Taken taken;
+    if (at == connected_.end()) return false;
+    if (at->second.member->TakeEvents(&taken, 1) == 0) {
+      at->second.sink.pending = false;
+      return false;
+    }
+    *event = {};
+    event->connection = connection;
+    event->lock = taken.astarg;
+    event->value = taken.value;
+    event->final = taken.final;
+    event->has_block = taken.has_lvb;
+    if (taken.has_lvb) event->block.assign(taken.lvb.begin(), taken.lvb.end());
+    Translate(taken, event);
+    if (taken.final) at->second.locks.erase(taken.astarg);
+    return true;
+  }
+
+ protected:
+  struct Connected {
+    PendingFlag sink;  // outlives the member
+    std::unique_ptr<Member> member;
+    std::map<uint64_t, LockId> locks;  // by the caller's names
+  };
+
+  // What is the engine's own in an event: its kind, and flags where it has any.
+  virtual void Translate(const Taken& taken, Event* event) const = 0;
+
+  // Has `join(sink, member)` make the connection's member; returns what that does.
+  template <class Join>
+  int Enter(ConnectionId connection, Join join) {
+    Connected& joining = connected_[connection];
+    const int status = join(&joining.sink, &joining.member);
     if (status != 0) {
       connected_.erase(connection);
     } else {
@@ -104,8 +148,21 @@ class FsdlmEngine final : public Engine {
     }
     return status;
   }
-  void Leave(ConnectionId connection) override { connected_.erase(connection); }
-  int Kill(int node) override { return cluster_->KillNode(node); }
+
+  const std::shared_ptr<Cluster> cluster_;
+  std::map<ConnectionId, Connected> connected_;
+};
+
+class FsdlmEngine final
+    : public EngineOn<fsdlm::Cluster, fsdlm::Member, fsdlm::LockId, fsdlm::Event> {
+ public:
+  using EngineOn::EngineOn;
+
+  int Join(ConnectionId connection, int node, std::string_view group, Version*) override {
+    return Enter(connection, [&](PendingFlag* sink, std::unique_ptr<fsdlm::Member>* member) {
+      return cluster_->Join(group, node, sink, member);
+    });
+  }
 
   int64_t Call(const Request& request) override {
     const auto at = connected_.find(request.connection);
@@ -127,10 +184,6 @@ class FsdlmEngine final : public Engine {
     return status;
   }
 
-  int MasterOf(ConnectionId connection, std::string_view resource) const override {
-    const auto at = connected_.find(connection);
-    return at == connected_.end() ? 0 : std::max(at->second.member->MasterOf(resource), 0);
-  }
   bool Recall(const Event& grant, int held, int wanted,
               const std::vector<uint8_t>& block) override {
     const auto at = connected_.find(grant.connection);
@@ -154,32 +207,8 @@ class FsdlmEngine final : public Engine {
     const auto at = connected_.find(connection);
     return at == connected_.end() ? 0 : at->second.member->pid();
   }
-  std::vector<int> Nodes(ConnectionId connection) const override {
-    const auto at = connected_.find(connection);
-    return at == connected_.end() ? std::vector<int>() : NodesOf(*at->second.member);
-  }
-
-  bool Pending(ConnectionId connection) const override {
-    const auto at = connected_.find(connection);
-    return at != connected_.end() && at->second.sink.pending;
-  }
-
-  bool Take(ConnectionId connection, Event* event) override {
-    const auto at = connected_.find(connection);
-    fsdlm::Event taken;
-    if (at == connected_.end()) return false;
-    if (at->second.member->TakeEvents(&taken, 1) == 0) {
-      at->second.sink.pending = false;
-      return false;
-    }
-    *event = {};
-    event->connection = connection;
-    event->lock = taken.astarg;
-    event->value = taken.value;
+  void Translate(const fsdlm::Event& taken, Event* event) const override {
     event->flags = taken.sb_flags;
-    event->final = taken.final;
-    event->has_block = taken.has_lvb;
-    if (taken.has_lvb) event->block.assign(taken.lvb.begin(), taken.lvb.end());
     switch (taken.kind) {
       case fsdlm::Event::Kind::kCast:
         event->kind = Event::Kind::kCompletion;
@@ -197,8 +226,6 @@ class FsdlmEngine final : public Engine {
         MakeNotice(NoticeKind::kNodeJoined, event);
         break;
     }
-    if (taken.final) at->second.locks.erase(taken.astarg);
-    return true;
   }
 
   std::string StatusText(const Event& event) const override {
@@ -240,30 +267,22 @@ class FsdlmEngine final : public Engine {
   }
   bool SendsBlock(uint32_t flags) const override { return (flags & fsdlm::kLkfValBlk) != 0; }
   uint32_t convert_flag() const override { return fsdlm::kLkfConvert; }
-
- private:
-  std::shared_ptr<fsdlm::Cluster> cluster_;
-  std::map<ConnectionId, Connected<fsdlm::Member, fsdlm::LockId>> connected_;
 };
 
-class O2dlmEngine final : public Engine {
+class O2dlmEngine final
+    : public EngineOn<o2dlm::Cluster, o2dlm::Member, o2dlm::LockId, o2dlm::Event> {
  public:
-  explicit O2dlmEngine(std::shared_ptr<o2dlm::Cluster> cluster) : cluster_(std::move(cluster)) {}
+  using EngineOn::EngineOn;
 
   int Join(ConnectionId connection, int node, std::string_view group, Version* version) override {
     o2dlm::ProtocolVersion runs_at{version->major, version->minor};
-    auto& joining = connected_[connection];
-    const int status = cluster_->Join(group, node, &runs_at, &joining.sink, &joining.member);
-    if (status != 0) {
-      connected_.erase(connection);
-    } else {
-      joining.member->WatchNodes();
-    }
+    const int status =
+        Enter(connection, [&](PendingFlag* sink, std::unique_ptr<o2dlm::Member>* member) {
+          return cluster_->Join(group, node, &runs_at, sink, member);
+        });
     *version = {runs_at.major, runs_at.minor};
     return status;
   }
-  void Leave(ConnectionId connection) override { connected_.erase(connection); }
-  int Kill(int node) override { return cluster_->KillNode(node); }
 
   int64_t Call(const Request& request) override {
     const auto at = connected_.find(request.connection);
@@ -285,10 +304,6 @@ class O2dlmEngine final : public Engine {
     return static_cast<int64_t>(status);
   }
 
-  int MasterOf(ConnectionId connection, std::string_view resource) const override {
-    const auto at = connected_.find(connection);
-    return at == connected_.end() ? 0 : std::max(at->second.member->MasterOf(resource), 0);
-  }
   // A block is copied whenever a lock that asks for it is granted.
   bool Recall(const Event& grant, int held, int, const std::vector<uint8_t>&) override {
     const auto at = connected_.find(grant.connection);
@@ -303,31 +318,7 @@ class O2dlmEngine final : public Engine {
   // ocfs2's calls of its own lock manager have none of these.
   int Purge(ConnectionId, int, int) override { return -EOPNOTSUPP; }
   int OwnerPid(ConnectionId) const override { return 0; }
-  std::vector<int> Nodes(ConnectionId connection) const override {
-    const auto at = connected_.find(connection);
-    return at == connected_.end() ? std::vector<int>() : NodesOf(*at->second.member);
-  }
-
-  bool Pending(ConnectionId connection) const override {
-    const auto at = connected_.find(connection);
-    return at != connected_.end() && at->second.sink.pending;
-  }
-
-  bool Take(ConnectionId connection, Event* event) override {
-    const auto at = connected_.find(connection);
-    o2dlm::Event taken;
-    if (at == connected_.end()) return false;
-    if (at->second.member->TakeEvents(&taken, 1) == 0) {
-      at->second.sink.pending = false;
-      return false;
-    }
-    *event = {};
-    event->connection = connection;
-    event->lock = taken.astarg;
-    event->value = taken.value;
-    event->final = taken.final;
-    event->has_block = taken.has_lvb;
-    if (taken.has_lvb) event->block.assign(taken.lvb.begin(), taken.lvb.end());
+  void Translate(const o2dlm::Event& taken, Event* event) const override {
     switch (taken.kind) {
       case o2dlm::Event::Kind::kLockAst:
         event->kind = Event::Kind::kCompletion;
@@ -348,8 +339,6 @@ class O2dlmEngine final : public Engine {
         MakeNotice(NoticeKind::kNodeJoined, event);
         break;
     }
-    if (taken.final) at->second.locks.erase(taken.astarg);
-    return true;
   }
 
   std::string StatusText(const Event& event) const override {
@@ -365,10 +354,6 @@ class O2dlmEngine final : public Engine {
   std::string FlagsText(uint32_t flags) const override { return NamesOf(flags, kO2dlmFlags); }
   bool SendsBlock(uint32_t flags) const override { return (flags & o2dlm::kLkmValBlk) != 0; }
   uint32_t convert_flag() const override { return o2dlm::kLkmConvert; }
-
- private:
-  std::shared_ptr<o2dlm::Cluster> cluster_;
-  std::map<ConnectionId, Connected<o2dlm::Member, o2dlm::LockId>> connected_;
 };
 
 }  // namespace
