@@ -31,6 +31,7 @@ export interface Turn {
 
 const REFERENCE = 'build/bench/reference';
 const JAVASCRIPT = 'dist/scripts/bench/javascript.js';
+const PROMISES = 'dist/scripts/bench/promises.js';
 
 /** Compiles the C program. Do it before the guests boot: they remember what they have read. */
 export function buildReference(): void {
@@ -82,8 +83,22 @@ export class Contestant {
 
   /** The JavaScript program. A `submit` that this build of the product does not know is ignored. */
   static javascript(place: Place, lockspace: string, submit: Mode): Promise<Contestant> {
+    return Contestant.#node(place, JAVASCRIPT, lockspace, submit);
+  }
+
+  /** The one with promises, which does `lock` and has no `hold` and no `memory`. */
+  static promises(place: Place, lockspace: string, submit: Mode): Promise<Contestant> {
+    return Contestant.#node(place, PROMISES, lockspace, submit);
+  }
+
+  static #node(
+    place: Place,
+    program: string,
+    lockspace: string,
+    submit: Mode,
+  ): Promise<Contestant> {
     const options = JSON.stringify({ submit });
-    const command = `exec node --expose-gc ${JAVASCRIPT} ${lockspace} '${options}'`;
+    const command = `exec node --expose-gc ${program} ${lockspace} '${options}'`;
     return Contestant.#start(place, command);
   }
 

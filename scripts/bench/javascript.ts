@@ -8,10 +8,8 @@
  * Arguments: the lockspace's name, and the options of `createUserPlugin` as JSON.
  */
 import { DLM_LKF, DLM_LOCK, DlmLksb, type LockMode } from '../../lib/glue.js';
+import { Measurement, type Slot } from './measurement.js';
 import { connection, expectAccepted, expectGranted, glue, serve, type Asker } from './service.js';
-
-/** Operations between two looks at the clock; reference.c has the same. */
-const OPERATIONS_PER_LOOK = 16;
 
 /** Locks that are asked for at once while many are taken to be held; reference.c has the same. */
 const HOLD_DEPTH = 64;
@@ -19,53 +17,8 @@ const HOLD_DEPTH = 64;
 const { NL, EX } = DLM_LOCK;
 const { CONVERT } = DLM_LKF;
 
-/** One measurement: its clock, its count, and the slots that have not come to rest. */
-class Measurement {
-  operations = 0;
-  stopping = false;
-  readonly #enough: number;
-  #inFlight = 0;
-  #deadline = 0;
-  #allRest: () => void = () => undefined;
-
-  /** @param enough stops after so many operations, if the time has not ended it before. */
-  constructor(enough: number) {
-    this.#enough = enough;
-  }
-
-  /** Starts all slots; resolves to the seconds until the last one has come to rest. */
-  async run(slots: readonly Slot[], seconds: number): Promise<number> {
-    const start = performance.now();
-    this.#deadline = start + seconds * 1000;
-    await this.forAll(slots, (slot) => slot.start());
-    return (performance.now() - start) / 1000;
-  }
-
-  /** Resolves when each slot has come to rest after `request`. */
-  forAll<S extends Slot>(slots: readonly S[], request: (slot: S) => void): Promise<void> {
-    this.#inFlight = slots.length;
-    return new Promise((resolve) => {
-      this.#allRest = resolve;
-      for (const slot of slots) request(slot);
-    });
-  }
-
-  countOperation(): void {
-    this.operations += 1;
-    if (this.operations >= this.#enough) this.stopping = true;
-    if (this.operations % OPERATIONS_PER_LOOK === 0 && performance.now() >= this.#deadline) {
-      this.stopping = true;
-    }
-  }
-
-  rest(): void {
-    this.#inFlight -= 1;
-    if (this.#inFlight === 0) this.#allRest();
-  }
-}
-
 /** A lock that is asked for again and again. */
-abstract class Slot implements Asker {
+abstract class LockingSlot implements Asker, Slot {
   readonly lksb = new DlmLksb();
   readonly name: string;
   readonly measurement: Measurement;
@@ -89,7 +42,7 @@ abstract class Slot implements Asker {
 }
 
 /** Locks in EX, unlocks, and again. */
-class LockSlot extends Slot {
+class LockSlot extends LockingSlot {
   start(): void {
     this.lock(EX);
   }
@@ -108,7 +61,7 @@ class LockSlot extends Slot {
 }
 
 /** Holds NL, converts to EX, and back. */
-class ConvertSlot extends Slot {
+class ConvertSlot extends LockingSlot {
   #mode: LockMode = NL;
   /** Whether what completes is an operation of the measurement. */
   #isMeasured = false;

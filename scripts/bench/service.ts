@@ -2,8 +2,6 @@
  * What the benchmarks' programs in JavaScript have in common: a connection of stack `user`, by the options
  * that the command line has, and lines of standard input that are answered.
  */
-import { createInterface } from 'node:readline';
-
 import {
   createUserPlugin,
   StackGlue,
@@ -11,6 +9,7 @@ import {
   type DlmLksb,
   type UserStackOptions,
 } from '../../lib/glue.js';
+import { obey } from './obey.js';
 
 /** Any label but "o2cb" is a stack of user space; this is Pacemaker's. */
 const STACK = 'pcmk';
@@ -51,10 +50,6 @@ export function expectGranted(lksb: DlmLksb): void {
 
 /** Says that the program is ready, answers each line with one of JSON, and disconnects at the end of input. */
 export async function serve(execute: (words: string[]) => Promise<object> | object): Promise<void> {
-  const say = (answer: object): void => void process.stdout.write(`${JSON.stringify(answer)}\n`);
-  say({ ready: true });
-  for await (const line of createInterface({ input: process.stdin })) {
-    say(await execute(line.split(' ')));
-  }
+  await obey(execute);
   await glue.clusterDisconnect(connection);
 }

@@ -5,21 +5,15 @@
 import { availableParallelism } from 'node:os';
 
 import { step, type Progress } from '../../vm/index.js';
-import {
-  buildReference,
-  Contestant,
-  WORK_NAMES,
-  type Mode,
-  type Place,
-  type Work,
-} from '../contestant.js';
+import { buildReference, Contestant, WORK_NAMES, type Mode, type Work } from '../contestant.js';
 import { thisMachine } from '../host.js';
 import { makeRow, type Calls, type Row } from '../result.js';
 import { takeTurns } from '../turns.js';
 import { calibrate, type Depth } from './calibration.js';
-import { HAS_PROCESSOR_TIMES, processorSeconds } from './processes.js';
+import { measure, MORE_ROUNDS, PREFIX, ratesOf, start, type Entrant } from './entrant.js';
+import { choosePromises, runPromises } from './promises.js';
 import { CannotCount, countCalls } from './system-calls.js';
-import { LOCKSPACE, NativeWorld, type NativePlace, type NativeProgram } from './world.js';
+import { LOCKSPACE, NativeWorld, type NativePlace } from './world.js';
 
 export interface NativeOptions {
   /** Rows whose names do not match are left out. */
@@ -54,12 +48,6 @@ export const isNativeRow = (row: Row): row is NativeRow => 'who' in row;
 /** Beside any figure of this. */
 export const LIMITS = `The device double takes as long as fs/dlm 6.1 on one processor: what locks between processors and
 mitigations cost a kernel is not in it. It grants at once: no contention, no blocking ASTs, no other nodes.`;
-
-/** Threads that wake each other suffer from whatever else the host does. */
-const MORE_ROUNDS = 3;
-const SHORTER = 15;
-
-const PREFIX = 'native-';
 
 interface Workload {
   readonly work: Work;
@@ -106,16 +94,19 @@ function chooseGroups({ only, modes, vcpus }: Choice): Group[] {
 type Choice = Pick<NativeOptions, 'only' | 'modes' | 'vcpus'>;
 
 /** Whether anything here was chosen. */
-export const isNativeChosen = (options: Choice): boolean => chooseGroups(options).length > 0;
+export const isNativeChosen = (options: Choice): boolean =>
+  chooseGroups(options).length > 0 || choosePromises(options).length > 0;
 
 /** Runs what was chosen. */
 export async function runNative(options: NativeOptions): Promise<void> {
   const groups = chooseGroups(options);
-  if (groups.length === 0) return;
+  const promises = choosePromises(options);
+  const depths = new Set([...groups, ...promises].map(({ depth }) => depth));
+  if (depths.size === 0) return;
   buildReference();
   const world = new NativeWorld();
   try {
-    for (const depth of new Set(groups.map((group) => group.depth))) {
+    for (const depth of depths) {
       const calibration = await step(
         options.progress,
         `native, device double, depth ${depth}`,
@@ -125,33 +116,13 @@ export async function runNative(options: NativeOptions): Promise<void> {
       for (const group of groups.filter((each) => each.depth === depth)) {
         await runGroup(group, world.place(group.processors, calibration.work), options);
       }
+      for (const each of promises.filter((one) => one.depth === depth)) {
+        await runPromises(each, world.place(each.processors, calibration.work), options);
+      }
     }
   } finally {
     world.close();
   }
-}
-
-/** Somebody who is measured, and the processes that this takes. */
-interface Entrant {
-  readonly contestant: Contestant;
-  readonly pids: readonly number[];
-}
-
-/** Operations per second, and per second of processor time. */
-interface Rates {
-  readonly rate: number;
-  readonly cpuRate: number;
-}
-
-async function measure(
-  { contestant, pids }: Entrant,
-  { work, depth }: Workload,
-  seconds: number,
-): Promise<Rates> {
-  const before = processorSeconds(pids);
-  const turn = await contestant.turn(work, PREFIX, depth, seconds);
-  const used = processorSeconds(pids) - before;
-  return { rate: turn.operations / turn.seconds, cpuRate: turn.operations / used };
 }
 
 async function runGroup(group: Group, place: NativePlace, options: NativeOptions): Promise<void> {
@@ -169,9 +140,7 @@ async function runGroup(group: Group, place: NativePlace, options: NativeOptions
 
   for (const work of group.works) {
     const name = `native, ${WORK_NAMES[work]}, ${processors} CPU, depth ${depth}`;
-    const measures = entrants.map(
-      (each) => () => measure(each, { work, depth }, options.seconds / SHORTER),
-    );
+    const measures = entrants.map((each) => () => measure(each, work, depth, options.seconds));
     const [references = [], ...turns] = await step(options.progress, name, () =>
       takeTurns(measures, options.rounds * MORE_ROUNDS),
     );
@@ -193,37 +162,6 @@ async function runGroup(group: Group, place: NativePlace, options: NativeOptions
     }
   }
   for (const { contestant } of entrants) await contestant.end();
-}
-
-function ratesOf(ours: readonly Rates[], theirs: readonly Rates[]): RowRates {
-  const rates = { rates: ours.map(({ rate }) => rate), references: theirs.map(({ rate }) => rate) };
-  if (!HAS_PROCESSOR_TIMES) return rates;
-  return {
-    ...rates,
-    cpuRates: ours.map(({ cpuRate }) => cpuRate),
-    cpuReferences: theirs.map(({ cpuRate }) => cpuRate),
-  };
-}
-
-type RowRates = Pick<
-  Parameters<typeof makeRow>[0],
-  'rates' | 'references' | 'cpuRates' | 'cpuReferences'
->;
-
-/** Starts a program and finds its processes. */
-async function start(
-  place: NativePlace,
-  enter: (place: Place) => Promise<Contestant>,
-): Promise<Entrant> {
-  const programs: NativeProgram[] = [];
-  const contestant = await enter({
-    spawn(command) {
-      const program = place.spawn(command);
-      programs.push(program);
-      return program;
-    },
-  });
-  return { contestant, pids: programs.flatMap((program) => program.findProcesses()) };
 }
 
 /** The system calls of each; none where they cannot be counted. */
