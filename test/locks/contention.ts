@@ -33,6 +33,8 @@ const TOGETHER: Partial<Record<Mode, readonly Mode[]>> = {
 
 /** Failures that a program has to expect. */
 const EXPECTED: readonly string[] = ['ERR_DLM_TIMEOUT', 'ERR_DLM_LOST', 'ERR_DLM_DEADLOCK'];
+/** The same, of an open. */
+const OPEN_FAILURES: readonly string[] = ['ERR_DLM_TIMEOUT', 'ERR_DLM_LOST'];
 const ABORTED = new Error('aborted');
 
 /** A program in a life of a node, or in a process beside it. */
@@ -62,6 +64,8 @@ export interface Tally {
   stopped: number;
   unsure: number;
   ended: number;
+  /** Opens that were tried anew. */
+  reopened: number;
   /** Where the lock manager finds them. */
   deadlock: number;
 }
@@ -76,6 +80,7 @@ export const newTally = (): Tally => ({
   stopped: 0,
   unsure: 0,
   ended: 0,
+  reopened: 0,
   deadlock: 0,
 });
 
@@ -238,6 +243,23 @@ class Worker {
 /** What is called in a program. */
 type Called = Pick<SimulatedNode | SimulatedProcess, 'call'>;
 
+/** How long an open may take before the program tries anew, and how long it waits before that, milliseconds. */
+const OPEN_MS = 500;
+const OPEN_AGAIN_MS = 20;
+
+/** Opens the lockspace in the middle of whatever happens to it, as often as that takes. */
+async function open(node: NodeContext, tally: Tally): Promise<Lockspace> {
+  for (;;) {
+    try {
+      return await openLockspace(LOCKSPACE, { stack: node.plugin, timeoutMs: OPEN_MS });
+    } catch (error) {
+      if (!(error instanceof DlmError) || !OPEN_FAILURES.includes(error.code)) throw error;
+      tally.reopened += 1;
+    }
+    await node.sleep(OPEN_AGAIN_MS);
+  }
+}
+
 /** What runs on nodes and in processes beside. `runs` is asked of that one life. */
 async function startProgram(
   node: NodeContext,
@@ -246,13 +268,12 @@ async function startProgram(
   oracle: Oracle,
   tally: Tally,
 ) {
-  const lockspace = await openLockspace(LOCKSPACE, { stack: node.plugin });
+  const lockspace = await open(node, tally);
   const program: Program = { title, lockspace, findsDeadlocks: node.plugin.name === 'user', runs };
   lockspace.on('health', ({ state }) => {
     if (state === 'stopped' || state === 'unsure') tally[state] += 1;
   });
   return {
-    ready: () => undefined,
     work: () =>
       Promise.all(
         Array.from({ length: WORKERS }, () => new Worker(node, program, oracle, tally).work()),
@@ -290,8 +311,6 @@ export async function contend(simulation: Simulation, tally: Tally): Promise<voi
     return process;
   });
   const programs: readonly Called[] = [...nodes, ...processes];
-  // How versions are agreed on when members die meanwhile is for test/simulator/version-lock.
-  await Promise.all(programs.map((program) => program.call('ready')));
   simulation.chaos({
     pairs: 1,
     stops: 1,
