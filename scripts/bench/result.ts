@@ -16,8 +16,10 @@ export interface Machine {
   readonly node: string;
 }
 
-/** What the ratio has to be. */
-export type Target = { readonly atLeast: number } | { readonly atMost: number };
+/** What the ratio has to be; `by`: that of processor time, where it was taken. */
+export type Target = ({ readonly atLeast: number } | { readonly atMost: number }) & {
+  readonly by?: 'cpu';
+};
 
 interface Compared {
   /** Medians. */
@@ -87,8 +89,9 @@ export function makeRow({ cpuRates, cpuReferences, ...row }: Measured): Row {
 }
 
 /** Whether the row's target is met; undefined when it has none. */
-export function isMet({ ratio, target }: Row): boolean | undefined {
+export function isMet({ target, cpu, ...row }: Row): boolean | undefined {
   if (target === undefined) return undefined;
+  const { ratio } = target.by === 'cpu' ? (cpu ?? row) : row;
   return 'atLeast' in target ? ratio >= target.atLeast : ratio <= target.atMost;
 }
 
@@ -109,7 +112,8 @@ function describeTarget(row: Row): string {
   const { target } = row;
   if (target === undefined) return '';
   const sign = 'atLeast' in target ? `\u2265 ${target.atLeast}` : `\u2264 ${target.atMost}`;
-  return `${sign} ${isMet(row) === true ? 'met' : 'MISSED'}`;
+  const by = target.by === 'cpu' && row.cpu !== undefined ? ' by CPU time' : '';
+  return `${sign}${by} ${isMet(row) === true ? 'met' : 'MISSED'}`;
 }
 
 /** The column's heading, whether it holds text, and what a row has there. Empty columns are left out. */

@@ -1,7 +1,8 @@
 /** Who is measured in the native benchmark, by the clock and by processor time. */
 import type { Contestant, Place, Work } from '../contestant.js';
-import type { makeRow } from '../result.js';
+import type { Calls, makeRow } from '../result.js';
 import { HAS_PROCESSOR_TIMES, processorSeconds } from './processes.js';
+import { CannotCount, countCalls } from './system-calls.js';
 import type { NativePlace, NativeProgram } from './world.js';
 
 /** What resources' names begin with. */
@@ -50,6 +51,26 @@ export async function measure(
   const turn = await contestant.turn(work, PREFIX, depth, seconds / SHORTER);
   const used = processorSeconds(pids) - before;
   return { rate: turn.operations / turn.seconds, cpuRate: turn.operations / used };
+}
+
+/** The system calls of each; none where they cannot be counted. */
+export async function countAll(
+  entrants: readonly Entrant[],
+  work: Work,
+  depth: number,
+  tell: (what: string) => void,
+): Promise<Calls[]> {
+  const all: Calls[] = [];
+  try {
+    for (const { contestant, pids } of entrants) {
+      all.push(await countCalls(contestant, pids, work, PREFIX, depth));
+    }
+  } catch (error) {
+    if (!(error instanceof CannotCount)) throw error;
+    tell(error.message);
+    return [];
+  }
+  return all;
 }
 
 /** Turns as what a row is made of. */

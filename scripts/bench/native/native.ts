@@ -7,12 +7,11 @@ import { availableParallelism } from 'node:os';
 import { step, type Progress } from '../../vm/index.js';
 import { buildReference, Contestant, WORK_NAMES, type Mode, type Work } from '../contestant.js';
 import { thisMachine } from '../host.js';
-import { makeRow, type Calls, type Row } from '../result.js';
+import { makeRow, type Row } from '../result.js';
 import { takeTurns } from '../turns.js';
 import { calibrate, type Depth } from './calibration.js';
-import { measure, MORE_ROUNDS, PREFIX, ratesOf, start, type Entrant } from './entrant.js';
+import { countAll, measure, MORE_ROUNDS, ratesOf, start, type Entrant } from './entrant.js';
 import { choosePromises, runPromises } from './promises.js';
-import { CannotCount, countCalls } from './system-calls.js';
 import { LOCKSPACE, NativeWorld, type NativePlace } from './world.js';
 
 export interface NativeOptions {
@@ -162,24 +161,4 @@ async function runGroup(group: Group, place: NativePlace, options: NativeOptions
     }
   }
   for (const { contestant } of entrants) await contestant.end();
-}
-
-/** The system calls of each; none where they cannot be counted. */
-async function countAll(
-  entrants: readonly Entrant[],
-  work: Work,
-  depth: number,
-  tell: (what: string) => void,
-): Promise<Calls[]> {
-  const all: Calls[] = [];
-  try {
-    for (const { contestant, pids } of entrants) {
-      all.push(await countCalls(contestant, pids, work, PREFIX, depth));
-    }
-  } catch (error) {
-    if (!(error instanceof CannotCount)) throw error;
-    tell(error.message);
-    return [];
-  }
-  return all;
 }
