@@ -127,7 +127,8 @@ export function createUserPlugin(options: UserStackOptions = {}): StackPlugin {
   const source: LockspaceSource = {
     open: (name, ...channel) => new NativeUserConnection({ ...native, name }, ...channel),
     needsKeeper: submit === 'keeper',
-    answersAtOnce: false,
+    // What this node masters is granted in the call, and this thread makes the calls.
+    answersAtOnce: submit === 'loop',
   };
   return Object.freeze({
     name: 'user',
