@@ -21,6 +21,11 @@ export interface LksbState {
   connection: StackConnection | undefined;
   /** The stack's own status of the last completion, or of a refusal. */
   status: number;
+  /**
+   * For people: what the stack refused its last new lock with, negative, where that is not in `status`. 0: it
+   * was accepted.
+   */
+  refusal: number;
   /** `DLM_SBF_*` of the last completion. */
   flags: number;
   /** The lock manager's id of the lock: 32 bits. */
@@ -67,6 +72,7 @@ function newState(lksb: DlmLksb, transactionId: bigint | undefined): LksbState {
     lksb,
     connection: undefined,
     status: 0,
+    refusal: 0,
     flags: 0,
     lockId: 0,
     mode: NO_MODE,
@@ -118,12 +124,13 @@ function inspectLksb(this: unknown, depth: number, options: InspectOptions): str
   if (depth < 0) return '[DlmLksb]';
   const state = stateOf(this);
   if (state.connection === undefined) return 'DlmLksb { never locked }';
-  const { name, mode, lvb } = state;
+  const { name, mode, refusal, lvb } = state;
   const held = Object.entries(DLM_LOCK).find(([, number]) => number === mode);
   const seen = {
     ...(name !== undefined && { name }),
     mode: held?.[0],
-    status: printStatus(state),
+    // No completion tells of what was refused: the status is of another lock, or of none.
+    ...(refusal === 0 ? { status: printStatus(state) } : { refused: statusName(refusal) }),
     ...(lvb !== undefined && { lvb: isLvbDetached(state) ? 'detached' : Buffer.from(lvb) }),
   };
   return `DlmLksb ${inspect(seen, options)}`;

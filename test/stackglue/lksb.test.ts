@@ -59,6 +59,27 @@ describe('lock status block', () => {
     expect(print(lksb)).to.match(/mode: undefined, status: 'OK'/);
   });
 
+  it('prints a refusal, and no status that nobody has given', async () => {
+    const own = new TestNode(0, freshCluster(), 'pcmk');
+    const [group, lksb] = [await own.connect(), new DlmLksb()];
+    const print = (): string => inspect(lksb, { breakLength: Infinity });
+    const ask = (name: string, flags = 0): number => own.glue.dlmLock(group, EX, lksb, flags, name);
+    const tooLong = 'n'.repeat(65);
+    expect(ask(tooLong)).to.equal(-EINVAL);
+    expect(print()).to.equal(`DlmLksb { name: '${tooLong}', mode: undefined, refused: 'EINVAL' }`);
+    // As the kernel leaves it.
+    expect(own.glue.dlmLockStatus(lksb)).to.equal(0);
+    expect(ask('version_lock')).to.equal(-EINVAL);
+    expect(print()).to.equal("DlmLksb { mode: undefined, refused: 'EINVAL' }");
+    await own.relock(group, lksb, 'y');
+    expect(print()).to.equal("DlmLksb { name: 'y', mode: 'EX', status: 'OK' }");
+    // There is a lock, and that goes on.
+    expect(ask('', CONVERT | DLM_LKF.QUECVT | DLM_LKF.EXPEDITE)).to.equal(-EINVAL);
+    expect(print()).to.equal("DlmLksb { name: 'y', mode: 'EX', status: 'OK' }");
+    await own.unlock(group, lksb);
+    expect(print()).to.equal("DlmLksb { name: 'y', mode: undefined, status: 'EUNLOCK' }");
+  });
+
   it('can be used again once its lock is gone, for another resource too', async () => {
     const lksb = new DlmLksb();
     for (const name of ['a', 'a', 'b']) {

@@ -5,7 +5,14 @@ import { constants } from 'node:os';
 
 import { DLM_ERRNO, DLM_LKF } from '../../constants.js';
 import { DlmError } from '../../errors.js';
-import { heldMode, isUnderWay, lksbState, lvbOf, type DlmLksb } from '../../stackglue/lksb.js';
+import {
+  heldMode,
+  isUnderWay,
+  lksbState,
+  lvbOf,
+  type DlmLksb,
+  type LksbState,
+} from '../../stackglue/lksb.js';
 import type { StackOperations } from '../../stackglue/plugin.js';
 import type { AstWrappers } from '../native-locks.js';
 import { connectError } from '../open-native.js';
@@ -123,11 +130,13 @@ export function createOperations(source: LockspaceSource, settings: Settings): S
     dlmLock(connection, mode, lksb, flags, name) {
       const { native, locks } = linkOf(connection);
       const fsdlmFlags = flagsToFsdlm(flags) | added;
-      if ((flags & CONVERT) === 0) {
-        if (isVersionLock(name)) return -errno.EINVAL;
-        return locks.lock(native, lksbState(lksb), mode, fsdlmFlags, name);
-      }
-      return locks.convert(native, lksbState(lksb), mode, fsdlmFlags, flags);
+      const state = lksbState(lksb);
+      if ((flags & CONVERT) !== 0) return locks.convert(native, state, mode, fsdlmFlags, flags);
+      // As in dlm_lock(), the status stays what it was.
+      state.refusal = isVersionLock(name)
+        ? refuseName(state)
+        : locks.lock(native, state, mode, fsdlmFlags, name);
+      return state.refusal;
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
@@ -171,6 +180,12 @@ export function createOperations(source: LockspaceSource, settings: Settings): S
       else native.unref();
     },
   };
+}
+
+/** The refusal of a name that never gets to the lock manager; what is shown is not the one before. */
+function refuseName(state: LksbState): number {
+  state.name = undefined;
+  return -errno.EINVAL;
 }
 
 function timeoutError(op: 'connect' | 'disconnect', group: string, timeoutMs: number): DlmError {
