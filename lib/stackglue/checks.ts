@@ -8,7 +8,7 @@ import { types } from 'node:util';
 import { DLM_LKF_ALL, DLM_LOCK } from '../constants.js';
 import { checkInteger, checkObject, DlmError, invalidType, outOfRange } from '../errors.js';
 import type { StackConnection } from './connection.js';
-import { lksbState, type DlmLksb, type LksbState } from './lksb.js';
+import type { LksbState } from './lksb.js';
 import type { PlockRequest } from './plugin.js';
 
 const { errno } = constants;
@@ -36,30 +36,28 @@ function checkBigInt(argument: string, value: unknown, max: bigint): void {
   if (value < 0n || value > max) throw outOfRange(argument, `from 0 to ${max}`, value);
 }
 
-/** A lock status block, of this connection if of any. */
-export function checkLksb(lksb: DlmLksb, connection: StackConnection, op: string): LksbState {
-  const state = lksbState(lksb);
-  if (state.connection === undefined || state.connection === connection) return state;
-  throw wrongConnection(state.connection, connection, op);
-}
-
-function wrongConnection(its: StackConnection, given: StackConnection, op: string): DlmError {
-  return new DlmError(
+/** That the lock status block, which is not this connection's, is no other's. */
+export function checkUnowned(
+  { connection: its }: LksbState,
+  given: StackConnection,
+  op: string,
+): void {
+  if (its === undefined) return;
+  throw new DlmError(
     'ERR_DLM_WRONG_CONNECTION',
     `The lock status block belongs to another connection, to "${its.name}"`,
     { op, resource: given.name, errno: errno.EINVAL },
   );
 }
 
-/** That the lock status block has been locked once: `BUG_ON(lksb->lksb_conn == NULL)`. */
-export function checkUsed(
-  state: LksbState,
-  op: string,
-): asserts state is LksbState & { connection: StackConnection } {
-  if (state.connection === undefined) throw unused(op);
+/** Why a lock status block that is not this connection's cannot be unlocked. */
+export function refuseUnlock(state: LksbState, given: StackConnection): never {
+  checkUnowned(state, given, 'unlock');
+  throw unused('unlock');
 }
 
-function unused(op: string): DlmError {
+/** Of one that has never been locked: `BUG_ON(lksb->lksb_conn == NULL)`. */
+export function unused(op: string): DlmError {
   return new DlmError('ERR_DLM_LKSB_UNUSED', 'The lock status block has never been locked', {
     op,
     errno: errno.EINVAL,
@@ -67,17 +65,13 @@ function unused(op: string): DlmError {
 }
 
 /**
- * Whether the name of a lock has bytes of its own. UTF-8 has none for half a surrogate pair: all of these
- * would be one lock. `known`: a name that was asked about before.
+ * What a new lock needs: a name, and a lock status block that has no lock. Returns whether the name has bytes of
+ * its own: UTF-8 has none for half a surrogate pair, and all of these would be one lock.
  */
-export function hasOwnBytes(name: string | Uint8Array, known: string | undefined): boolean {
-  return typeof name !== 'string' || name === known || name.isWellFormed();
-}
-
-/** What a new lock needs: a name, and a lock status block that has no lock. */
-export function checkNewLock(name: string | Uint8Array, state: LksbState): void {
+export function checkNewLock(state: LksbState, name: string | Uint8Array): boolean {
   if (typeof name !== 'string') checkBytes(name);
   if (state.index >= 0) throw inUse();
+  return typeof name !== 'string' || name.isWellFormed();
 }
 
 /** Of another realm, too, which has a Uint8Array of its own. */
@@ -96,13 +90,18 @@ function inUse(): DlmError {
 
 /** A mode of `DLM_LOCK`. */
 export function checkMode(mode: number): void {
-  if (typeof mode === 'number' && mode >= NL && mode <= EX && (mode | 0) === mode) return;
+  if (typeof mode !== 'number' || MODES[mode] === undefined) refuseMode(mode);
+}
+
+function refuseMode(mode: unknown): void {
   checkInteger('mode', mode, NL, EX);
 }
 
 // Of this module, for what is asked about every lock: see NativeLocks.
 const ALL_FLAGS = DLM_LKF_ALL;
 const { NL, EX } = DLM_LOCK;
+/** Each at its number. */
+const MODES: readonly number[] = Object.values(DLM_LOCK).sort((a, b) => a - b);
 
 /** Request flags: bits of `DLM_LKF`. */
 export function checkFlags(flags: number): void {

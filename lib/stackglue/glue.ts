@@ -19,11 +19,11 @@ import {
 import {
   checkFlags,
   checkMode,
-  checkLksb,
+  checkUnowned,
   checkNewLock,
   checkPlock,
-  checkUsed,
-  hasOwnBytes,
+  refuseUnlock,
+  unused,
 } from './checks.js';
 import {
   StackConnection,
@@ -47,6 +47,8 @@ import { StackRegistry, type PluginLoader } from './registry.js';
 const { errno } = constants;
 // Of this module, for what is asked about every lock: see NativeLocks.
 const { CONVERT } = DLM_LKF;
+/** What a lock is refused with whose name has no bytes of its own. */
+const NO_NAME = -errno.EINVAL;
 
 /** What `clusterConnect` needs. `Astarg`: what the protocol's handlers take. */
 export interface ConnectOptions<Astarg = unknown> {
@@ -316,7 +318,7 @@ export class StackGlue {
     connection: ClusterConnection<never>,
     hangupPending = false,
   ): Promise<void> {
-    const stack = this.#stackOf(connection, 'disconnect');
+    const stack = stackOf(this, connection, 'disconnect');
     if (typeof hangupPending !== 'boolean') {
       throw invalidType('hangupPending', 'of type boolean', hangupPending);
     }
@@ -347,13 +349,13 @@ export class StackGlue {
 
   /** `ocfs2_cluster_this_node`: the cluster's number of this node. */
   clusterThisNode(connection: ClusterConnection<never>): number {
-    const stack = this.#stackOf(connection, 'thisNode');
+    const stack = stackOf(this, connection, 'thisNode');
     return stack.plugin.operations.thisNode(stack);
   }
 
   /** The group's members, by number; empty where the stack cannot tell, and when the locks are lost. */
   clusterMembers(connection: ClusterConnection<never>): readonly ClusterMember[] {
-    const stack = this.#stackOf(connection, 'members');
+    const stack = stackOf(this, connection, 'members');
     return stack.plugin.operations.members?.(stack) ?? [];
   }
 
@@ -364,7 +366,7 @@ export class StackGlue {
    * are lost.
    */
   clusterMembership(connection: ClusterConnection<never>): ClusterMembership | undefined {
-    const stack = this.#stackOf(connection, 'membership');
+    const stack = stackOf(this, connection, 'membership');
     return stack.plugin.operations.membership?.(stack);
   }
 
@@ -402,15 +404,18 @@ export class StackGlue {
     name: string | Uint8Array,
     astarg?: unknown,
   ): number {
-    const stack = this.#stackOf(connection, 'lock');
-    checkMode(mode);
-    const state = checkLksb(lksb, stack, 'lock');
-    checkFlags(flags);
-    const isNew = (flags & CONVERT) === 0;
-    if (isNew) {
-      checkNewLock(name, state);
-      if (!hasOwnBytes(name, state.name)) return -errno.EINVAL;
+    const stack = stackConnectionOf(connection);
+    if (stack?.glue !== this || stack.state !== 'connected') {
+      refuse(this, stack, connection, 'lock');
     }
+    checkMode(mode);
+    const state = lksbState(lksb);
+    if (state.connection !== stack) checkUnowned(state, stack, 'lock');
+    if (flags !== 0) checkFlags(flags);
+    const isNew = (flags & CONVERT) === 0;
+    // The name of a lock that it has had needs no look.
+    const isKnown = typeof name === 'string' && state.name === name && state.index < 0;
+    if (isNew && !isKnown && !checkNewLock(state, name)) return NO_NAME;
     const { connection: connectionBefore, astarg: astargBefore } = state;
     state.connection = stack;
     if (isNew) state.astarg = arguments.length > 5 ? astarg : lksb;
@@ -436,10 +441,13 @@ export class StackGlue {
     flags: number,
     astarg?: Astarg,
   ): number {
-    const stack = this.#stackOf(connection, 'unlock');
-    const state = checkLksb(lksb, stack, 'unlock');
-    checkFlags(flags);
-    checkUsed(state, 'unlock');
+    const stack = stackConnectionOf(connection);
+    if (stack?.glue !== this || stack.state !== 'connected') {
+      refuse(this, stack, connection, 'unlock');
+    }
+    const state = lksbState(lksb);
+    if (state.connection !== stack) refuseUnlock(state, stack);
+    if (flags !== 0) checkFlags(flags);
     const unlockAstarg = arguments.length > 3 ? astarg : state.astarg;
     return stack.plugin.operations.dlmUnlock(stack, lksb, flags, unlockAstarg);
   }
@@ -493,33 +501,6 @@ export class StackGlue {
     return operationsOf(lksb, 'dumpLksb').dumpLksb?.(lksb) ?? '';
   }
 
-  #stackOf(connection: unknown, op: string): StackConnection {
-    const stack = stackConnectionOf(connection);
-    // All that is asked on the way of a lock.
-    if (stack?.glue === this && stack.state === 'connected') return stack;
-    throw this.#unusable(stack, connection, op);
-  }
-
-  /** Why the connection cannot be used here. */
-  #unusable(stack: StackConnection | undefined, connection: unknown, op: string): Error {
-    if (stack === undefined) {
-      return invalidType('connection', 'an instance of ClusterConnection', connection);
-    }
-    const { name, state, glue } = stack;
-    if (glue !== this) {
-      return new DlmError('ERR_DLM_WRONG_GLUE', `The connection to "${name}" is another glue's`, {
-        op,
-        resource: name,
-        errno: errno.EINVAL,
-      });
-    }
-    return new DlmError('ERR_DLM_DISCONNECTED', `The connection to "${name}" is ${state}`, {
-      op,
-      resource: name,
-      errno: errno.ENOTCONN,
-    });
-  }
-
   /**
    * `ocfs2_stack_supports_plocks`: whether the active stack has POSIX locks. False while none is active,
    * and for both stacks here: o2cb never had them, and libdlm offers none to user space, where
@@ -531,14 +512,46 @@ export class StackGlue {
 
   /** `ocfs2_plock`: a POSIX lock; -EOPNOTSUPP from a stack that has none. */
   plock(connection: ClusterConnection<never>, inode: bigint, request: PlockRequest): number {
-    const stack = this.#stackOf(connection, 'plock');
+    const stack = stackOf(this, connection, 'plock');
     checkPlock(inode, request);
     return stack.plugin.operations.plock?.(stack, inode, request) ?? -errno.EOPNOTSUPP;
   }
 }
 
+/** What the stack has of a connection, which must be this glue's, and connected. */
+function stackOf(glue: StackGlue, connection: unknown, op: string): StackConnection {
+  const stack = stackConnectionOf(connection);
+  if (stack?.glue !== glue || stack.state !== 'connected') refuse(glue, stack, connection, op);
+  return stack;
+}
+
+/** Throws why the connection cannot be used here. */
+function refuse(
+  here: StackGlue,
+  stack: StackConnection | undefined,
+  connection: unknown,
+  op: string,
+): never {
+  if (stack === undefined) {
+    throw invalidType('connection', 'an instance of ClusterConnection', connection);
+  }
+  const { name, state, glue } = stack;
+  if (glue !== here) {
+    throw new DlmError('ERR_DLM_WRONG_GLUE', `The connection to "${name}" is another glue's`, {
+      op,
+      resource: name,
+      errno: errno.EINVAL,
+    });
+  }
+  throw new DlmError('ERR_DLM_DISCONNECTED', `The connection to "${name}" is ${state}`, {
+    op,
+    resource: name,
+    errno: errno.ENOTCONN,
+  });
+}
+
 function operationsOf(lksb: DlmLksb, op: string) {
-  const state = lksbState(lksb);
-  checkUsed(state, op);
-  return state.connection.plugin.operations;
+  const { connection } = lksbState(lksb);
+  if (connection === undefined) throw unused(op);
+  return connection.plugin.operations;
 }

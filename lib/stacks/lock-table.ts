@@ -38,16 +38,14 @@ export class LockTable {
 
   /** The lock at an index, if there is one. */
   get(index: number): LksbState | undefined {
-    if (index < FIRST) return this.#first[index];
-    return this.#chunks[index >> CHUNK_BITS]?.places[index & MASK];
+    return index < FIRST ? this.#first[index] : this.#getAbove(index);
   }
 
   /** Puts a lock at an index where there is none. */
   add(index: number, state: LksbState): void {
     const first = this.#first;
     if (index < first.length) first[index] = state;
-    else if (index < FIRST) this.#addFirst(index, state);
-    else this.#addAbove(index, state);
+    else this.#addBehind(index, state);
   }
 
   /** Takes away the lock at an index where there is one. */
@@ -56,7 +54,17 @@ export class LockTable {
     else this.#removeAbove(index);
   }
 
-  #addFirst(index: number, state: LksbState): void {
+  // On their own, so that V8 has room for what is on the way of every lock.
+
+  #getAbove(index: number): LksbState | undefined {
+    return this.#chunks[index >> CHUNK_BITS]?.places[index & MASK];
+  }
+
+  #addBehind(index: number, state: LksbState): void {
+    if (index >= FIRST) {
+      this.#addAbove(index, state);
+      return;
+    }
     // One by one, so that V8 knows of no holes to look for.
     while (this.#first.length < index) this.#first.push(undefined);
     this.#first.push(state);

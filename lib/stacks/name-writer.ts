@@ -15,12 +15,17 @@ const NAME = BATCH_NAME;
 const ROOM = NAME_ROOM;
 const WORD = Int32Array.BYTES_PER_ELEMENT;
 
-/** Lines, and words of a line: one of the processor's. */
+/** Lines, and words of a line: one of the processor's. Both powers of two. */
 const LINES = 16_384;
-const LINE = 16;
+const LINE_BITS = 4;
+const LINE = 2 ** LINE_BITS;
+const LINE_MASK = LINES - 1;
 /** Bytes of the longest name that is kept. */
 const KEPT_MAX = (LINE - 1) * WORD;
 const KEY_MAX = 2 ** 31 - 1;
+/** What a status block has for a key while no name of it is kept; and in its line until one is, what it is not. */
+const NO_KEY = 0;
+const OTHER_KEY = -1;
 
 const encoder = new TextEncoder();
 
@@ -34,7 +39,7 @@ export class NameWriter {
   readonly #batch: Int32Array;
   readonly #bytes: Uint8Array;
   /** Made when a name comes again for the first time. */
-  #kept: Int32Array | undefined;
+  #kept = Int32Array.of(OTHER_KEY);
   #lastKey = 0;
 
   constructor(batch: Int32Array) {
@@ -44,20 +49,21 @@ export class NameWriter {
 
   /** Leaves the name for a request about this status block. Returns how many bytes it has. */
   write(state: LksbState, name: string | Uint8Array): number {
-    if (typeof name !== 'string') return this.#writeBytes(state, name);
-    if (state.name !== name) {
-      state.name = name;
-      state.nameKey = 0;
-      return this.#encode(state, name);
-    }
+    if (state.name !== name) return this.#writeOther(state, name);
     const { nameKey } = state;
     const kept = this.#kept;
-    const line = (nameKey % LINES) * LINE;
-    if (nameKey === 0 || kept?.[line] !== nameKey) return this.#encodeAndKeep(state, name);
+    const line = (nameKey & LINE_MASK) << LINE_BITS;
+    if (kept[line] !== nameKey) return this.#encodeAndKeep(state, name);
     const { nameSize } = state;
-    const batch = this.#batch;
-    for (let i = 0; i * WORD < nameSize; i += 1) batch[NAME + i] = kept[line + 1 + i] ?? 0;
+    copyName(kept, line + 1, this.#batch, nameSize);
     return nameSize;
+  }
+
+  #writeOther(state: LksbState, name: string | Uint8Array): number {
+    if (typeof name !== 'string') return this.#writeBytes(state, name);
+    state.name = name;
+    state.nameKey = NO_KEY;
+    return this.#encode(state, name);
   }
 
   #encode(state: LksbState, name: string): number {
@@ -69,13 +75,18 @@ export class NameWriter {
   #encodeAndKeep(state: LksbState, name: string): number {
     const size = this.#encode(state, name);
     if (size > KEPT_MAX || this.#lastKey === KEY_MAX) return size;
-    this.#kept ??= new Int32Array(LINES * LINE);
+    if (this.#lastKey === 0) this.#makeRoom();
     this.#lastKey += 1;
     state.nameKey = this.#lastKey;
-    const line = (state.nameKey % LINES) * LINE;
+    const line = (state.nameKey & LINE_MASK) << LINE_BITS;
     this.#kept[line] = state.nameKey;
     this.#kept.set(this.#batch.subarray(NAME, NAME + LINE - 1), line + 1);
     return size;
+  }
+
+  #makeRoom(): void {
+    this.#kept = new Int32Array(LINES * LINE);
+    this.#kept[NO_KEY] = OTHER_KEY;
   }
 
   #writeBytes(state: LksbState, name: Uint8Array): number {
@@ -84,4 +95,9 @@ export class NameWriter {
     for (let i = 0; i < size; i += 1) this.#bytes[i] = name[i] ?? 0;
     return size;
   }
+}
+
+/** Copies a name of `size` bytes from the words at `from`. On its own, so that V8 has room for it. */
+function copyName(kept: Int32Array, from: number, batch: Int32Array, size: number): void {
+  for (let i = 0; i * WORD < size; i += 1) batch[NAME + i] = kept[from + i] ?? 0;
 }

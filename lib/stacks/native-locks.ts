@@ -44,7 +44,7 @@ const TOLD = BATCH_TOLD;
 const ALL_TOLD = EVENT_BATCH_MAX;
 const NEXT = BATCH_NEXT;
 const REQUEST = BATCH_REQUEST;
-const ARGUMENTS = BATCH_ARGUMENTS;
+const [FIRST, SECOND, THIRD] = [BATCH_ARGUMENTS, BATCH_ARGUMENTS + 1, BATCH_ARGUMENTS + 2];
 const TRANSACTION = BATCH_TRANSACTION;
 const RESULT = BATCH_RESULT;
 const { CANCEL, VALBLK } = DLM_LKF;
@@ -65,14 +65,21 @@ export interface AstWrappers {
   call?(ticket: number, status: number): void;
 }
 
+/** Who there is before there is a native connection: nobody asks for anything. */
+const NOT_OPEN = {
+  request(): never {
+    throw new Error('stackglue: a request about a lock before the connection is open');
+  },
+};
+
 /** The locks of one connection to a native stack. */
 export class NativeLocks {
   /** Shared, because native code writes to it and shared memory cannot be detached. */
   readonly batch = new Int32Array(
     new SharedArrayBuffer(BATCH_WORDS * Int32Array.BYTES_PER_ELEMENT),
   );
-  /** Who delivers the batches, if it has more of them than it delivers. */
-  native: NativeConnection | undefined;
+  /** Who takes the requests, and may have more batches than it delivers. Set by whoever opens it. */
+  native: Pick<NativeConnection, 'request' | 'more'> = NOT_OPEN;
   readonly #bytes = new Uint8Array(this.batch.buffer);
   readonly #names = new NameWriter(this.batch);
   readonly #locks = new LockTable();
@@ -80,6 +87,8 @@ export class NativeLocks {
   readonly #wrappers: AstWrappers;
   readonly #lvbLength: number;
   readonly #answersAtOnce: boolean;
+  /** The one whose id is in the batch's words. */
+  #transactionId: bigint | undefined;
   /** Something has been asked for since the last look, and what came of it is not in the next batch. */
   #hasAsked = false;
   /** What is asked for now is looked at by somebody who is at it, or by a microtask that is due. */
@@ -102,18 +111,14 @@ export class NativeLocks {
   }
 
   /** A new lock: 0, or the stack's refusal. */
-  lock(
-    native: NativeConnection,
-    state: LksbState,
-    mode: number,
-    flags: number,
-    name: string | Uint8Array,
-  ): number {
-    const index = this.#request(native, LOCK, state, mode, flags, this.#names.write(state, name));
+  lock(state: LksbState, mode: number, flags: number, name: string | Uint8Array): number {
+    const { transactionId } = state;
+    if (transactionId !== this.#transactionId) this.#giveTransaction(transactionId);
+    const index = this.#request(LOCK, mode, flags, this.#names.write(state, name));
     if (index < 0) return index;
     state.index = index;
     state.requestsDue = 1;
-    if (isLvbDetached(state)) state.lvb = undefined;
+    if (state.lvb !== undefined) leaveDetached(state);
     this.#locks.add(index, state);
     return 0;
   }
@@ -122,15 +127,10 @@ export class NativeLocks {
    * Another mode of a lock that there is: 0, or the stack's refusal. `flags` are the stack's own, `asked` are
    * those of `DLM_LKF`. Throws `ERR_DLM_LVB_DETACHED` for a value block that is to be sent and is not there.
    */
-  convert(
-    native: NativeConnection,
-    state: LksbState,
-    mode: number,
-    flags: number,
-    asked: number,
-  ): number {
+  convert(state: LksbState, mode: number, flags: number, asked: number): number {
     if ((asked & VALBLK) !== 0) this.#giveBlock(state, mode, 'lock');
-    const refusal = this.#request(native, CONVERT, state, state.index, mode, flags);
+    this.#giveTransaction(state.transactionId);
+    const refusal = this.#request(CONVERT, state.index, mode, flags);
     if (refusal === 0) {
       state.requestsDue += 1;
       state.showsResult = false;
@@ -139,11 +139,16 @@ export class NativeLocks {
   }
 
   /** The unlock of a lock that there is, or a cancel of what is under way: as `convert`. */
-  unlock(native: NativeConnection, state: LksbState, flags: number, asked: number): number {
-    const isCancel = (asked & CANCEL) !== 0;
-    if ((asked & VALBLK) !== 0 && !isCancel) this.#giveBlock(state, NO_MODE, 'unlock');
-    const refusal = this.#request(native, UNLOCK, state, state.index, flags, 0);
-    if (refusal === 0 && !isCancel) {
+  unlockBy(state: LksbState, flags: number, asked: number): number {
+    if ((asked & CANCEL) !== 0) return this.#request(UNLOCK, state.index, flags, 0);
+    if ((asked & VALBLK) !== 0) this.#giveBlock(state, NO_MODE, 'unlock');
+    return this.unlock(state, flags);
+  }
+
+  /** An unlock for which nothing else is asked for: 0, or the stack's refusal. */
+  unlock(state: LksbState, flags: number): number {
+    const refusal = this.#request(UNLOCK, state.index, flags, 0);
+    if (refusal === 0) {
       state.isUnlocking = true;
       state.showsResult = false;
     }
@@ -163,33 +168,26 @@ export class NativeLocks {
   }
 
   /** By the words behind the batch: {@link NativeConnection.request}. */
-  #request(
-    native: NativeConnection,
-    kind: number,
-    state: LksbState,
-    first: number,
-    second: number,
-    third: number,
-  ): number {
+  #request(kind: number, first: number, second: number, third: number): number {
     const { batch } = this;
     batch[REQUEST] = kind;
-    batch[ARGUMENTS] = first;
-    batch[ARGUMENTS + 1] = second;
-    batch[ARGUMENTS + 2] = third;
-    if (state.transactionId === undefined) batch[TRANSACTION] = batch[TRANSACTION + 1] = 0;
-    else this.#giveTransaction(state.transactionId);
-    const isFree = batch[NEXT] === 0;
-    native.request();
-    if (!isFree || batch[NEXT] === 0) this.#hasAsked = true;
+    batch[FIRST] = first;
+    batch[SECOND] = second;
+    batch[THIRD] = third;
+    const next = batch[NEXT];
+    this.native.request();
+    // It only makes a next batch where there is none.
+    if (batch[NEXT] === next) this.#hasAsked = true;
     if (!this.#isLooking) this.#lookSoon();
     return batch[RESULT] ?? 0;
   }
 
   // On their own, so that V8 has room for what is on the way of every lock.
 
-  #giveTransaction(id: bigint): void {
-    this.batch[TRANSACTION] = Number(BigInt.asIntN(32, id));
-    this.batch[TRANSACTION + 1] = Number(BigInt.asIntN(32, id >> 32n));
+  #giveTransaction(id: bigint | undefined): void {
+    this.#transactionId = id;
+    this.batch[TRANSACTION] = Number(BigInt.asIntN(32, id ?? 0n));
+    this.batch[TRANSACTION + 1] = Number(BigInt.asIntN(32, (id ?? 0n) >> 32n));
   }
 
   /**
@@ -225,7 +223,7 @@ export class NativeLocks {
     // What else has come is looked for when this returns.
     if (this.#answersAtOnce && !this.#hasAsked) return 0;
     this.#hasAsked = false;
-    return this.native?.more?.() ?? 0;
+    return this.native.more?.() ?? 0;
   }
 
   #tellBatch(count: number): void {
@@ -244,43 +242,48 @@ export class NativeLocks {
         continue;
       }
       const state = this.#locks.get(index);
-      if (state !== undefined) this.#tell(state, kind, index, value, at);
+      if (state === undefined) continue;
+      if (kind === COMPLETION) this.#complete(state, index, value, at);
+      else this.#tell(state, kind, index, value, at);
     }
   }
 
-  #tell(state: LksbState, kind: number, index: number, value: number, at: number): void {
+  #complete(state: LksbState, index: number, status: number, at: number): void {
     const { batch } = this;
-    const connection = this.#connection;
-    if (kind === COMPLETION) {
-      state.status = value;
-      state.flags = batch[at + 4] ?? 0;
-      state.lockId = batch[at + 5] ?? 0;
-      state.mode = batch[at + 6] ?? NO_MODE;
-      if (batch[at + 7] === 1) this.#takeBlock(state, at);
-      if (state.requestsDue > 0) state.requestsDue -= 1;
-    } else if (kind === UNLOCK_AST) {
-      state.mode = batch[at + 6] ?? NO_MODE;
-    }
-    if (batch[at + 3] === 1) {
-      this.#locks.remove(index);
-      endLock(state);
-    }
+    state.status = status;
+    state.flags = batch[at + 4] ?? 0;
+    state.lockId = batch[at + 5] ?? 0;
+    state.mode = batch[at + 6] ?? NO_MODE;
+    if (batch[at + 7] === 1) this.#takeBlock(state, at);
+    if (state.requestsDue > 0) state.requestsDue -= 1;
+    if (batch[at + 3] === 1) this.#end(state, index);
     // Of an unlock by force that the grant was faster than, say.
-    const hasMore = kind === COMPLETION && isUnderWay(state);
+    const hasMore = isUnderWay(state);
     if (hasMore) state.showsResult = true;
-    if (state.onCompletion !== undefined) {
-      if (kind === COMPLETION) state.onCompletion();
-    } else if (kind === BLOCKING) connection.blockingAst(state.lksb, value as LockMode);
-    else if (kind === COMPLETION && value === GRANTED) connection.lockAst(state.lksb);
-    else if (kind === COMPLETION) this.#wrappers.completion(connection, state);
-    else this.#wrappers.unlock(connection, state, value);
+    if (state.onCompletion !== undefined) state.onCompletion();
+    else if (status === GRANTED) this.#connection.lockAst(state.lksb);
+    else this.#wrappers.completion(this.#connection, state);
     if (hasMore) state.showsResult = false;
+  }
+
+  /** An unlock AST, or a blocking AST. */
+  #tell(state: LksbState, kind: number, index: number, value: number, at: number): void {
+    if (kind === UNLOCK_AST) state.mode = this.batch[at + 6] ?? NO_MODE;
+    if (this.batch[at + 3] === 1) this.#end(state, index);
+    if (state.onCompletion !== undefined) return;
+    if (kind === BLOCKING) this.#connection.blockingAst(state.lksb, value as LockMode);
+    else this.#wrappers.unlock(this.#connection, state, value);
+  }
+
+  #end(state: LksbState, index: number): void {
+    this.#locks.remove(index);
+    endLock(state);
   }
 
   /** The value block that an event has brought; another one for somebody who has given his away. */
   #takeBlock(state: LksbState, at: number): void {
     const from = (at + EVENT_BLOCK) * Int32Array.BYTES_PER_ELEMENT;
-    if (isLvbDetached(state)) state.lvb = undefined;
+    leaveDetached(state);
     const lvb = (state.lvb ??= new Uint8Array(this.#lvbLength));
     for (let i = 0; i < lvb.length; i += 1) lvb[i] = this.#bytes[from + i] ?? 0;
   }
@@ -301,4 +304,9 @@ export class NativeLocks {
     this.#locks.forEach(endLock);
     this.#locks.clear();
   }
+}
+
+/** Another value block is made for somebody who has given his away. */
+function leaveDetached(state: LksbState): void {
+  if (isLvbDetached(state)) state.lvb = undefined;
 }

@@ -39,7 +39,6 @@ const [LOW, MIDDLE, HIGH] = TABLES;
 
 /** The `LKM_*` flags for `DLM_LKF_*` flags. */
 export function flagsToO2dlm(flags: number): number {
-  if (flags === 0) return 0;
   return (
     (LOW[flags & 0x7f] ?? 0) |
     (MIDDLE[(flags >> 7) & 0x7f] ?? 0) |

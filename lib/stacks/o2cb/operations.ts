@@ -13,7 +13,14 @@ import {
 } from '../../native.js';
 import { statusName } from '../../status.js';
 import type { StackConnection } from '../../stackglue/connection.js';
-import { heldMode, isUnderWay, lksbState, lvbOf, type LksbState } from '../../stackglue/lksb.js';
+import {
+  heldMode,
+  isUnderWay,
+  lksbState,
+  lvbOf,
+  type DlmLksb,
+  type LksbState,
+} from '../../stackglue/lksb.js';
 import type { StackOperations } from '../../stackglue/plugin.js';
 import { NativeLocks, type AstWrappers } from '../native-locks.js';
 import { openNative } from '../open-native.js';
@@ -23,6 +30,8 @@ import { o2dlmStatusName, STATUS_CANCELGRANT, statusToErrno } from './status.js'
 
 const { errno } = constants;
 const { CONVERT } = DLM_LKF;
+/** The status of a lock while a request about it is under way. */
+const UNDER_WAY = -DLM_ERRNO.EINPROG;
 /** `NORMAL`: of an unlock, or of a cancel that was in time. */
 const NORMAL = 0;
 
@@ -153,24 +162,18 @@ export function createOperations(
     },
 
     dlmLock(connection, mode, lksb, flags, name) {
-      const { native, locks } = privateOf(connection);
-      const o2dlmFlags = flagsToO2dlm(flags);
+      if ((flags & CONVERT) !== 0) return convert(connection, mode, lksb, flags);
+      const { locks } = connection.private as Private;
       const state = lksbState(lksb);
-      if ((flags & CONVERT) !== 0) {
-        const status = locks.convert(native, state, mode, o2dlmFlags, flags);
-        return status === 0 ? 0 : refused(state, status);
-      }
-      const refusal = locks.lock(native, state, mode, o2dlmFlags, name);
-      // dlmlock() leaves its status in the lksb too.
-      if (refusal !== 0) state.status = -refusal;
-      return statusToErrno(-refusal);
+      const refusal = locks.lock(state, mode, flags === 0 ? 0 : flagsToO2dlm(flags), name);
+      return refusal === 0 ? 0 : refusedLock(state, refusal);
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
       const state = lksbState(lksb);
-      const { native, locks } = privateOf(connection);
-      const o2dlmFlags = flagsToO2dlm(flags);
-      const status = locks.unlock(native, state, o2dlmFlags, flags);
+      const { locks } = connection.private as Private;
+      const status =
+        flags === 0 ? locks.unlock(state, 0) : locks.unlockBy(state, flagsToO2dlm(flags), flags);
       if (status !== 0) return refused(state, status);
       addUnlockAstarg(state, astarg);
       return 0;
@@ -178,7 +181,7 @@ export function createOperations(
 
     lockStatus(lksb) {
       const state = lksbState(lksb);
-      return isUnderWay(state) ? -DLM_ERRNO.EINPROG : statusToErrno(state.status);
+      return isUnderWay(state) ? UNDER_WAY : statusToErrno(state.status);
     },
 
     lockMode(lksb) {
@@ -207,17 +210,29 @@ export function createOperations(
   };
 }
 
+function convert(connection: StackConnection, mode: number, lksb: DlmLksb, flags: number): number {
+  const { locks } = privateOf(connection);
+  const state = lksbState(lksb);
+  const status = locks.convert(state, mode, flagsToO2dlm(flags), flags);
+  return status === 0 ? 0 : refused(state, status);
+}
+
 /** For each unlock and cancel that o2dlm accepted, in order: each ends in one unlock AST. */
 function addUnlockAstarg(state: LksbState, astarg: unknown): void {
   state.unlocksDue += 1;
   if (state.unlocksDue === 1) state.unlockAstarg = astarg;
-  else (state.laterAstargs ??= []).push(astarg);
+  else addLater(state, astarg);
+}
+
+function addLater(state: LksbState, astarg: unknown): void {
+  (state.laterAstargs ??= []).push(astarg);
 }
 
 function takeUnlockAstarg(state: LksbState): unknown {
   const { unlockAstarg } = state;
   state.unlocksDue -= 1;
-  state.unlockAstarg = state.unlocksDue === 0 ? undefined : state.laterAstargs?.shift();
+  // That has none left when no other unlock is due.
+  state.unlockAstarg = state.laterAstargs?.shift();
   return unlockAstarg;
 }
 
@@ -225,6 +240,12 @@ function takeUnlockAstarg(state: LksbState): unknown {
 function endRequest(state: LksbState, status: number): void {
   if (status === NORMAL) state.requestsDue = 0;
   else if (status !== STATUS_CANCELGRANT) state.isUnlocking = false;
+}
+
+/** dlmlock() leaves its status in the lksb too. */
+function refusedLock(state: LksbState, refusal: number): number {
+  state.status = -refusal;
+  return statusToErrno(-refusal);
 }
 
 /** The status of a request that was refused is also left in the lksb. */

@@ -110,7 +110,10 @@ export const STATUS_CANCELGRANT = NAMES.indexOf('CANCELGRANT');
 
 /** `dlm_status_to_errno`: 0 or a negative errno. */
 export function statusToErrno(status: number): number {
-  if (status === 0) return 0;
+  return status === 0 ? 0 : lookUp(status);
+}
+
+function lookUp(status: number): number {
   const mapped = BY_NUMBER[status];
   if (mapped === undefined) throw new Error(`stackglue: o2dlm has no status ${status}`);
   return mapped;

@@ -26,6 +26,10 @@ import { isVersionLock, negotiateVersion } from './version-lock.js';
 
 const { errno } = constants;
 const { CANCEL, CONVERT, NODLCKWT } = DLM_LKF;
+/** The status of a lock while a request about it is under way. */
+const UNDER_WAY = -DLM_ERRNO.EINPROG;
+/** What others than we are refused the lock on the version with. */
+const NO_ACCESS = -errno.EINVAL;
 
 const wrappers: AstWrappers = {
   /** `fsdlm_lock_ast_wrapper`; a grant takes the same way without it. */
@@ -85,7 +89,7 @@ export function createOperations(source: LockspaceSource, settings: Settings): S
         await Promise.race([link.opened, ended]);
         connection.private = link;
         connection.version = await Promise.race([
-          negotiateVersion(name, native, locks, connection.version, ended),
+          negotiateVersion(name, locks, connection.version, ended),
           ended,
         ]);
         link.begin();
@@ -128,21 +132,22 @@ export function createOperations(source: LockspaceSource, settings: Settings): S
     },
 
     dlmLock(connection, mode, lksb, flags, name) {
-      const { native, locks } = linkOf(connection);
+      const { locks } = linkOf(connection);
       const fsdlmFlags = flagsToFsdlm(flags) | added;
       const state = lksbState(lksb);
-      if ((flags & CONVERT) !== 0) return locks.convert(native, state, mode, fsdlmFlags, flags);
+      if ((flags & CONVERT) !== 0) return locks.convert(state, mode, fsdlmFlags, flags);
       // As in dlm_lock(), the status stays what it was.
       state.refusal = isVersionLock(name)
         ? refuseName(state)
-        : locks.lock(native, state, mode, fsdlmFlags, name);
+        : locks.lock(state, mode, fsdlmFlags, name);
       return state.refusal;
     },
 
     dlmUnlock(connection, lksb, flags, astarg) {
       const state = lksbState(lksb);
-      const { native, locks } = linkOf(connection);
-      const result = locks.unlock(native, state, flagsToFsdlm(flags), flags);
+      const { locks } = linkOf(connection);
+      const result =
+        flags === 0 ? locks.unlock(state, 0) : locks.unlockBy(state, flagsToFsdlm(flags), flags);
       // There is no such lock; or no lock at all any more.
       if (state.index < 0) return result === -errno.ENOTCONN ? result : -errno.ENOENT;
       if (result !== 0) return result;
@@ -154,7 +159,7 @@ export function createOperations(source: LockspaceSource, settings: Settings): S
 
     lockStatus(lksb) {
       const state = lksbState(lksb);
-      return isUnderWay(state) ? -DLM_ERRNO.EINPROG : state.status;
+      return isUnderWay(state) ? UNDER_WAY : state.status;
     },
 
     lockMode(lksb) {

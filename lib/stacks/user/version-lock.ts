@@ -18,7 +18,6 @@ import { constants } from 'node:os';
 
 import { DLM_LKF, DLM_LOCK, type LockMode } from '../../constants.js';
 import { DlmError } from '../../errors.js';
-import type { NativeConnection } from '../../native.js';
 import { DlmLksb, lksbState, lvbOf } from '../../stackglue/lksb.js';
 import { formatVersion, sameVersion, type ProtocolVersion } from '../../stackglue/protocol.js';
 import type { NativeLocks } from '../native-locks.js';
@@ -55,7 +54,6 @@ const UNWRITTEN: ProtocolVersion = { major: 0, minor: 0 };
  */
 export async function negotiateVersion(
   group: string,
-  native: NativeConnection,
   locks: NativeLocks,
   wanted: ProtocolVersion,
   ended: Promise<never>,
@@ -74,8 +72,8 @@ export async function negotiateVersion(
       };
       const result =
         (flags & CONVERT) === 0
-          ? locks.lock(native, state, mode, flags, VERSION_LOCK)
-          : locks.convert(native, state, mode, flags, flags);
+          ? locks.lock(state, mode, flags, VERSION_LOCK)
+          : locks.convert(state, mode, flags, flags);
       if (result < 0) resolve(result);
     });
     if (status === 0) return true;
