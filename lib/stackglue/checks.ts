@@ -50,7 +50,7 @@ export function checkUnowned(
   );
 }
 
-/** Why a lock status block that is not this connection's cannot be unlocked. */
+/** Throws why a lock status block that is not this connection's cannot be unlocked. */
 export function refuseUnlock(state: LksbState, given: StackConnection): never {
   checkUnowned(state, given, 'unlock');
   throw unused('unlock');

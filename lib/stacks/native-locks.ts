@@ -129,7 +129,8 @@ export class NativeLocks {
    */
   convert(state: LksbState, mode: number, flags: number, asked: number): number {
     if ((asked & VALBLK) !== 0) this.#giveBlock(state, mode, 'lock');
-    this.#giveTransaction(state.transactionId);
+    const { transactionId } = state;
+    if (transactionId !== this.#transactionId) this.#giveTransaction(transactionId);
     const refusal = this.#request(CONVERT, state.index, mode, flags);
     if (refusal === 0) {
       state.requestsDue += 1;
@@ -176,7 +177,7 @@ export class NativeLocks {
     batch[THIRD] = third;
     const next = batch[NEXT];
     this.native.request();
-    // It only makes a next batch where there is none.
+    // Native code only makes a next batch where there is none.
     if (batch[NEXT] === next) this.#hasAsked = true;
     if (!this.#isLooking) this.#lookSoon();
     return batch[RESULT] ?? 0;

@@ -210,6 +210,7 @@ export function createOperations(
   };
 }
 
+/** `dlmLock` with `CONVERT`. */
 function convert(connection: StackConnection, mode: number, lksb: DlmLksb, flags: number): number {
   const { locks } = privateOf(connection);
   const state = lksbState(lksb);

@@ -38,9 +38,11 @@ const VERSION_LOCK_BYTES = Buffer.from(VERSION_LOCK);
  * another mode than they, nor would anybody let go.
  */
 export function isVersionLock(name: string | Uint8Array): boolean {
-  return typeof name === 'string'
-    ? name === VERSION_LOCK
-    : name.length === VERSION_LOCK.length && VERSION_LOCK_BYTES.equals(name);
+  return typeof name === 'string' ? name === VERSION_LOCK : areItsBytes(name);
+}
+
+function areItsBytes(name: Uint8Array): boolean {
+  return name.length === VERSION_LOCK.length && VERSION_LOCK_BYTES.equals(name);
 }
 
 /** What a block says that nobody has written. */
