@@ -28,8 +28,6 @@ const { errno } = constants;
 const { CANCEL, CONVERT, NODLCKWT } = DLM_LKF;
 /** The status of a lock while a request about it is under way. */
 const UNDER_WAY = -DLM_ERRNO.EINPROG;
-/** What others than we are refused the lock on the version with. */
-const NO_ACCESS = -errno.EINVAL;
 
 const wrappers: AstWrappers = {
   /** `fsdlm_lock_ast_wrapper`; a grant takes the same way without it. */
