@@ -77,6 +77,10 @@ export type DlmErrorCode =
   | 'ERR_DLM_DEADLOCK'
   /** A conversion that can wait for ever must have a limit on this stack. */
   | 'ERR_DLM_NO_LIMIT'
+  /** The lock was taken without its value. */
+  | 'ERR_DLM_NO_VALUE'
+  /** The value is only written in `PW` and `EX`. */
+  | 'ERR_DLM_READ_ONLY'
   /** No hangup is pending. */
   | 'ERR_DLM_NO_HANGUP'
   /** `DLM_LKF.TIMEOUT` was asked for, which no current kernel honours. */
@@ -161,6 +165,8 @@ export const ERROR_KINDS: Readonly<Record<DlmErrorCode, DlmErrorKind>> = Object.
   ERR_DLM_BUSY: 'busy',
   ERR_DLM_DEADLOCK: 'deadlock',
   ERR_DLM_NO_LIMIT: 'misuse',
+  ERR_DLM_NO_VALUE: 'misuse',
+  ERR_DLM_READ_ONLY: 'misuse',
   ERR_DLM_NO_HANGUP: 'misuse',
   ERR_DLM_TIMEOUT_FLAG: 'misuse',
   ERR_DLM_SIMULATION_STUCK: 'simulation',

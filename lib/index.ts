@@ -11,6 +11,7 @@ export {
   type HealthState,
   type Lock,
   type LockName,
+  type LockOptions,
   type LockSet,
   type Lockspace,
   type LockspaceEvents,
@@ -18,5 +19,6 @@ export {
   type LockWork,
   type Mode,
   type StackChoice,
+  type ValueState,
   type WaitOptions,
 } from './locks/index.js';

@@ -74,6 +74,22 @@ export function busy(about: About): DlmError {
   );
 }
 
+export function readOnly(about: About): DlmError {
+  return new DlmError(
+    'ERR_DLM_READ_ONLY',
+    `The value of ${where(about)} cannot be written in mode ${MODE_NAMES[about.mode] ?? ''}: that takes PW or EX`,
+    { op: about.op, resource: resourceOf(about), errno: errno.EPERM },
+  );
+}
+
+export function noValue(about: About): DlmError {
+  return new DlmError(
+    'ERR_DLM_NO_VALUE',
+    `The lock on ${where(about)} was taken without its value: give { value: true }`,
+    { op: about.op, resource: resourceOf(about), errno: errno.EINVAL },
+  );
+}
+
 export function unlimited(about: About, held: LockMode): DlmError {
   const [from, to] = [MODE_NAMES[held] ?? '', MODE_NAMES[about.mode] ?? ''];
   return new DlmError(

@@ -1,13 +1,16 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** A lock as the program has it. */
-import { inspect, type InspectOptions } from 'node:util';
+import { inspect, types, type InspectOptions } from 'node:util';
 
-import { checkFunction } from '../errors.js';
+import { checkFunction, invalidType, outOfRange } from '../errors.js';
+import type { LockBlock, ValueBytes, ValueState } from './block.js';
 import { checkWaitOptions, type WaitOptions } from './limit.js';
 import { MODE_NAMES, modeNumber, type Mode } from './modes.js';
 import type { LockRecord } from './record.js';
 import type { Requests } from './requests.js';
 import { rejected } from './settle.js';
+
+const { isUint8Array } = types;
 
 /** Called when somebody waits for `mode`, and this lock is in the way. */
 export type BlockedHandler = (mode: Mode) => void;
@@ -119,11 +122,59 @@ export class Lock {
   }
 
   /**
+   * The value that goes with the name, of a lock that was taken with `{ value: true }`: always the same buffer.
+   * It is what was read with the grant. What you put into it is written when a lock in `PW` or `EX` is released or
+   * goes down, and by `writeValue()`; in other modes it is read over by the next conversion up. How many
+   * bytes there are depends on the stack and on what else is in the block: README.md has the table. Other locks
+   * throw `ERR_DLM_NO_VALUE`. Set it to copy bytes into it, with zeros behind them.
+   */
+  get value(): ValueBytes {
+    return this.#block('lock').value;
+  }
+
+  set value(bytes: Uint8Array) {
+    const { value } = this.#block('lock');
+    if (!isUint8Array(bytes)) throw invalidType('value', 'an instance of Uint8Array', bytes);
+    if (bytes.length > value.length) {
+      throw outOfRange('value', `at most ${value.length} bytes long here`, bytes);
+    }
+    value.set(bytes);
+    value.fill(0, bytes.length);
+  }
+
+  /**
+   * How much `value` can be trusted, as it was read: `fresh`, `unwritten`, `invalid`; `stale` in modes that let
+   * others write (`NL`, `CR`). What you put into it yourself does not change that until it is written.
+   */
+  get valueState(): ValueState {
+    return this.#block('lock').stateIn(this.#record.certainMode);
+  }
+
+  /**
+   * Writes `value` now, for those who read it next, and keeps the lock. Takes `PW` or `EX`, else
+   * `ERR_DLM_READ_ONLY`; `ERR_DLM_BUSY` during a conversion.
+   */
+  writeValue(): Promise<void> {
+    try {
+      this.#block('convert');
+      return this.#requests.write(this.#record);
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  /**
    * Gives the lock up. Resolves when it is gone, however often it is called, also when `close()` overtakes it;
    * rejects with `ERR_DLM_LOST` or `ERR_DLM_CLOSED` if it was lost before. A conversion that is under way rejects with `ERR_DLM_RELEASED`.
    */
   release(): Promise<void> {
     return this.#requests.release(this.#record);
+  }
+
+  #block(op: 'lock' | 'convert'): LockBlock {
+    const { block } = this.#record;
+    if (block === undefined) throw this.#requests.noValue(this.#record, op);
+    return block;
   }
 
   /** `release()` for `await using`; never rejects. What went wrong is told by `lost`. */

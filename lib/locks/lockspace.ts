@@ -14,7 +14,8 @@ import type {
 } from '../glue.js';
 import { closedError, lostError } from './failures.js';
 import { HealthMonitor, LOSSES, type Health } from './health.js';
-import { checkWaitOptions, type WaitOptions } from './limit.js';
+import { checkLockOptions, type LockOptions } from './lock-options.js';
+import { LockBlock, type BlockShape } from './block.js';
 import { lockOrder, LockSet, sharedLimit } from './lock-set.js';
 import { giveBack, type Lock } from './lock.js';
 import { MODE_NAMES, modeNumber, type Mode } from './modes.js';
@@ -87,6 +88,7 @@ export class Lockspace {
   readonly #monitor: HealthMonitor;
   readonly #treatUnsureAsLost: boolean;
   readonly #events = new EventEmitter();
+  readonly #shapes: Shapes;
   #end: DlmError | undefined;
   #lost: AbortController | undefined;
   #closing: Promise<undefined> | undefined;
@@ -110,6 +112,7 @@ export class Lockspace {
     this.#stack = stack;
     this.#connection = connection;
     this.#rules = rulesOf(stack.plugin.features);
+    this.#shapes = shapesOf(this.#rules);
     this.#treatUnsureAsLost = treatUnsureAsLost;
     this.#monitor = new HealthMonitor(() => connection.clock.now());
     this.#requests = new Requests(
@@ -141,13 +144,13 @@ export class Lockspace {
   using<Result>(
     name: LockName,
     mode: Mode,
-    options: WaitOptions,
+    options: LockOptions,
     work: LockWork<Result>,
   ): Promise<Result>;
   async using<Result>(
     name: LockName,
     mode: Mode,
-    ...rest: [LockWork<Result>] | [WaitOptions, LockWork<Result>]
+    ...rest: [LockWork<Result>] | [LockOptions, LockWork<Result>]
   ): Promise<Result> {
     const [options, work] = rest.length === 1 ? [undefined, rest[0]] : rest;
     checkFunction('work', work);
@@ -179,12 +182,12 @@ export class Lockspace {
    *
    * Who has a lock and asks for another on the same name waits for itself.
    */
-  lock(name: LockName, mode: Mode, options?: WaitOptions): Promise<Lock> {
+  lock(name: LockName, mode: Mode, options?: LockOptions): Promise<Lock> {
     return this.#ask(name, mode, true, options) as Promise<Lock>;
   }
 
   /** The same, but does not wait for others: resolves to null if somebody is in the way. */
-  tryLock(name: LockName, mode: Mode, options?: WaitOptions): Promise<Lock | null> {
+  tryLock(name: LockName, mode: Mode, options?: LockOptions): Promise<Lock | null> {
     return this.#ask(name, mode, false, options);
   }
 
@@ -195,10 +198,10 @@ export class Lockspace {
   async lockAll(
     names: readonly LockName[],
     mode: Mode,
-    options: WaitOptions = {},
+    options: LockOptions = {},
   ): Promise<LockSet> {
     if (!Array.isArray(names)) throw invalidType('names', 'an instance of Array', names);
-    checkWaitOptions(options);
+    checkLockOptions(options);
     modeNumber(mode, this.#rules.modes);
     const order = lockOrder(checkNames(names as readonly LockName[], this.#rules));
     throwIfAborted(options.signal);
@@ -207,7 +210,7 @@ export class Lockspace {
     const taken: Lock[] = [];
     try {
       for (const { name, index } of order) {
-        const lock = await this.lock(name, mode, limit());
+        const lock = await this.lock(name, mode, { ...options, ...limit() });
         locks[index] = lock;
         taken.push(lock);
       }
@@ -217,6 +220,14 @@ export class Lockspace {
       throw error;
     }
     return new LockSet(locks);
+  }
+
+  /**
+   * Keeps a name's value while nobody else has a lock on it: an `NL` lock, which is in nobody's way. Without one
+   * the value goes with the last lock. README.md says where even that is not enough.
+   */
+  pin(name: LockName, options?: LockOptions): Promise<Lock> {
+    return this.#ask(name, 'NL', true, { ...options, value: true }) as Promise<Lock>;
   }
 
   /** How the lockspace is. */
@@ -317,17 +328,23 @@ export class Lockspace {
     name: LockName,
     mode: Mode,
     mayWait: boolean,
-    options: WaitOptions | undefined,
+    options: LockOptions | undefined,
   ): Promise<Lock | null> {
     try {
       const rules = this.#rules;
       const itsName = checkName('name', name, rules);
       const number = modeNumber(mode, rules.modes);
-      if (options !== undefined) checkWaitOptions(options);
-      return this.#requests.lock(itsName, number, mayWait, options);
+      if (options !== undefined) checkLockOptions(options);
+      return this.#requests.lock(itsName, number, mayWait, options, this.#newBlock(options));
     } catch (error) {
       return rejected(error);
     }
+  }
+
+  /** The block of a lock that is to have one. */
+  #newBlock(options: LockOptions | undefined): LockBlock | undefined {
+    if (options?.raw === true) return new LockBlock(this.#shapes.raw);
+    return options?.value === true ? new LockBlock(this.#shapes.plain) : undefined;
   }
 
   async #close(closing: Promise<undefined>): Promise<undefined> {
@@ -373,4 +390,14 @@ export class Lockspace {
     this.#lost?.abort(end);
     removeNeighbour(this.#requests);
   }
+}
+
+/** The block as each kind of lock sees it. */
+type Shapes = Readonly<Record<BlockShape['kind'], BlockShape>>;
+
+function shapesOf({ blockLength: length, flagsBlocks: isFlagged }: Rules): Shapes {
+  return {
+    raw: { kind: 'raw', length, isFlagged },
+    plain: { kind: 'plain', length, isFlagged },
+  };
 }

@@ -2,6 +2,7 @@
 import type { LockMode } from '../constants.js';
 import type { DlmError } from '../errors.js';
 import type { DlmLksb } from '../glue.js';
+import type { LockBlock } from './block.js';
 import type { Limit } from './limit.js';
 import type { Lock } from './lock.js';
 import { weakerOf, type Mode } from './modes.js';
@@ -44,6 +45,10 @@ export class LockRecord {
   declare wanted: LockMode;
   /** What was held before the conversion that is under way. */
   declare modeBefore: LockMode;
+  /** Its value block; undefined: it has nothing to do with it. */
+  declare block: LockBlock | undefined;
+  /** The block is being written, without another mode. */
+  declare isWriting: boolean;
   /** The program's handle, from the grant on. */
   declare lock: Lock | undefined;
   /** Ends the call that waits: of `lock`, `tryLock` or `convert`. Undefined: nobody waits. */
@@ -76,6 +81,7 @@ export class LockRecord {
     wanted: LockMode,
     settle: Settle<never>,
     slot: number,
+    block: LockBlock | undefined,
   ) {
     this.phase = 'asking';
     this.lksb = lksb;
@@ -83,6 +89,8 @@ export class LockRecord {
     this.mode = 0;
     this.wanted = wanted;
     this.modeBefore = 0;
+    this.block = block;
+    this.isWriting = false;
     this.lock = undefined;
     this.settle = settle;
     this.limit = undefined;
@@ -103,7 +111,12 @@ export class LockRecord {
    * under way, or being taken back, that is the weaker of its two modes.
    */
   get certainMode(): LockMode {
-    const isMoving = this.phase === 'converting' || this.phase === 'reverting';
-    return isMoving ? weakerOf(this.mode, this.wanted) : this.mode;
+    switch (this.phase) {
+      case 'converting':
+      case 'reverting':
+        return weakerOf(this.mode, this.wanted);
+      default:
+        return this.mode;
+    }
   }
 }

@@ -10,9 +10,10 @@
 import { constants } from 'node:os';
 
 import { throwIfAborted } from '../abort-signal.js';
-import { DLM_ERRNO, DLM_LKF, type LockMode } from '../constants.js';
+import { DLM_ERRNO, DLM_LKF, DLM_LOCK, type LockMode } from '../constants.js';
 import type { DlmError } from '../errors.js';
 import { DlmLksb, type ClusterConnection, type StackGlue } from '../glue.js';
+import { NOTHING_HELD, type LockBlock } from './block.js';
 import * as failures from './failures.js';
 import type { About } from './failures.js';
 import { Limit, type WaitOptions } from './limit.js';
@@ -25,10 +26,12 @@ import { failWith, type Settle } from './settle.js';
 const { EAGAIN, EDEADLK, EINVAL, ENOTCONN, EPERM } = constants.errno;
 const { ECANCEL } = DLM_ERRNO;
 // Of this module, for what is asked about every lock: see NativeLocks.
-const { CANCEL, CONVERT, NOQUEUE } = DLM_LKF;
+const { CANCEL, CONVERT, NOQUEUE, VALBLK } = DLM_LKF;
 
 /** So many idle status blocks are kept. */
 const IDLE_MAX = 256;
+/** From this mode on a lock writes its block. */
+const WRITING = DLM_LOCK.PW;
 /** After how long an unlock that nobody waits for is tried again when it was refused, milliseconds. */
 const AGAIN_MS = 100;
 
@@ -89,16 +92,17 @@ export class Requests {
     mode: LockMode,
     mayWait: boolean,
     options: WaitOptions | undefined,
+    block?: LockBlock,
   ): Promise<Lock | null> {
     if (this.#end !== undefined) throw this.#ended('lock', name, mode, this.#end);
     throwIfAborted(options?.signal);
     const lksb = this.#idle.pop() ?? new DlmLksb();
     const promise = new Promise<Lock | null>(this.#take as (resolve: Settle<Lock | null>) => void);
-    const record = new LockRecord(lksb, name, mode, this.#taken, this.#records.length);
-    const flags = mayWait ? 0 : NOQUEUE;
+    const record = new LockRecord(lksb, name, mode, this.#taken, this.#records.length, block);
+    const flags = (mayWait ? 0 : NOQUEUE) | (block === undefined ? 0 : VALBLK);
     const status = this.#glue.dlmLock(this.#connection, mode, lksb, flags, name, record);
     if (status !== 0) {
-      this.#keep(lksb);
+      this.#keep(record);
       return this.#refusedLock(record, status);
     }
     this.#records.push(record);
@@ -115,12 +119,14 @@ export class Requests {
     const { signal, timeoutMs } = options;
     const isLimited = signal !== undefined || timeoutMs !== undefined;
     const from = record.certainMode;
-    if (!isLimited && !this.rules.detectsDeadlocks && !isDown(from, mode)) {
+    const canDeadlock = !this.rules.detectsDeadlocks && !isDown(from, mode);
+    if (!isLimited && canDeadlock) {
       throw failures.unlimited(about, from);
     }
     const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
     const settle = this.#taken as Settle<undefined>;
-    if (record.phase === 'held') {
+    const isFirst = record.phase === 'held' && mustWriteFirst(record, mode);
+    if (record.phase === 'held' && !isFirst) {
       record.settle = settle;
       this.#startConversion(record, mode);
       if (isLimited && isWaiting(record)) this.#limit(record, options);
@@ -129,6 +135,20 @@ export class Requests {
     const next: NextConversion = { mode, settle, limit: undefined };
     record.next = next;
     if (isLimited) this.#limitNext(record, next, about, options);
+    if (isFirst) this.#startWrite(record);
+    return promise;
+  }
+
+  /** Writes the block, and keeps the mode. Resolves when it is there for others to read. */
+  write(record: LockRecord): Promise<undefined> {
+    this.#checkUsable(record, record.mode, 'convert');
+    const about = this.#about('convert', record.name, record.mode);
+    if (record.settle !== undefined || record.next !== undefined) throw failures.busy(about);
+    if (record.phase !== 'held') throw failures.busy(about);
+    if (record.mode < WRITING) throw failures.readOnly(about);
+    const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
+    record.settle = this.#taken;
+    this.#startWrite(record);
     return promise;
   }
 
@@ -209,9 +229,16 @@ export class Requests {
   }
 
   #granted(record: LockRecord): void {
+    const { phase, block } = record;
+    const isNew = phase === 'asking';
     const before = record.modeBefore;
     record.mode = record.wanted;
-    if (record.phase === 'asking') {
+    if (block !== undefined) {
+      const { lksb, mode } = record;
+      const isValid = this.#glue.dlmLvbValid(lksb);
+      block.granted(this.#glue.dlmLvb(lksb), isNew ? NOTHING_HELD : before, mode, isValid);
+    }
+    if (isNew) {
       record.phase = 'held';
       if (record.isWithdrawn) {
         this.#unlock(record);
@@ -224,18 +251,24 @@ export class Requests {
     }
     record.wantedByOthers = record.toldOf = -1;
     // Given back untold, unless that could make it wait: then `lock.mode` tells.
-    const isUnwanted = record.phase === 'converting' && record.isWithdrawn && !record.isReleasing;
+    const isUnwanted = record.phase !== 'reverting' && record.isWithdrawn && !record.isReleasing;
     record.phase = 'held';
     if (isUnwanted && record.mode !== before && isDown(record.mode, before)) {
       this.#revert(record, before);
+      return;
+    }
+    if (record.isWriting) {
+      record.isWriting = false;
+      this.#settle(record, undefined as never);
+      this.#atRest(record, true);
       return;
     }
     this.#settle(record, undefined as never);
     this.#atRest(record);
   }
 
-  /** Nothing is under way on the lock any more. */
-  #atRest(record: LockRecord): void {
+  /** Nothing is under way on the lock any more. `hasWritten`: its block is what the program has made of it. */
+  #atRest(record: LockRecord, hasWritten = false): void {
     record.phase = 'held';
     this.#notWithdrawn(record);
     if (record.isReleasing) {
@@ -244,6 +277,10 @@ export class Requests {
     }
     const { next } = record;
     if (next === undefined) return;
+    if (!hasWritten && mustWriteFirst(record, next.mode)) {
+      this.#startWrite(record);
+      return;
+    }
     record.next = undefined;
     record.settle = next.settle;
     record.limit = next.limit;
@@ -260,9 +297,17 @@ export class Requests {
   }
 
   #notConverted(record: LockRecord, status: number): void {
-    const { settle, wanted, mode } = record;
+    const { settle, wanted, mode, next } = record;
     this.#lift(record);
-    settle?.(failWith(() => this.#conversionFailure(record, wanted, mode, status)));
+    const failed = (): DlmError => this.#conversionFailure(record, wanted, mode, status);
+    settle?.(failWith(failed));
+    if (record.isWriting) {
+      record.isWriting = false;
+      // What was to come behind it would have read over what was not written.
+      record.next = undefined;
+      next?.limit?.lift();
+      next?.settle(failWith(failed));
+    }
     this.#atRest(record);
   }
 
@@ -286,8 +331,7 @@ export class Requests {
     }
     record.wanted = mode;
     record.modeBefore = record.mode;
-    const { lksb, name } = record;
-    const status = this.#glue.dlmLock(this.#connection, mode, lksb, CONVERT, name, record);
+    const status = this.#ask(record, mode);
     if (status === 0) {
       record.phase = 'converting';
       return;
@@ -301,11 +345,30 @@ export class Requests {
     settle?.(failWith(() => this.#conversionFailure(record, mode, held, status)));
   }
 
+  /** The block goes to the lock manager, and the mode stays. */
+  #startWrite(record: LockRecord): void {
+    const { mode } = record;
+    record.isWriting = true;
+    record.wanted = record.modeBefore = mode;
+    const status = this.#ask(record, mode);
+    if (status === 0) record.phase = 'converting';
+    else if (this.#isLoss(status)) this.#owner.onLost();
+    else this.#notConverted(record, status);
+  }
+
+  /** For another mode, with the block if there is one. */
+  #ask(record: LockRecord, mode: LockMode): number {
+    const { lksb, name, block } = record;
+    let flags: number = CONVERT;
+    if (block !== undefined) flags |= block.prepare(this.#glue.dlmLvb(lksb), record.mode, mode);
+    return this.#glue.dlmLock(this.#connection, mode, lksb, flags, name, record);
+  }
+
   /** Back to a mode that nobody can be in the way of. */
   #revert(record: LockRecord, mode: LockMode): void {
     record.wanted = mode;
-    const { lksb, name } = record;
-    const status = this.#glue.dlmLock(this.#connection, mode, lksb, CONVERT, name, record);
+    record.modeBefore = record.mode;
+    const status = this.#ask(record, mode);
     if (status === 0) record.phase = 'reverting';
     else if (this.#isLoss(status)) this.#owner.onLost();
     else this.#atRest(record);
@@ -314,7 +377,10 @@ export class Requests {
   /** From `held`. */
   #unlock(record: LockRecord): void {
     record.again = undefined;
-    const status = this.#glue.dlmUnlock(this.#connection, record.lksb, 0);
+    const { lksb, block } = record;
+    const flags =
+      block === undefined ? 0 : block.prepareUnlock(this.#glue.dlmLvb(lksb), record.mode);
+    const status = this.#glue.dlmUnlock(this.#connection, lksb, flags);
     if (status === 0) record.phase = 'unlocking';
     else if (this.#isLoss(status)) this.#owner.onLost();
     else this.#unlockRefused(record, status);
@@ -363,7 +429,7 @@ export class Requests {
     this.#notWithdrawn(record);
     record.phase = 'gone';
     // Of a cancel that was too late something may be due still on `o2cb`.
-    if (!record.wasCancelled) this.#keep(record.lksb);
+    if (!record.wasCancelled) this.#keep(record);
     const records = this.#records;
     const last = records.pop();
     if (last === undefined || last === record) return;
@@ -371,8 +437,9 @@ export class Requests {
     last.slot = record.slot;
   }
 
-  #keep(lksb: DlmLksb): void {
-    if (this.#idle.length < IDLE_MAX) this.#idle.push(lksb);
+  #keep({ lksb, block }: LockRecord): void {
+    // Of a resource that has no block nothing is read, and what is left would look like one.
+    if (block === undefined && this.#idle.length < IDLE_MAX) this.#idle.push(lksb);
   }
 
   #lose(record: LockRecord, end: DlmError, released: Promise<undefined> | undefined): void {
@@ -497,9 +564,19 @@ export class Requests {
     return failures.ended(this.#about(op, name, mode), end);
   }
 
+  /** For {@link Lock}: it has no value to show. */
+  noValue(record: LockRecord, op: About['op']): DlmError {
+    return failures.noValue(this.#about(op, record.name, record.mode));
+  }
+
   #about(op: About['op'], name: LockName, mode: LockMode): About {
     return { op, name, mode, group: this.#connection.name };
   }
+}
+
+/** Whether a conversion would read over what the program has put into the block: PW to EX. */
+function mustWriteFirst({ block, mode }: LockRecord, wanted: LockMode): boolean {
+  return mode >= WRITING && wanted > mode && block?.isChanged === true;
 }
 
 /** Whether somebody waits for what is under way; the compiler does not see that a call may have ended it. */

@@ -10,6 +10,10 @@ export type LockName = string | Uint8Array;
 
 /** The rules of a stack. */
 export interface Rules {
+  /** Of a value block, bytes. */
+  readonly blockLength: number;
+  /** Whether the lock manager flags a block whose last writer may be missing; else it zeroes it. */
+  readonly flagsBlocks: boolean;
   /** Bytes. */
   readonly nameMax: number;
   readonly modes: ModeNumbers;
@@ -28,8 +32,11 @@ const [RECOVERY, VERSION_LOCK] = RESERVED;
 const BYTES_PER_UNIT = 3;
 
 /** The rules of a stack. */
-export function rulesOf({ nameLengthMax, modes, conversionDeadlock }: StackFeatures): Rules {
+export function rulesOf(features: StackFeatures): Rules {
+  const { nameLengthMax, modes, conversionDeadlock, lvbLength, lvbAfterDeath } = features;
   return {
+    blockLength: lvbLength,
+    flagsBlocks: lvbAfterDeath === 'flagged',
     nameMax: nameLengthMax,
     modes: modeNumbers(modes),
     detectsDeadlocks: conversionDeadlock === 'refused',

@@ -65,7 +65,7 @@ void Domain::RemoveMember(MemberImpl* member) {
   LockTable* locks = member->locks();
   locks->ForEachSafe([](Lock* lock) {
     if (lock->queue == Lock::Queue::kNone) return;
-    lock->resource->MoveTo(Lock::Queue::kNone, lock);
+    lock->resource->Drop(lock);
     lock->resource->set_dirty(true);
   });
   locks->ForEachSafe([this](Lock* lock) {

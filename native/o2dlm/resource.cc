@@ -137,6 +137,11 @@ void Resource::RecoverBlock(int dead_node, int new_master) {
   if (lost) ZeroBlock();
 }
 
+void Resource::Drop(Lock* lock) {
+  if (lock->queue == Lock::Queue::kGranted && lock->mode == kModeEx) ZeroBlock();
+  MoveTo(Lock::Queue::kNone, lock);
+}
+
 void Resource::DropLocksOf(int node) {
   for (const Ring<QueueLink>* ring : {&granted_, &converting_, &blocked_}) {
     for (QueueLink* at = ring->front(); at != nullptr;) {

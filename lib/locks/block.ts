@@ -1,0 +1,147 @@
+/**
+ * The value block of one lock: what was read, what the program has made of it, and what a request takes along.
+ * README.md has the layout.
+ *
+ * Invariants:
+ * 1. A request that writes the resource's block has all of it written from here, and no other request does.
+ * 2. A block that the lock manager has flagged, or that is marked as invalid, stays so until the program
+ *    has put something else into it.
+ */
+import { DLM_LKF, DLM_LOCK, type LockMode } from '../constants.js';
+
+/** A `Buffer`, where the compiler knows of Node.js; a `Uint8Array` for it elsewhere. */
+export type ValueBytes = typeof globalThis extends {
+  Buffer: { alloc(size: number): infer Bytes extends Uint8Array };
+}
+  ? Bytes
+  : Uint8Array;
+
+/** How much a value can be trusted. */
+export type ValueState =
+  /** It is what was written last, and nobody can write while the lock is held as it is. */
+  | 'fresh'
+  /** Nobody has written since the block came to be; it is zeros. On `o2cb` a block that was lost looks so, too. */
+  | 'unwritten'
+  /** Somebody who may have changed what it stands for has died: it can be old, by one write or by many. */
+  | 'invalid'
+  /** The mode, `NL` or `CR`, lets others write at any time: it is what was seen last. */
+  | 'stale';
+
+/** What is in a block: the program's bytes alone, or behind a header. */
+export type BlockKind = 'raw' | 'plain';
+
+/** The block of a stack, as one kind of lock sees it. */
+export interface BlockShape {
+  readonly kind: BlockKind;
+  /** Bytes. */
+  readonly length: number;
+  /** Whether the lock manager flags a block whose last writer may be missing; else it zeroes it. */
+  readonly isFlagged: boolean;
+}
+
+const { IVVALBLK, VALBLK } = DLM_LKF;
+const { CR, CW, PR, PW } = DLM_LOCK;
+
+/** The header of a block that one of us has written; before that it is zeros. */
+const HEADER = 0xa1;
+
+const VALUE_AT: Readonly<Record<BlockKind, number>> = { raw: 0, plain: 1 };
+
+/** What held before a lock is granted for the first time. */
+export const NOTHING_HELD = -1;
+
+/** `dlm_lvb_operations` of fs/dlm/lock.c: what a grant does to the block. On o2dlm's three modes it is the same. */
+function writes(held: number, wanted: number): boolean {
+  return held >= PW && wanted <= held;
+}
+
+/** A step down that does not write does not read, either; but `PR` and `CW` are beside each other. */
+function reads(held: number, wanted: number): boolean {
+  return !writes(held, wanted) && (wanted >= held || (held === PR && wanted === CW));
+}
+
+/** One lock's. */
+export class LockBlock {
+  readonly #shape: BlockShape;
+  readonly #valueAt: number;
+  /** The program's bytes; it may do with them what it likes. */
+  readonly value: ValueBytes;
+  /** The whole block as it was last read or written. */
+  readonly #seen: Buffer;
+  /** The lock manager's flag, at that time. */
+  #isFlagged = false;
+  /** What the request that is under way writes, if it does. */
+  #written: Buffer | undefined;
+
+  constructor(shape: BlockShape) {
+    this.#shape = shape;
+    this.#valueAt = VALUE_AT[shape.kind];
+    this.value = Buffer.alloc(shape.length - this.#valueAt);
+    this.#seen = Buffer.alloc(shape.length);
+  }
+
+  /** Whether the program has put something else into the value. */
+  get isChanged(): boolean {
+    return this.#seen.compare(this.value, 0, undefined, this.#valueAt) !== 0;
+  }
+
+  /** What the value is, of a lock in this mode. */
+  stateIn(mode: LockMode): ValueState {
+    if (mode <= CR) return 'stale';
+    if (this.#isFlagged) return 'invalid';
+    if (isZero(this.#seen)) return 'unwritten';
+    if (this.#shape.kind === 'raw') return 'fresh';
+    return this.#seen[0] === HEADER ? 'fresh' : 'invalid';
+  }
+
+  /** Leaves in `lvb` what a conversion is to take along; returns the request's flags. */
+  prepare(lvb: Uint8Array, held: LockMode, wanted: LockMode): number {
+    this.#written = undefined;
+    if (writes(held, wanted)) return this.#prepareWrite(lvb);
+    // What is read into must not look like a block: of a resource that has none, nothing is read.
+    if (held <= CR && reads(held, wanted)) lvb.fill(0);
+    else lvb.set(this.#seen);
+    return VALBLK;
+  }
+
+  /** The same for an unlock. */
+  prepareUnlock(lvb: Uint8Array, held: LockMode): number {
+    return held >= PW ? this.#prepareWrite(lvb) : 0;
+  }
+
+  #prepareWrite(lvb: Uint8Array): number {
+    const image = this.#image();
+    // To write would make it valid. A stack that flags nothing has nothing to write here, either.
+    if (image === undefined) return this.#shape.isFlagged ? IVVALBLK : 0;
+    this.#written = image;
+    lvb.set(image);
+    return VALBLK;
+  }
+
+  /** The block that is to be there from now on; undefined: it stays as it is, flag and all. */
+  #image(): Buffer | undefined {
+    if (!this.isChanged) return this.#isFlagged ? undefined : this.#seen;
+    const { kind, length } = this.#shape;
+    const image = Buffer.alloc(length);
+    image.set(this.value, this.#valueAt);
+    if (kind === 'plain') image[0] = HEADER;
+    return image;
+  }
+
+  /** A request that took the block along, or wanted to have it, was granted. */
+  granted(lvb: Uint8Array, held: number, mode: LockMode, isValid: boolean): void {
+    if (writes(held, mode)) {
+      if (this.#written === undefined) return;
+      this.#seen.set(this.#written);
+      this.#isFlagged = false;
+    } else if (reads(held, mode)) {
+      this.#seen.set(lvb);
+      this.#isFlagged = !isValid;
+      this.#seen.copy(this.value, 0, this.#valueAt);
+    }
+  }
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
