@@ -70,6 +70,7 @@ export class LockBlock {
   readonly #seen: Buffer;
   /** The lock manager's flag, at that time. */
   #isFlagged = false;
+  #isTouched = false;
   /** What the request that is under way writes, if it does. */
   #written: Buffer | undefined;
 
@@ -80,8 +81,14 @@ export class LockBlock {
     this.#seen = Buffer.alloc(shape.length);
   }
 
-  /** Whether the program has put something else into the value. */
+  /** The program says that the value is what it is to be, whether that is another or not. */
+  touch(): void {
+    this.#isTouched = true;
+  }
+
+  /** Whether there is something to write. */
   get isChanged(): boolean {
+    if (this.#isTouched) return true;
     return this.#seen.compare(this.value, 0, undefined, this.#valueAt) !== 0;
   }
 
@@ -133,10 +140,11 @@ export class LockBlock {
     if (writes(held, mode)) {
       if (this.#written === undefined) return;
       this.#seen.set(this.#written);
-      this.#isFlagged = false;
+      this.#isFlagged = this.#isTouched = false;
     } else if (reads(held, mode)) {
       this.#seen.set(lvb);
       this.#isFlagged = !isValid;
+      this.#isTouched = false;
       this.#seen.copy(this.value, 0, this.#valueAt);
     }
   }

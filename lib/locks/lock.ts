@@ -126,20 +126,23 @@ export class Lock {
    * It is what was read with the grant. What you put into it is written when a lock in `PW` or `EX` is released or
    * goes down, and by `writeValue()`; in other modes it is read over by the next conversion up. How many
    * bytes there are depends on the stack and on what else is in the block: README.md has the table. Other locks
-   * throw `ERR_DLM_NO_VALUE`. Set it to copy bytes into it, with zeros behind them.
+   * throw `ERR_DLM_NO_VALUE`. Set it to copy bytes into it, with zeros behind them: that is a
+   * change even if they are the same, and makes an `invalid` value good when it is written.
    */
   get value(): ValueBytes {
     return this.#block('lock').value;
   }
 
   set value(bytes: Uint8Array) {
-    const { value } = this.#block('lock');
+    const block = this.#block('lock');
+    const { value } = block;
     if (!isUint8Array(bytes)) throw invalidType('value', 'an instance of Uint8Array', bytes);
     if (bytes.length > value.length) {
       throw outOfRange('value', `at most ${value.length} bytes long here`, bytes);
     }
     value.set(bytes);
     value.fill(0, bytes.length);
+    block.touch();
   }
 
   /**
@@ -151,7 +154,7 @@ export class Lock {
   }
 
   /**
-   * Writes `value` now, for those who read it next, and keeps the lock. Takes `PW` or `EX`, else
+   * Writes `value` now, changed or not, for those who read it next, and keeps the lock. Takes `PW` or `EX`, else
    * `ERR_DLM_READ_ONLY`; `ERR_DLM_BUSY` during a conversion.
    */
   writeValue(): Promise<void> {

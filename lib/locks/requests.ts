@@ -148,6 +148,7 @@ export class Requests {
     if (record.mode < WRITING) throw failures.readOnly(about);
     const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
     record.settle = this.#taken;
+    record.block?.touch();
     this.#startWrite(record);
     return promise;
   }

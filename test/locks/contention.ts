@@ -4,7 +4,6 @@
  */
 import {
   DlmError,
-  openLockspace,
   type Lock,
   type Lockspace,
   type Mode,
@@ -16,6 +15,7 @@ import type {
   SimulatedProcess,
   Simulation,
 } from '../../lib/simulator/index.js';
+import { openAgain } from './open-again.js';
 import { atRest } from './worlds.js';
 
 const LOCKSPACE = 'contention';
@@ -33,8 +33,6 @@ const TOGETHER: Partial<Record<Mode, readonly Mode[]>> = {
 
 /** Failures that a program has to expect. */
 const EXPECTED: readonly string[] = ['ERR_DLM_TIMEOUT', 'ERR_DLM_LOST', 'ERR_DLM_DEADLOCK'];
-/** The same, of an open. */
-const OPEN_FAILURES: readonly string[] = ['ERR_DLM_TIMEOUT', 'ERR_DLM_LOST'];
 const ABORTED = new Error('aborted');
 
 /** A program in a life of a node, or in a process beside it. */
@@ -243,23 +241,6 @@ class Worker {
 /** What is called in a program. */
 type Called = Pick<SimulatedNode | SimulatedProcess, 'call'>;
 
-/** How long an open may take before the program tries anew, and how long it waits before that, milliseconds. */
-const OPEN_MS = 500;
-const OPEN_AGAIN_MS = 20;
-
-/** Opens the lockspace in the middle of whatever happens to it, as often as that takes. */
-async function open(node: NodeContext, tally: Tally): Promise<Lockspace> {
-  for (;;) {
-    try {
-      return await openLockspace(LOCKSPACE, { stack: node.plugin, timeoutMs: OPEN_MS });
-    } catch (error) {
-      if (!(error instanceof DlmError) || !OPEN_FAILURES.includes(error.code)) throw error;
-      tally.reopened += 1;
-    }
-    await node.sleep(OPEN_AGAIN_MS);
-  }
-}
-
 /** What runs on nodes and in processes beside. `runs` is asked of that one life. */
 async function startProgram(
   node: NodeContext,
@@ -268,7 +249,7 @@ async function startProgram(
   oracle: Oracle,
   tally: Tally,
 ) {
-  const lockspace = await open(node, tally);
+  const lockspace = await openAgain(LOCKSPACE, node, () => (tally.reopened += 1));
   const program: Program = { title, lockspace, findsDeadlocks: node.plugin.name === 'user', runs };
   lockspace.on('health', ({ state }) => {
     if (state === 'stopped' || state === 'unsure') tally[state] += 1;

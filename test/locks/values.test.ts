@@ -85,7 +85,12 @@ for (const world of WORLDS) {
         expect(await valueOf({ a: b })).to.equal(
           world.stack === 'o2cb' ? 'unwritten:' : 'invalid:kept',
         );
+        // To say what it is, is to change it.
         const healer = await b.lock(NAME, 'EX', { value: true });
+        healer.value = Uint8Array.from(healer.value);
+        await healer.convert('PR');
+        expect(healer.valueState).to.equal('fresh');
+        await healer.convert('EX', { timeoutMs: 60_000 });
         healer.value = Buffer.from('new');
         await healer.release();
         expect(await valueOf({ a: b })).to.equal('fresh:new');

@@ -1,0 +1,206 @@
+/**
+ * Programs that write values and read them while nodes fail, and the history that says what they must read: of all
+ * completed writes of a name the last one, if the value is called fresh. It knows nothing of blocks, flags
+ * or recovery.
+ */
+import { DlmError, type Lock, type Lockspace, type Mode } from '../../lib/index.js';
+import type { NodeContext, SimulatedProcess, Simulation } from '../../lib/simulator/index.js';
+import { openAgain } from './open-again.js';
+
+const LOCKSPACE = 'values';
+const NAMES = ['a', 'b'];
+const WORKERS = 2;
+const ROUNDS = 8;
+const EXPECTED: readonly string[] = ['ERR_DLM_TIMEOUT', 'ERR_DLM_LOST', 'ERR_DLM_DEADLOCK'];
+
+/** How often what was seen. */
+export interface ValueTally {
+  fresh: number;
+  unwritten: number;
+  invalid: number;
+  written: number;
+  /** Of a write nobody knows whether it has come through. */
+  unknown: number;
+}
+
+export const newValueTally = (): ValueTally => ({
+  fresh: 0,
+  unwritten: 0,
+  invalid: 0,
+  written: 0,
+  unknown: 0,
+});
+
+/** What has been written to one name. */
+class NameHistory {
+  #last = 0;
+  /** Begun after the last one, in their order, and not known to have ended. */
+  #begun: number[] = [];
+
+  begin(id: number): void {
+    this.#begun.push(id);
+  }
+
+  /** Its program hears of the end; others may have read it before, and written since. */
+  end(id: number): void {
+    const at = this.#begun.indexOf(id);
+    if (at < 0) return;
+    this.#last = id;
+    this.#begun.splice(0, at + 1);
+  }
+
+  /** Somebody reads, so nobody can be writing: what has not come through by now does not any more. */
+  read(id: number, who: string): void {
+    if (id !== this.#last && !this.#begun.includes(id)) {
+      const begun = this.#begun.join(', ');
+      throw new Error(
+        `${who} reads ${id} as fresh, after ${this.#last} was written (begun: ${begun})`,
+      );
+    }
+    this.#last = id;
+    this.#begun = [];
+  }
+}
+
+class Worker {
+  constructor(
+    readonly node: NodeContext,
+    readonly title: string,
+    readonly lockspace: Lockspace,
+    readonly histories: ReadonlyMap<string, NameHistory>,
+    readonly ids: { last: number },
+    readonly tally: ValueTally,
+  ) {}
+
+  async work(): Promise<void> {
+    for (let round = 0; round < ROUNDS; round += 1) {
+      try {
+        await this.#once();
+      } catch (error) {
+        if (!(error instanceof DlmError) || !EXPECTED.includes(error.code)) throw error;
+      }
+      await this.node.sleep(this.#below(4));
+    }
+  }
+
+  #below(limit: number): number {
+    return Math.floor(this.node.random() * limit);
+  }
+
+  async #once(): Promise<void> {
+    const name = NAMES[this.#below(NAMES.length)] ?? 'a';
+    const mode: Mode = (['EX', 'EX', 'PR', 'NL'] as const)[this.#below(4)] ?? 'EX';
+    const lock = await this.lockspace.lock(name, mode, { value: true, timeoutMs: 50 });
+    try {
+      this.#look(lock, name);
+      for (let step = this.#below(4); step > 0; step -= 1) await this.#step(lock, name);
+    } finally {
+      await this.#writing(lock, name, () => lock.release());
+    }
+  }
+
+  async #step(lock: Lock, name: string): Promise<void> {
+    await this.node.sleep(this.#below(3));
+    if (lock.mode === 'EX') {
+      switch (this.#below(4)) {
+        case 0:
+          // It writes what is the same, too.
+          lock.value.writeUInt32LE((this.ids.last += 1));
+          return this.#writing(lock, name, () => lock.writeValue());
+        case 1:
+          return this.#writing(lock, name, () => lock.convert('PR'));
+        case 2:
+          return this.#writing(lock, name, () => lock.convert('NL'));
+        default:
+          lock.value.writeUInt32LE((this.ids.last += 1));
+          return undefined;
+      }
+    }
+    const to: Mode = lock.mode === 'NL' && this.#below(2) === 0 ? 'PR' : 'EX';
+    await lock.convert(to, { timeoutMs: 30 });
+    this.#look(lock, name);
+  }
+
+  /** What has been put into the value, and is written by this. */
+  async #writing(lock: Lock, name: string, write: () => Promise<void>): Promise<void> {
+    const history = this.histories.get(name);
+    const id = lock.value.readUInt32LE();
+    const isNew = lock.mode === 'EX' && lock.held && id !== this.#seen.get(lock);
+    if (isNew) history?.begin(id);
+    try {
+      await write();
+    } catch (error) {
+      if (isNew) this.tally.unknown += 1;
+      throw error;
+    }
+    if (!isNew) return;
+    this.tally.written += 1;
+    this.#seen.set(lock, id);
+    history?.end(id);
+  }
+
+  readonly #seen = new WeakMap<Lock, number>();
+
+  #look(lock: Lock, name: string): void {
+    const id = lock.value.readUInt32LE();
+    this.#seen.set(lock, id);
+    const { valueState } = lock;
+    if (valueState === 'stale') return;
+    this.tally[valueState] += 1;
+    if (valueState === 'fresh') this.histories.get(name)?.read(id, this.title);
+  }
+}
+
+async function startProgram(
+  node: NodeContext,
+  title: string,
+  histories: ReadonlyMap<string, NameHistory>,
+  ids: { last: number },
+  tally: ValueTally,
+) {
+  const lockspace = await openAgain(LOCKSPACE, node, () => undefined);
+  // In one program of three, so that values outlive their users sometimes.
+  if (node.random() < 1 / 3) for (const name of NAMES) await lockspace.pin(name);
+  const workers = Array.from(
+    { length: WORKERS },
+    () => new Worker(node, title, lockspace, histories, ids, tally),
+  );
+  return {
+    ready: () => undefined,
+    work: () => Promise.all(workers.map((worker) => worker.work())).then(() => undefined),
+  };
+}
+
+/** Writes and reads, while everything fails. */
+export async function writeAndRead(simulation: Simulation, tally: ValueTally): Promise<void> {
+  const histories = new Map(NAMES.map((name) => [name, new NameHistory()]));
+  const ids = { last: 0 };
+  const start = (context: NodeContext, title: string) =>
+    startProgram(context, title, histories, ids, tally);
+  const nodes = [1, 2, 3].map((number) =>
+    simulation.node(number, { program: (context) => start(context, `node ${number}`) }),
+  );
+  const processes: SimulatedProcess[] = nodes
+    .slice(0, 2)
+    .map((node) => node.spawn({ program: (context) => start(context, `beside ${node.number}`) }));
+  const programs = [...nodes, ...processes];
+  await Promise.all(programs.map((program) => program.call('ready')));
+  simulation.chaos({
+    kills: 2,
+    pairs: 1,
+    stops: 1,
+    processEnds: 2,
+    releases: 1,
+    groups: [LOCKSPACE],
+    withinMs: 40,
+    lengthMs: [5, 2000],
+  });
+  const works = await Promise.allSettled(programs.map((program) => program.call('work')));
+  for (const outcome of works) {
+    if (outcome.status === 'fulfilled') continue;
+    const { reason } = outcome as { reason: unknown };
+    const isDown = reason instanceof DlmError && reason.code === 'ERR_DLM_SIMULATION_NODE';
+    const isLost = reason instanceof DlmError && EXPECTED.includes(reason.code);
+    if (!isDown && !isLost) throw reason;
+  }
+}
