@@ -3,6 +3,10 @@
  *
  *   lock NAME MODE [timeoutMs]      -> "granted", or the error's code
  *   try NAME MODE                   -> "granted" or "busy"
+ *   value NAME MODE [timeoutMs]     -> as lock, with the value
+ *   put NAME TEXT                   -> "put"
+ *   write NAME                      -> "written", or the error's code
+ *   see NAME                        -> how far to trust the value, and the value
  *   convert NAME MODE [timeoutMs]   -> "granted", or the error's code
  *   release NAME                    -> "released", or the error's code
  *   health                          -> state and reason
@@ -55,6 +59,19 @@ async function obey([what = '', name = '', mode = '', ms]: string[]): Promise<st
       lock.lost.addEventListener('abort', () => tell(`lost ${name}`));
       tell(`granted ${name}`);
       return 'granted';
+    }
+    case 'value':
+      locks.set(name, await ls.lock(name, mode as Mode, { ...limit, value: true }));
+      return 'granted';
+    case 'put':
+      lockOf(name).value = Buffer.from(mode);
+      return 'put';
+    case 'write':
+      await lockOf(name).writeValue();
+      return 'written';
+    case 'see': {
+      const { valueState, value } = lockOf(name);
+      return `${valueState} ${value.toString('utf8').replace(/\0+$/, '')}`.trimEnd();
     }
     case 'try': {
       const lock = await ls.tryLock(name, mode as Mode);

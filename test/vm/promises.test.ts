@@ -7,6 +7,7 @@ import { expect } from 'chai';
 import { LineProcess, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
 
 const GROUP = 'promises';
+const MODES = ['NL', 'CR', 'CW', 'PR', 'PW', 'EX'];
 
 describe('locks with promises on three nodes', function () {
   this.timeout(TEST_TIMEOUT_MS);
@@ -41,6 +42,38 @@ describe('locks with promises on three nodes', function () {
     expect(await a.ask('release one')).to.equal('released');
   });
 
+  it('a value is read as it was written, over the whole table of pairs of modes', async () => {
+    const [a, b, c] = services as [LineProcess, LineProcess, LineProcess];
+    const writes = (mode: string): boolean => mode === 'PW' || mode === 'EX';
+    let count = 0;
+    for (const from of MODES) {
+      for (const to of MODES) {
+        const name = `${from}-${to}`;
+        // The pin's node is the master.
+        expect(await b.ask(`value ${name} NL`)).to.equal('granted');
+        expect(await c.ask(`value ${name} EX`)).to.equal('granted');
+        expect(await c.ask(`see ${name}`)).to.equal('unwritten');
+        let now = `v${(count += 1)}`;
+        await c.ask(`put ${name} ${now}`);
+        expect(await c.ask(`release ${name}`)).to.equal('released');
+        expect(await a.ask(`value ${name} ${from}`)).to.equal('granted');
+        if (writes(from)) await a.ask(`put ${name} ${(now = `v${(count += 1)}`)}`);
+        expect(await a.ask(`convert ${name} ${to}`)).to.equal('granted');
+        const seen = await a.ask(`see ${name}`);
+        if (to === 'NL' || to === 'CR') expect(seen, name).to.match(/^stale/);
+        else expect(seen, name).to.equal(`fresh ${now}`);
+        if (writes(to)) {
+          await a.ask(`put ${name} ${(now = `v${(count += 1)}`)}`);
+          expect(await a.ask(`write ${name}`)).to.equal('written');
+        }
+        expect(await a.ask(`release ${name}`)).to.equal('released');
+        expect(await c.ask(`value ${name} PR`)).to.equal('granted');
+        expect(await c.ask(`see ${name}`), name).to.equal(`fresh ${now}`);
+        for (const each of [b, c]) expect(await each.ask(`release ${name}`)).to.equal('released');
+      }
+    }
+  });
+
   it('the examples run as they are', async () => {
     for (const example of ['dist/scripts/examples/first-lock.js', 'scripts/examples/plain.mjs']) {
       const { stdout } = await getCluster().node(1).exec(`node ${example}`);
@@ -51,6 +84,13 @@ describe('locks with promises on three nodes', function () {
   it('a node that is killed is told of before what it held is granted', async () => {
     const [a, b, c] = services as [LineProcess, LineProcess, LineProcess];
     expect(await c.ask('lock three EX')).to.equal('granted');
+    // Its value is one that others have seen, and that it may have changed.
+    expect(await a.ask('value kept NL')).to.equal('granted');
+    expect(await b.ask('value kept EX')).to.equal('granted');
+    await b.ask('put kept old');
+    expect(await b.ask('release kept')).to.equal('released');
+    expect(await c.ask('value kept EX')).to.equal('granted');
+    await c.ask('put kept new');
     await a.ask('told');
     a.send('lock three EX');
     await getCluster().kill(3);
@@ -61,6 +101,9 @@ describe('locks with promises on three nodes', function () {
     expect(await a.ask('release three')).to.equal('released');
     expect(await b.ask('try three EX')).to.equal('granted');
     expect(await b.ask('release three')).to.equal('released');
+    expect(await b.ask('value kept PR')).to.equal('granted');
+    expect(await b.ask('see kept')).to.equal('invalid old');
+    expect(await b.ask('release kept')).to.equal('released');
     await getCluster().restart(3);
   });
 
