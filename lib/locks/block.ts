@@ -64,21 +64,29 @@ function reads(held: number, wanted: number): boolean {
 export class LockBlock {
   readonly #shape: BlockShape;
   readonly #valueAt: number;
-  /** The program's bytes; it may do with them what it likes. */
-  readonly value: ValueBytes;
+  /** The program's bytes, once it has looked at them. */
+  #value: ValueBytes | undefined;
   /** The whole block as it was last read or written. */
-  readonly #seen: Buffer;
+  readonly #seen: Uint8Array;
   /** The lock manager's flag, at that time. */
   #isFlagged = false;
   #isTouched = false;
   /** What the request that is under way writes, if it does. */
-  #written: Buffer | undefined;
+  #written: Uint8Array | undefined;
 
   constructor(shape: BlockShape) {
     this.#shape = shape;
     this.#valueAt = VALUE_AT[shape.kind];
-    this.value = Buffer.alloc(shape.length - this.#valueAt);
-    this.#seen = Buffer.alloc(shape.length);
+    this.#seen = new Uint8Array(shape.length);
+  }
+
+  /** What the program sees, and may do with what it likes: always the same bytes. */
+  get value(): ValueBytes {
+    if (this.#value === undefined) {
+      this.#value = Buffer.alloc(this.#shape.length - this.#valueAt);
+      copy(this.#seen, this.#value, this.#valueAt);
+    }
+    return this.#value;
   }
 
   /** The program says that the value is what it is to be, whether that is another or not. */
@@ -89,7 +97,8 @@ export class LockBlock {
   /** Whether there is something to write. */
   get isChanged(): boolean {
     if (this.#isTouched) return true;
-    return this.#seen.compare(this.value, 0, undefined, this.#valueAt) !== 0;
+    const value = this.#value;
+    return value !== undefined && !isSame(value, this.#seen, this.#valueAt);
   }
 
   /** What the value is, of a lock in this mode. */
@@ -107,7 +116,7 @@ export class LockBlock {
     if (writes(held, wanted)) return this.#prepareWrite(lvb);
     // What is read into must not look like a block: of a resource that has none, nothing is read.
     if (held <= CR && reads(held, wanted)) lvb.fill(0);
-    else lvb.set(this.#seen);
+    else copy(this.#seen, lvb, 0);
     return VALBLK;
   }
 
@@ -118,18 +127,19 @@ export class LockBlock {
 
   #prepareWrite(lvb: Uint8Array): number {
     const image = this.#image();
-    // To write would make it valid. A stack that flags nothing has nothing to write here, either.
+    // To write would make it valid.
     if (image === undefined) return this.#shape.isFlagged ? IVVALBLK : 0;
     this.#written = image;
-    lvb.set(image);
+    copy(image, lvb, 0);
     return VALBLK;
   }
 
   /** The block that is to be there from now on; undefined: it stays as it is, flag and all. */
-  #image(): Buffer | undefined {
-    if (!this.isChanged) return this.#isFlagged ? undefined : this.#seen;
-    const { kind, length } = this.#shape;
-    const image = Buffer.alloc(length);
+  #image(): Uint8Array | undefined {
+    const { kind, length, isFlagged } = this.#shape;
+    // fs/dlm writes with every release of a lock that was asked for with its block; o2dlm where it is told to.
+    if (!this.isChanged) return this.#isFlagged || !isFlagged ? undefined : this.#seen;
+    const image = new Uint8Array(length);
     image.set(this.value, this.#valueAt);
     if (kind === 'plain') image[0] = HEADER;
     return image;
@@ -139,17 +149,30 @@ export class LockBlock {
   granted(lvb: Uint8Array, held: number, mode: LockMode, isValid: boolean): void {
     if (writes(held, mode)) {
       if (this.#written === undefined) return;
-      this.#seen.set(this.#written);
+      copy(this.#written, this.#seen, 0);
       this.#isFlagged = this.#isTouched = false;
     } else if (reads(held, mode)) {
-      this.#seen.set(lvb);
+      copy(lvb, this.#seen, 0);
       this.#isFlagged = !isValid;
       this.#isTouched = false;
-      this.#seen.copy(this.value, 0, this.#valueAt);
+      if (this.#value !== undefined) copy(this.#seen, this.#value, this.#valueAt);
     }
   }
 }
 
+// Loops, because calls of the library take longer for so few bytes.
+
+/** All of `to`, from `from` at this place on. */
+function copy(from: Uint8Array, to: Uint8Array, at: number): void {
+  for (let i = 0; i < to.length; i += 1) to[i] = from[at + i] ?? 0;
+}
+
+function isSame(bytes: Uint8Array, inside: Uint8Array, at: number): boolean {
+  for (let i = 0; i < bytes.length; i += 1) if (bytes[i] !== inside[at + i]) return false;
+  return true;
+}
+
 function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
+  for (const byte of bytes) if (byte !== 0) return false;
+  return true;
 }

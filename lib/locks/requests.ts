@@ -439,8 +439,10 @@ export class Requests {
   }
 
   #keep({ lksb, block }: LockRecord): void {
+    if (this.#idle.length >= IDLE_MAX) return;
     // Of a resource that has no block nothing is read, and what is left would look like one.
-    if (block === undefined && this.#idle.length < IDLE_MAX) this.#idle.push(lksb);
+    if (block !== undefined) this.#glue.dlmLvb(lksb).fill(0);
+    this.#idle.push(lksb);
   }
 
   #lose(record: LockRecord, end: DlmError, released: Promise<undefined> | undefined): void {
