@@ -107,8 +107,8 @@ class Resource {
   // before the dead node's locks are removed. dlm/dlmrecovery.c:dlm_revalidate_lvb(),
   // dlm_prepare_lvb_for_migration(), dlm_process_recovery_data().
   void RecoverBlock(int dead_node, int new_master);
-  // Removes a lock that its member leaves behind from its queue; it stays attached. What an EX lock had
-  // to write is lost as if its node had died.
+  // Removes a lock that its member leaves behind from its queue; it stays attached. What an EX lock
+  // had to write is lost as if its node had died.
   void Drop(Lock* lock);
   // Removes the locks of `node` from the queues; they stay attached.
   // dlm/dlmrecovery.c:dlm_free_dead_locks().

@@ -376,6 +376,7 @@ class Run {
     if (slots_[slot].member == nullptr) return;
     slots_[slot].member.reset();
     if (slots_[slot].dead) return;
+    LoseWhatWasInExOf(slot);
     ForgetLocksOf(slot);
     for (const Slot& other : slots_) {
       if (other.member != nullptr && !other.dead && other.node == slots_[slot].node) return;
@@ -396,6 +397,17 @@ class Run {
         taken = taken || lock.node != target;
       }
       if (!sent || !taken) LoseBlock(name);
+    }
+  }
+
+  // What they had to write is lost.
+  void LoseWhatWasInExOf(size_t slot) {
+    for (const auto& [name, resource] : before_) {
+      for (const LockView& lock : resource.granted) {
+        const auto at = locks_.find(lock.id);
+        if (at == locks_.end() || at->second.slot != slot || lock.mode != kEx) continue;
+        LoseBlock(name);
+      }
     }
   }
 

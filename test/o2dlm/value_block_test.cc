@@ -248,5 +248,25 @@ TEST_CASE("value block: moves with a PR lock when its master leaves, else it is 
   CHECK(View(cluster, "lost")->lvb == Block(0));
 }
 
+TEST_CASE("value block: what a member leaves in EX is lost with it, as by a death") {
+  auto cluster = Cluster::Create();
+  Peer master(cluster, 1);
+  Peer b(cluster, 2);
+  const uint64_t writer = master.Hold(kEx);
+  master.Write(writer, 4);
+  master.Convert(writer, kNl);
+  master.Take();
+  {
+    Peer c(cluster, 3);
+    c.Hold(kNl);
+  }
+  CHECK(View(cluster, "r")->lvb == Block(4));
+  {
+    Peer c(cluster, 3);
+    c.Hold(kEx, "r", kLkmValBlk);
+  }
+  CHECK(View(cluster, "r")->lvb == Block(0));
+}
+
 }  // namespace
 }  // namespace stackglue::o2dlm::test
