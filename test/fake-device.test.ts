@@ -117,6 +117,10 @@ describe('stack user on a fake machine', function () {
           expectClean(await run('fake-device/programs/rings', [submit]));
         });
 
+        it(`tells why each node has gone, however many at once, asked by ${submit}`, async () => {
+          expectClean(await run('fake-device/programs/burst', [submit]));
+        });
+
         it(`completes each request once, made by ${submit}`, async () => {
           expectClean(await run('fake-device/programs/requests', [submit, newSeed(), `${LIVES}`]));
         });

@@ -192,17 +192,18 @@ bool KeeperClient::AskRing() {
   return SendRequest(request);
 }
 
-bool KeeperClient::AskWhyGone(int node, int64_t since_s) {
+KeeperClient::Asked KeeperClient::AskWhyGone(int node, int64_t since_s) {
   KeeperRequest request;
   std::memset(&request, 0, sizeof request);
   request.kind = KeeperRequestKind::kWhyGone;
   request.node = node;
   request.since_s = since_s;
-  return SendRequest(request);
+  if (SendRequest(request)) return Asked::kYes;
+  return CanBeAsked() && errno == EAGAIN ? Asked::kLater : Asked::kNobody;
 }
 
 bool KeeperClient::SendRequest(const KeeperRequest& request) {
-  if (socket_ < 0 || has_ended_ || is_closing_) return false;
+  if (!CanBeAsked()) return false;
   return send(socket_, &request, sizeof request, MSG_NOSIGNAL) == sizeof request;
 }
 

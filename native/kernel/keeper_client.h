@@ -36,15 +36,22 @@ class KeeperClient {
 
   // Behind kClose nothing is sent any more.
   void Send(KeeperRequestKind kind);
-  // kRing. False: there is no keeper that could answer.
+  // kRing. False: it has not been asked, because its socket is full or there is no keeper.
   bool AskRing();
-  // kWhyGone. False: there is no keeper that could answer.
-  bool AskWhyGone(int node, int64_t since_s);
+  enum class Asked {
+    kYes,
+    kLater,   // its socket is full: it is to be asked again
+    kNobody,  // there is no keeper that could answer
+  };
+  // kWhyGone.
+  Asked AskWhyGone(int node, int64_t since_s);
 
   // Where the keeper's program is.
   static std::string Path();
 
  private:
+  bool CanBeAsked() const { return socket_ >= 0 && !has_ended_ && !is_closing_; }
+  // False: CanBeAsked() or errno tells why.
   bool SendRequest(const KeeperRequest& request);
 
   int socket_ = -1;

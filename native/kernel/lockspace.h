@@ -146,6 +146,7 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   void Fail(OpenFailure failure, int error, const std::string& detail);
   void AttachDevice(int device_fd, const KeeperVersions& versions);
   void HandleSeen();
+  void AskWhyGone();
   void AskRing(int node, bool has_joined);
   void AskRingAgain();
   void Lose();
@@ -185,6 +186,8 @@ class Lockspace final : public order::EventSource, private user::LockBook::Carri
   KeeperClient keeper_;
   LockspaceWatch watch_{order_};
   Rings rings_;
+  // Departures of an unknown cause that the keeper has still to be asked about, in order.
+  std::vector<Membership::Departure> to_ask_;
   // By node: the departures that the keeper was asked about, in order. It answers in that order.
   std::map<int, std::deque<uint64_t>> asked_;
   bool is_paused_ = false;

@@ -107,14 +107,8 @@ void Lockspace::HandleSeen() {
     AskRing(node, is_there);
   }
   // Behind that, so that the ring is known when the cause is.
-  for (const auto& [departure, node, since_s] : watch_.membership().TakeUnknown()) {
-    // Who leaves loses all members so, and does not care.
-    if (state_ == State::kOpen && keeper_.AskWhyGone(node, since_s)) {
-      asked_[node].push_back(departure);
-    } else {
-      order_->SeeCause(departure, false);
-    }
-  }
+  for (const auto& departure : watch_.membership().TakeUnknown()) to_ask_.push_back(departure);
+  AskWhyGone();
   if (has_joined) keeper_.Send(KeeperRequestKind::kNames);
   if (order_->is_lost()) {
     if (!is_lost_) Lose();
@@ -123,7 +117,26 @@ void Lockspace::HandleSeen() {
   }
 }
 
-// A keeper that does not take a message has stood still for long.
+// Some twenty changes at once fill a keeper's socket before it has come to run. What finds no room
+// is asked with the next answer or the next look, which come soon while a cause is unknown: a
+// departure that nobody asks about would be told as a leave, though it be a death.
+void Lockspace::AskWhyGone() {
+  auto next = to_ask_.begin();
+  for (; next != to_ask_.end(); ++next) {
+    // Who leaves loses all members so, and does not care.
+    const auto asked = state_ == State::kOpen ? keeper_.AskWhyGone(next->node, next->since_s)
+                                              : KeeperClient::Asked::kNobody;
+    if (asked == KeeperClient::Asked::kLater) break;
+    if (asked == KeeperClient::Asked::kYes) {
+      asked_[next->node].push_back(next->number);
+    } else {
+      order_->SeeCause(next->number, false);
+    }
+  }
+  to_ask_.erase(to_ask_.begin(), next);
+}
+
+// A keeper that does not take a message is asked again when it has told something.
 void Lockspace::AskRing(int node, bool has_joined) {
   bool is_noted = false;
   try {

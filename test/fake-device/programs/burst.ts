@@ -1,0 +1,57 @@
+/**
+ * More changes of members at once than a keeper's socket takes, each of which has something to be asked:
+ * `submit`. Whoever asks has to wait then, and still is told why each node has gone.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import type { UserStackOptions } from '../../../lib/glue.js';
+import { silentGlue } from '../../support/silent-glue.js';
+import { MachineControl } from '../machine.js';
+import { keepersOn } from '../under-sanitizer.js';
+
+const [submit = 'thread'] = process.argv.slice(2);
+const folder = process.env.STACKGLUE_FAKE_MACHINE ?? '';
+const machine = await MachineControl.open(folder);
+const GROUP = 'burst';
+/** A socket of 208 KiB, which is what most hosts give, has room for some 20 messages. */
+const ROUNDS = 100;
+
+const told: string[] = [];
+const glue = silentGlue({ submit } as UserStackOptions);
+const connection = await glue.clusterConnect({
+  stackName: 'pcmk',
+  group: GROUP,
+  recoveryHandler: (node) => told.push(`down ${node}`),
+  noticeHandler: (notice) => {
+    if ('node' in notice) told.push(`${notice.kind} ${notice.node}`);
+  },
+});
+
+const [keeper = 0] = keepersOn(folder);
+process.kill(keeper, 'SIGSTOP');
+const isStopped = (thread: string): boolean =>
+  readFileSync(`/proc/${keeper}/task/${thread}/stat`, 'utf8').includes(') T ');
+while (!readdirSync(`/proc/${keeper}/task`).every(isStopped)) await nextTurn();
+
+const commands: string[] = [];
+const expected: string[] = [];
+for (let round = 0; round < ROUNDS; round += 1) {
+  const isDeath = round % 3 === 0;
+  commands.push(`join ${GROUP} 4`, `${isDeath ? 'vanish' : 'leave'} ${GROUP} 4`);
+  expected.push('memberJoined 4', isDeath ? 'down 4' : 'memberLeft 4');
+}
+// The last one shows that all before it has been seen, and asked for, or not.
+await machine.tellAll([...commands, `vanish ${GROUP} 2`]);
+expected.push('down 2');
+const isMember = (): boolean => glue.clusterMembers(connection).some(({ node }) => node === 2);
+while (isMember()) await nextTurn();
+process.kill(keeper, 'SIGCONT');
+
+while (told.length < expected.length) await nextTurn();
+for (const [place, found] of told.entries()) {
+  if (found === expected[place]) continue;
+  throw new Error(`${found} instead of ${expected[place]}, event ${place} of ${told.length}`);
+}
+await glue.clusterDisconnect(connection);
+machine.close();
