@@ -121,6 +121,10 @@ describe('stack user on a fake machine', function () {
           expectClean(await run('fake-device/programs/burst', [submit]));
         });
 
+        it(`hears all answers after it has stood still, asked by ${submit}`, async () => {
+          expectClean(await run('fake-device/programs/still', [submit]));
+        });
+
         it(`completes each request once, made by ${submit}`, async () => {
           expectClean(await run('fake-device/programs/requests', [submit, newSeed(), `${LIVES}`]));
         });

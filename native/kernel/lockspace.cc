@@ -110,11 +110,13 @@ int Lockspace::HandleTimeInMs() const {
 void Lockspace::HandleTime() {
   if (submitter_is_busy_) Kick();
   if (!IsWatching()) return;
-  // This process may have stood still, with the answers in its socket.
-  if (!order_->OverdueCauses().empty()) HandleKeeper();
+  // This process may have stood still, with the answers in its socket: all of them are heard first.
+  const bool is_overdue = !order_->OverdueCauses().empty();
+  if (is_overdue) HandleKeeper();
   if (!IsWatching()) return;
   watch_.LookAtState();
   HandleSeen();
+  if (is_overdue) watch_.GiveUpCauses();
   if (!Serves() || is_stopped() || watch_.is_tense()) return;
   book_.LookAfterProbes();
 }

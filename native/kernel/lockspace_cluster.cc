@@ -129,11 +129,15 @@ void Lockspace::AskWhyGone() {
     if (asked == KeeperClient::Asked::kLater) break;
     if (asked == KeeperClient::Asked::kYes) {
       asked_[next->node].push_back(next->number);
+      order_->AwaitCause(next->number);
     } else {
       order_->SeeCause(next->number, false);
     }
   }
+  if (next == to_ask_.begin()) return;
   to_ask_.erase(to_ask_.begin(), next);
+  // The keeper listens: what is still to be asked is not late by its fault.
+  for (const auto& departure : to_ask_) order_->AwaitCause(departure.number);
 }
 
 // A keeper that does not take a message is asked again when it has told something.

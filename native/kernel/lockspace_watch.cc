@@ -104,6 +104,10 @@ void LockspaceWatch::Look() {
   if (Drain() || order_->HoldsResults()) LookAtState();
 }
 
+void LockspaceWatch::GiveUpCauses() {
+  for (const uint64_t departure : order_->OverdueCauses()) order_->SeeCause(departure, false);
+}
+
 void LockspaceWatch::LookAtState() {
   Drain();
   std::optional<order::RunState> state;
@@ -114,8 +118,6 @@ void LockspaceWatch::LookAtState() {
   } while (Drain());
   if (order_->is_lost()) return;
   membership_.SettleFailures();
-  // A failure of which neither its comms directory nor dlm_controld has told is taken for a leave.
-  for (const uint64_t departure : order_->OverdueCauses()) order_->SeeCause(departure, false);
   if (!state) return;  // the watch on its members tells
   order_->SeeState(*state);
   if (*state == order::RunState::kRunning) tense_until_ms_ = 0;

@@ -43,11 +43,14 @@ class LockspaceWatch {
 
   // Looks at what has happened since the last call.
   void Look();
-  // Looks at the lockspace's state too, and at causes that are overdue. To be called every kCalmMs,
-  // and every kTenseMs while is_tense().
+  // Looks at the lockspace's state too. To be called every kCalmMs, and every kTenseMs while
+  // is_tense().
   void LookAtState();
   static constexpr int kCalmMs = 500;
   static constexpr int kTenseMs = 10;
+  // Takes a failure for a leave of which neither its comms directory nor dlm_controld has told in
+  // time. To be called when all answers that are there have been heard, and LookAtState() was.
+  void GiveUpCauses();
 
   // The lockspace was told to stop or to start not long ago and does not run yet; or a cause is
   // unknown.

@@ -33,6 +33,12 @@ void EventOrder::Settle(Item* item, bool has_failed) {
   item->notice.kind = has_failed ? NoticeKind::kNodeFailed : NoticeKind::kNodeLeft;
 }
 
+void EventOrder::AwaitCause(uint64_t departure) {
+  for (Item& item : items_) {
+    if (item.is_unknown && item.number == departure) item.due_ms = clock_->NowMs() + kCauseMs;
+  }
+}
+
 void EventOrder::SeeCause(uint64_t departure, bool has_failed) {
   for (Item& item : items_) {
     if (item.is_unknown && item.number == departure) Settle(&item, has_failed);
@@ -80,7 +86,7 @@ std::vector<uint64_t> EventOrder::OverdueCauses() const {
 }
 
 std::optional<int64_t> EventOrder::NextDueMs() const {
-  // The first one was the first to be seen.
+  // The first one was the first to be seen, and to be asked about.
   for (const Item& item : items_) {
     if (item.is_unknown) return item.due_ms;
   }

@@ -58,6 +58,8 @@ class EventOrder {
   void SeeJoin(int node);
   // Returns the departure's number, for SeeCause().
   uint64_t SeeDeparture(int node, Cause cause);
+  // Its cause is waited for from now on: who is to tell it has only now been asked.
+  void AwaitCause(uint64_t departure);
   // Changes nothing when that departure's cause is known already.
   void SeeCause(uint64_t departure, bool has_failed);
   // A node has failed; if it was the last that was seen of it, its departure's cause is known.

@@ -105,6 +105,25 @@ TEST_CASE("order 3: each cause is waited for by itself, by the clock") {
   CHECK(told.order.OverdueCauses()[0] == second);
 }
 
+TEST_CASE("order 3: a cause is waited for since it was asked for") {
+  Told told;
+  const uint64_t first = told.order.SeeDeparture(2, Cause::kUnknown);
+  const uint64_t second = told.order.SeeDeparture(3, Cause::kUnknown);
+  told.clock.now_ms += EventOrder::kCauseMs;
+  told.order.AwaitCause(second);
+  REQUIRE(told.order.OverdueCauses().size() == 1);
+  CHECK(told.order.OverdueCauses()[0] == first);
+  told.clock.now_ms += EventOrder::kCauseMs - 1;
+  CHECK(told.order.OverdueCauses().size() == 1);
+  told.clock.now_ms += 1;
+  CHECK(told.order.OverdueCauses().size() == 2);
+  // One that is known stays so.
+  told.order.SeeCause(second, true);
+  told.order.AwaitCause(second);
+  told.order.SeeCause(first, false);
+  CHECK_FALSE(told.order.HasUnknownCause());
+}
+
 TEST_CASE("order 4: a death is told when a recovery runs, and no result of it before") {
   Told told;
   told.order.SeeControl();

@@ -219,7 +219,9 @@ class Life final : public EventSource, public EventListener {
 
   void OnTime() {
     if (!order_.OverdueCauses().empty()) HearKeeper();
-    LookAtState();
+    watch_.LookAtState();
+    watch_.GiveUpCauses();
+    Looked();
     delivery_.Turn();
   }
 
