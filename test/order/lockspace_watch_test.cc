@@ -112,5 +112,44 @@ TEST_CASE("order: a leave is none of the death that came before the join") {
   CHECK(watched.Look() == "joined 2;left 2;");
 }
 
+// dlm_controld remembers a node's last failure and nothing of its leaves, so asked late it cannot
+// tell a leave from a death that a later one has overwritten. What it may have been is told.
+TEST_CASE("order: a leave that is asked about after the node's next death is told as a death") {
+  Watched watched;
+  watched.clock.now_ms = 3000;
+  watched.Leave(2);
+  watched.Recover();
+  watched.clock.now_ms = 5000;
+  watched.Join(2);
+  watched.Vanish(2);
+  watched.Recover();
+  CHECK(watched.Look() == "failed 2;joined 2;failed 2;");
+}
+
+TEST_CASE("order: a death is none the less one when the node's next life has ended by a leave") {
+  Watched watched;
+  watched.clock.now_ms = 3000;
+  watched.Vanish(2);
+  watched.Recover();
+  watched.clock.now_ms = 5000;
+  watched.Join(2);
+  watched.Leave(2);
+  watched.Recover();
+  // That leave may have been a death, for all that can be known.
+  CHECK(watched.Look() == "failed 2;joined 2;failed 2;");
+}
+
+TEST_CASE("order: of two deaths that are asked about late neither is taken for a leave") {
+  Watched watched;
+  watched.clock.now_ms = 3000;
+  watched.Vanish(2);
+  watched.Recover();
+  watched.clock.now_ms = 5000;
+  watched.Join(2);
+  watched.Vanish(2);
+  watched.Recover();
+  CHECK(watched.Look() == "failed 2;joined 2;failed 2;");
+}
+
 }  // namespace
 }  // namespace stackglue::order::test
