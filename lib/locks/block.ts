@@ -24,7 +24,7 @@ export type ValueState =
   | 'unwritten'
   /** Somebody who may have changed what it stands for has died: it can be old, by one write or by many. */
   | 'invalid'
-  /** The mode, `NL` or `CR`, lets others write at any time: it is what was seen last. */
+  /** The mode, `NL` or `CR`, lets others write at any time, or the lock is not held any more: it is what was seen last. */
   | 'stale';
 
 /** What is in a block: the program's bytes alone, or behind a header. */
@@ -80,8 +80,9 @@ export class LockBlock {
     this.#seen = new Uint8Array(shape.length);
   }
 
-  /** What the program sees, and may do with what it likes: always the same bytes. */
+  /** What the program sees, and may do with what it likes: the same bytes until it gives their memory away. */
   get value(): ValueBytes {
+    this.#leaveDetached();
     if (this.#value === undefined) {
       this.#value = Buffer.alloc(this.#shape.length - this.#valueAt);
       copy(this.#seen, this.#value, this.#valueAt);
@@ -94,8 +95,21 @@ export class LockBlock {
     this.#isTouched = true;
   }
 
+  /** Whether the program has transferred the memory of {@link value}. */
+  get isDetached(): boolean {
+    return this.#value?.length === 0;
+  }
+
+  /** What the program had put into bytes that it has given away went along with them. */
+  #leaveDetached(): void {
+    if (!this.isDetached) return;
+    this.#value = undefined;
+    this.#isTouched = false;
+  }
+
   /** Whether there is something to write. */
   get isChanged(): boolean {
+    this.#leaveDetached();
     if (this.#isTouched) return true;
     const value = this.#value;
     return value !== undefined && !isSame(value, this.#seen, this.#valueAt);

@@ -82,6 +82,14 @@ export function readOnly(about: About): DlmError {
   );
 }
 
+export function detached(about: About): DlmError {
+  return new DlmError(
+    'ERR_DLM_LVB_DETACHED',
+    `The value of ${where(about)} has been transferred (its buffer is detached), so there is nothing to write: hand over a copy`,
+    { op: about.op, resource: resourceOf(about), errno: errno.EINVAL },
+  );
+}
+
 export function noValue(about: About): DlmError {
   return new DlmError(
     'ERR_DLM_NO_VALUE',

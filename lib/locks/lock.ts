@@ -122,7 +122,8 @@ export class Lock {
   }
 
   /**
-   * The value that goes with the name, of a lock that was taken with `{ value: true }`: always the same buffer.
+   * The value that goes with the name, of a lock that was taken with `{ value: true }`: always the same buffer,
+   * unless its memory is transferred, and what was put into it with it: then another one, with what was read last.
    * It is what was read with the grant. What you put into it is written when a lock in `PW` or `EX` is released or
    * goes down, and by `writeValue()`; in other modes it is read over by the next conversion up. How many
    * bytes there are depends on the stack and on what else is in the block: README.md has the table. Other locks
@@ -147,15 +148,17 @@ export class Lock {
 
   /**
    * How much `value` can be trusted, as it was read: `fresh`, `unwritten`, `invalid`; `stale` in modes that let
-   * others write (`NL`, `CR`). What you put into it yourself does not change that until it is written.
+   * others write (`NL`, `CR`), and of a lock that is not held any more. What you put into it yourself does not
+   * change that until it is written.
    */
   get valueState(): ValueState {
-    return this.#block('lock').stateIn(this.#record.certainMode);
+    const block = this.#block('lock');
+    return this.held ? block.stateIn(this.#record.certainMode) : 'stale';
   }
 
   /**
    * Writes `value` now, changed or not, for those who read it next, and keeps the lock. Takes `PW` or `EX`, else
-   * `ERR_DLM_READ_ONLY`; `ERR_DLM_BUSY` during a conversion.
+   * `ERR_DLM_READ_ONLY`; `ERR_DLM_BUSY` during a conversion; `ERR_DLM_LVB_DETACHED` when its memory was transferred.
    */
   writeValue(): Promise<void> {
     try {

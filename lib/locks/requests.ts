@@ -102,7 +102,8 @@ export class Requests {
     const flags = (mayWait ? 0 : NOQUEUE) | (block === undefined ? 0 : VALBLK);
     const status = this.#glue.dlmLock(this.#connection, mode, lksb, flags, name, record);
     if (status !== 0) {
-      this.#keep(record);
+      // The glue may have refused the name before the status block was of any connection.
+      if (status !== -EINVAL) this.#keep(record);
       return this.#refusedLock(record, status);
     }
     this.#records.push(record);
@@ -146,6 +147,7 @@ export class Requests {
     if (record.settle !== undefined || record.next !== undefined) throw failures.busy(about);
     if (record.phase !== 'held') throw failures.busy(about);
     if (record.mode < WRITING) throw failures.readOnly(about);
+    if (record.block?.isDetached === true) throw failures.detached(about);
     const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
     record.settle = this.#taken;
     record.block?.touch();
@@ -258,18 +260,13 @@ export class Requests {
       this.#revert(record, before);
       return;
     }
-    if (record.isWriting) {
-      record.isWriting = false;
-      this.#settle(record, undefined as never);
-      this.#atRest(record, true);
-      return;
-    }
+    record.isWriting = false;
     this.#settle(record, undefined as never);
     this.#atRest(record);
   }
 
-  /** Nothing is under way on the lock any more. `hasWritten`: its block is what the program has made of it. */
-  #atRest(record: LockRecord, hasWritten = false): void {
+  /** Nothing is under way on the lock any more. */
+  #atRest(record: LockRecord): void {
     record.phase = 'held';
     this.#notWithdrawn(record);
     if (record.isReleasing) {
@@ -278,7 +275,8 @@ export class Requests {
     }
     const { next } = record;
     if (next === undefined) return;
-    if (!hasWritten && mustWriteFirst(record, next.mode)) {
+    // Again, if the program has changed it while it was written.
+    if (mustWriteFirst(record, next.mode)) {
       this.#startWrite(record);
       return;
     }
