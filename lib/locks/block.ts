@@ -1,6 +1,6 @@
 /**
  * The value block of one lock: what was read, what the program has made of it, and what a request takes along.
- * README.md has the layout.
+ * VALUES.md has the layout.
  *
  * Invariants:
  * 1. A request that writes the resource's block has all of it written from here, and no other request does.

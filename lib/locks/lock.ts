@@ -84,7 +84,7 @@ export class Lock {
 
   /**
    * Called once for each higher mode that somebody wants, and cannot have while this lock is held as it is.
-   * After a conversion it starts anew. Set late, it is called for what was wanted before. What it throws, or its
+   * After a conversion or `writeValue()` it starts anew. Set late, it is called for what was wanted before. What it throws, or its
    * promise rejects with, is an uncaught exception; and it is called again while that promise is pending.
    */
   get onBlocked(): BlockedHandler | undefined {
@@ -126,7 +126,7 @@ export class Lock {
    * unless its memory is transferred, and what was put into it with it: then another one, with what was read last.
    * It is what was read with the grant. What you put into it is written when a lock in `PW` or `EX` is released or
    * goes down, and by `writeValue()`; in other modes it is read over by the next conversion up. How many
-   * bytes there are depends on the stack and on what else is in the block: README.md has the table. Other locks
+   * bytes there are depends on the stack and on what else is in the block: VALUES.md has the table. Other locks
    * throw `ERR_DLM_NO_VALUE`. Set it to copy bytes into it, with zeros behind them: that is a
    * change even if they are the same, and makes an `invalid` value good when it is written.
    */

@@ -224,9 +224,15 @@ export class Lockspace {
 
   /**
    * Keeps a name's value while nobody else has a lock on it: an `NL` lock, which is in nobody's way. Without one
-   * the value goes with the last lock. README.md says where even that is not enough.
+   * the value goes with the last lock. VALUES.md says where even that is not enough.
    */
   pin(name: LockName, options?: LockOptions): Promise<Lock> {
+    try {
+      // What is no object spreads to nothing.
+      if (options !== undefined) checkLockOptions(options);
+    } catch (error) {
+      return rejected(error);
+    }
     return this.#ask(name, 'NL', true, { ...options, value: true }) as Promise<Lock>;
   }
 

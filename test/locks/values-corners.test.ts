@@ -80,6 +80,13 @@ for (const world of WORLDS) {
         expect(await rejection(a.lock('\ud800', 'EX'))).to.have.property('argument', 'name');
       }));
 
+    it('names options of a pin that are none', () =>
+      pinned(async (a) => {
+        for (const options of [null, 1, true, { limit: 1 }] as never[]) {
+          expect(await rejection(a.pin(NAME, options))).to.be.instanceOf(TypeError);
+        }
+      }));
+
     it('writes at the release what was changed during a write that it took back', () =>
       pinned(async (a, b) => {
         const lock = await a.lock(NAME, 'EX', WITH_VALUE);
