@@ -81,6 +81,10 @@ export type DlmErrorCode =
   | 'ERR_DLM_NO_VALUE'
   /** The value is only written in `PW` and `EX`. */
   | 'ERR_DLM_READ_ONLY'
+  /** `persistent`, `adopt` or `purge` on a stack that keeps no lock of a process that has ended. */
+  | 'ERR_DLM_NO_ORPHANS'
+  /** A lock of that name was left by a process that has ended, but in another mode. */
+  | 'ERR_DLM_ORPHAN_MODE'
   /** No hangup is pending. */
   | 'ERR_DLM_NO_HANGUP'
   /** `DLM_LKF.TIMEOUT` was asked for, which no current kernel honours. */
@@ -167,6 +171,8 @@ export const ERROR_KINDS: Readonly<Record<DlmErrorCode, DlmErrorKind>> = Object.
   ERR_DLM_NO_LIMIT: 'misuse',
   ERR_DLM_NO_VALUE: 'misuse',
   ERR_DLM_READ_ONLY: 'misuse',
+  ERR_DLM_NO_ORPHANS: 'misuse',
+  ERR_DLM_ORPHAN_MODE: 'refused',
   ERR_DLM_NO_HANGUP: 'misuse',
   ERR_DLM_TIMEOUT_FLAG: 'misuse',
   ERR_DLM_SIMULATION_STUCK: 'simulation',
@@ -331,6 +337,14 @@ export function checkInteger(
   if (!Number.isInteger(value) || value < min || value > max) {
     throw outOfRange(argument, `an integer from ${min} to ${max}`, value);
   }
+}
+
+const U64_MAX = 2n ** 64n - 1n;
+
+/** Throws unless `value` is a bigint from 0 to 2^64 - 1. */
+export function checkUnsigned64(argument: string, value: unknown): asserts value is bigint {
+  if (typeof value !== 'bigint') throw invalidType(argument, 'of type bigint', value);
+  if (value < 0n || value > U64_MAX) throw outOfRange(argument, `from 0 to ${U64_MAX}`, value);
 }
 
 /** Throws unless `value` is a function. */

@@ -5,6 +5,7 @@
 export * from './shared.js';
 export {
   openLockspace,
+  type AdoptOptions,
   type BlockedHandler,
   type Health,
   type HealthReason,
@@ -18,6 +19,7 @@ export {
   type LockspaceOptions,
   type LockWork,
   type Mode,
+  type PurgeOptions,
   type StackChoice,
   type ValueState,
   type WaitOptions,

@@ -10,7 +10,7 @@ const { errno } = constants;
 
 /** What a failure is about. */
 export interface About {
-  readonly op: 'lock' | 'convert' | 'release';
+  readonly op: 'lock' | 'adopt' | 'convert' | 'release';
   readonly name: LockName;
   readonly group: string;
   readonly mode: LockMode;
@@ -44,14 +44,21 @@ export function deadlock(about: About, held: LockMode): DlmError {
 
 /** The same failure for one call, with the lockspace's own as its cause. */
 export function ended(about: About, end: DlmError): DlmError {
-  const what =
-    end.code === 'ERR_DLM_CLOSED'
-      ? `The ${about.op} of ${where(about)} ended: the lockspace was closed`
-      : `The ${about.op} of ${where(about)} ended: the locks are lost`;
+  const { op } = about;
+  return endedBy(end, `The ${op} of ${where(about)} ended`, op, resourceOf(about));
+}
+
+/** The same for a purge. */
+export function purgeEnded(group: string, end: DlmError): DlmError {
+  return endedBy(end, `The purge in lockspace "${group}" ended`, 'purge', group);
+}
+
+function endedBy(end: DlmError, what: string, op: string, resource: string): DlmError {
+  const why = end.code === 'ERR_DLM_CLOSED' ? 'the lockspace was closed' : 'the locks are lost';
   const { code, errno: number } = end;
-  const error = new DlmError(code, `${what}. ${end.message}`, {
-    op: about.op,
-    resource: resourceOf(about),
+  const error = new DlmError(code, `${what}: ${why}. ${end.message}`, {
+    op,
+    resource,
     ...(number !== undefined && { errno: number }),
   });
   error.cause = end;
@@ -95,6 +102,22 @@ export function noValue(about: About): DlmError {
     'ERR_DLM_NO_VALUE',
     `The lock on ${where(about)} was taken without its value: give { value: true }`,
     { op: about.op, resource: resourceOf(about), errno: errno.EINVAL },
+  );
+}
+
+export function noOrphans(op: 'lock' | 'adopt' | 'purge', group: string): DlmError {
+  return new DlmError(
+    'ERR_DLM_NO_ORPHANS',
+    `The stack of lockspace "${group}" keeps no lock of a process that has ended, so there is nothing that could be persistent, adopted or purged: that takes "user" or "emulated"`,
+    { op, resource: group, errno: errno.EOPNOTSUPP },
+  );
+}
+
+export function orphanMode(about: About): DlmError {
+  return new DlmError(
+    'ERR_DLM_ORPHAN_MODE',
+    `A lock on ${where(about)} was left by a process of this node that has ended, but not in ${MODE_NAMES[about.mode] ?? ''}: adopt it in the mode that it was held in, or purge it`,
+    { op: about.op, resource: resourceOf(about), errno: errno.EAGAIN },
   );
 }
 

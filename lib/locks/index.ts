@@ -6,7 +6,7 @@ export type { BlockedHandler, Lock } from './lock.js';
 export type { LockSet } from './lock-set.js';
 export type { Health, HealthReason, HealthState } from './health.js';
 export type { WaitOptions } from './limit.js';
-export type { LockOptions } from './lock-options.js';
+export type { AdoptOptions, LockOptions, PurgeOptions } from './lock-options.js';
 export type { ValueState } from './block.js';
 export type { Mode } from './modes.js';
 export type { LockName } from './rules.js';

@@ -24,6 +24,7 @@ function inspectLock(this: Lock, _depth: number, options: InspectOptions): strin
 }
 
 let takeBack: (lock: Lock) => void;
+let makePersistent: (lock: Lock, options: WaitOptions) => Promise<undefined>;
 
 /**
  * A lock that has been granted. It is held until `release()`, or until it is lost: then `lost` is aborted, and
@@ -41,6 +42,7 @@ export class Lock {
 
   static {
     takeBack = (lock) => lock.#requests.giveBack(lock.#record);
+    makePersistent = (lock, options) => lock.#requests.persist(lock.#record, options);
     // Every grant resolves a promise with a lock, for which V8 looks whether it is a thenable: along all
     // prototypes, if none of them says that it is not. That took a seventh of lock and release.
     Object.defineProperty(this.prototype, 'then', { value: undefined });
@@ -67,6 +69,11 @@ export class Lock {
    */
   get held(): boolean {
     return this.#record.phase !== 'gone' && !this.#record.isReleasing;
+  }
+
+  /** Whether it stays when this process ends, or closes the lockspace: `LockOptions.persistent`. */
+  get persistent(): boolean {
+    return this.#record.isPersistent;
   }
 
   /**
@@ -172,6 +179,7 @@ export class Lock {
   /**
    * Gives the lock up. Resolves when it is gone, however often it is called, also when `close()` overtakes it;
    * rejects with `ERR_DLM_LOST` or `ERR_DLM_CLOSED` if it was lost before. A conversion that is under way rejects with `ERR_DLM_RELEASED`.
+   * A persistent lock that `close()` overtakes in a conversion stays, and this rejects with `ERR_DLM_CLOSED`.
    */
   release(): Promise<void> {
     return this.#requests.release(this.#record);
@@ -193,8 +201,11 @@ export class Lock {
   }
 }
 
-/** For `lockAll`: gives a lock up behind the program's back, which has not seen it. */
+/** Gives a lock up behind the program's back, which has not seen it. */
 export const giveBack = takeBack;
+
+/** Has a lock stay when this process ends. Resolves when it does. */
+export const persist = makePersistent;
 
 /** Has the handler called, if there is one that has not been told. Returns what it does. */
 export function tellBlocked(record: LockRecord): unknown {

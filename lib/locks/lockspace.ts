@@ -4,25 +4,42 @@ import { EventEmitter } from 'node:events';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { throwIfAborted } from '../abort-signal.js';
+import { DLM_LKF } from '../constants.js';
 import { checkFunction, checkString, invalidType, outOfRange, type DlmError } from '../errors.js';
-import type {
-  ClusterConnection,
-  ClusterMember,
-  ClusterNotice,
-  StackClock,
-  StackScope,
+import {
+  dlmOwnPid,
+  type ClusterConnection,
+  type ClusterMember,
+  type ClusterNotice,
+  type StackClock,
+  type StackScope,
 } from '../glue.js';
-import { closedError, lostError } from './failures.js';
+import { closedError, lostError, noOrphans } from './failures.js';
 import { HealthMonitor, LOSSES, type Health } from './health.js';
-import { checkLockOptions, type LockOptions } from './lock-options.js';
+import {
+  checkAdoptOptions,
+  checkLockOptions,
+  checkPurgeOptions,
+  type AdoptOptions,
+  type LockOptions,
+  type PurgeOptions,
+} from './lock-options.js';
 import { LockBlock, type BlockShape } from './block.js';
 import { lockOrder, LockSet, sharedLimit } from './lock-set.js';
 import { giveBack, type Lock } from './lock.js';
 import { MODE_NAMES, modeNumber, type Mode } from './modes.js';
 import { addNeighbour, holdersOf, removeNeighbour } from './neighbours.js';
+import { adoptLock, lockPersistently, purgeOrphans } from './orphans.js';
 import type { LockRecord } from './record.js';
 import { Requests } from './requests.js';
-import { checkName, checkNames, rulesOf, type LockName, type Rules } from './rules.js';
+import {
+  checkName,
+  checkNames,
+  checkWellFormed,
+  rulesOf,
+  type LockName,
+  type Rules,
+} from './rules.js';
 import { isPrimitive, rejected } from './settle.js';
 import type { Stack } from './stack.js';
 import { takesSignal, UseSignal } from './use-signal.js';
@@ -183,12 +200,12 @@ export class Lockspace {
    * Who has a lock and asks for another on the same name waits for itself.
    */
   lock(name: LockName, mode: Mode, options?: LockOptions): Promise<Lock> {
-    return this.#ask(name, mode, true, options) as Promise<Lock>;
+    return this.#ask(name, mode, 0, options) as Promise<Lock>;
   }
 
   /** The same, but does not wait for others: resolves to null if somebody is in the way. */
   tryLock(name: LockName, mode: Mode, options?: LockOptions): Promise<Lock | null> {
-    return this.#ask(name, mode, false, options);
+    return this.#ask(name, mode, DLM_LKF.NOQUEUE, options);
   }
 
   /**
@@ -201,7 +218,7 @@ export class Lockspace {
     options: LockOptions = {},
   ): Promise<LockSet> {
     if (!Array.isArray(names)) throw invalidType('names', 'an instance of Array', names);
-    checkLockOptions(options);
+    checkLockOptions(options, this.#rules, this.name);
     modeNumber(mode, this.#rules.modes);
     const order = lockOrder(checkNames(names as readonly LockName[], this.#rules));
     throwIfAborted(options.signal);
@@ -229,11 +246,55 @@ export class Lockspace {
   pin(name: LockName, options?: LockOptions): Promise<Lock> {
     try {
       // What is no object spreads to nothing.
-      if (options !== undefined) checkLockOptions(options);
+      if (options !== undefined) checkLockOptions(options, this.#rules, this.name);
     } catch (error) {
       return rejected(error);
     }
-    return this.#ask(name, 'NL', true, { ...options, value: true }) as Promise<Lock>;
+    return this.#ask(name, 'NL', DLM_LKF.EXPEDITE, { ...options, value: true }) as Promise<Lock>;
+  }
+
+  /**
+   * Takes up a lock that a process of this node has left when it ended (`LockOptions.persistent`). Nobody else had
+   * it in between. Resolves to null if none of that name was left, or its process lives; rejects with
+   * `ERR_DLM_ORPHAN_MODE` if what was left is in another mode, and stays so. Of several it is one of them.
+   *
+   * With `value` or `raw` it has the value that was written last, not what its process had not written yet.
+   * It is as persistent as these options say. Waits for nobody, but for as long as the lockspace is stopped.
+   */
+  async adopt(name: LockName, mode: Mode, options: AdoptOptions = {}): Promise<Lock | null> {
+    const rules = this.#rules;
+    checkWellFormed('name', name);
+    const itsName = checkName('name', name, rules);
+    const number = modeNumber(mode, rules.modes);
+    checkAdoptOptions(options);
+    if (!rules.hasOrphans) throw noOrphans('adopt', this.name);
+    const block = this.#newBlock(options);
+    return adoptLock(this.#requests, itsName, number, options, block, this.#shapes.raw);
+  }
+
+  /**
+   * Gives up locks that processes have left when they ended; no lock of one that lives. Who waits for them is
+   * served, and finds a value that was held in `PW` or `EX` `invalid`, or gone where nobody else had a lock on its
+   * name. Resolves when those of this node are gone, or another node has been asked; no answer comes from there.
+   *
+   * Rejects with `ERR_DLM_REFUSED` for this lockspace's own `ownPid`, for a `pid` of this node where `ownPid` is
+   * not known, and for what the lock manager refuses; with `ERR_DLM_NO_ORPHANS`, `ERR_DLM_LOST` and `ERR_DLM_CLOSED`.
+   */
+  async purge(options: PurgeOptions = {}): Promise<void> {
+    checkPurgeOptions(options);
+    if (!this.#rules.hasOrphans) throw noOrphans('purge', this.name);
+    await purgeOrphans(this.#connection, options, () => this.#end);
+  }
+
+  /**
+   * By which number the lock manager knows the owner of this lockspace's locks, on the whole machine: for a later
+   * `purge`, so a program that wants that stores it. Undefined on stacks without orphans, in a PID namespace
+   * (a container), where it cannot be seen, and when the lockspace is closed.
+   */
+  get ownPid(): number | undefined {
+    if (!this.#rules.hasOrphans || this.#connection.state !== 'connected') return undefined;
+    const pid = dlmOwnPid(this.#connection);
+    return pid === 0 ? undefined : pid;
   }
 
   /** How the lockspace is. */
@@ -307,7 +368,7 @@ export class Lockspace {
   }
 
   /**
-   * Gives up all locks, and leaves. Who waits for one hears `ERR_DLM_CLOSED`, and so does who has one, by `lost`.
+   * Gives up all locks but persistent ones, and leaves. Who waits for one hears `ERR_DLM_CLOSED`, and so does who has one, by `lost`.
    * Resolves when nothing is left; once it was called, the same promise. Rejects with `ERR_DLM_TIMEOUT`
    * when the cluster does not answer: the locks go when it works again.
    */
@@ -333,22 +394,26 @@ export class Lockspace {
   #ask(
     name: LockName,
     mode: Mode,
-    mayWait: boolean,
+    flags: number,
     options: LockOptions | undefined,
   ): Promise<Lock | null> {
     try {
       const rules = this.#rules;
       const itsName = checkName('name', name, rules);
       const number = modeNumber(mode, rules.modes);
-      if (options !== undefined) checkLockOptions(options);
-      return this.#requests.lock(itsName, number, mayWait, options, this.#newBlock(options));
+      if (options !== undefined) checkLockOptions(options, rules, this.name);
+      const block = this.#newBlock(options);
+      const requests = this.#requests;
+      return options?.persistent === true
+        ? lockPersistently(requests, this.clock, itsName, number, flags, options, block)
+        : requests.lock(itsName, number, flags, options, block);
     } catch (error) {
       return rejected(error);
     }
   }
 
   /** The block of a lock that is to have one. */
-  #newBlock(options: LockOptions | undefined): LockBlock | undefined {
+  #newBlock(options: AdoptOptions | undefined): LockBlock | undefined {
     if (options?.raw === true) return new LockBlock(this.#shapes.raw);
     return options?.value === true ? new LockBlock(this.#shapes.plain) : undefined;
   }

@@ -58,6 +58,12 @@ export class LockRecord {
   declare isWithdrawn: boolean;
   /** Something of it was cancelled, or was to be. */
   declare wasCancelled: boolean;
+  /** Stays when this process ends; to be said with each conversion again. */
+  declare isPersistent: boolean;
+  /** What was asked for is a lock that a process has left. */
+  declare adopts: boolean;
+  /** The status block is of a transaction of its own. */
+  declare isLksbOwn: boolean;
   /** The program has given the lock up. */
   declare isReleasing: boolean;
   declare settleRelease: Settle<undefined> | undefined;
@@ -95,6 +101,7 @@ export class LockRecord {
     this.settle = settle;
     this.limit = undefined;
     this.isWithdrawn = this.wasCancelled = this.isReleasing = false;
+    this.isPersistent = this.adopts = this.isLksbOwn = false;
     this.settleRelease = undefined;
     this.released = undefined;
     this.next = undefined;

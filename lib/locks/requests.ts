@@ -17,16 +17,17 @@ import { NOTHING_HELD, type LockBlock } from './block.js';
 import * as failures from './failures.js';
 import type { About } from './failures.js';
 import { Limit, type WaitOptions } from './limit.js';
+import type { LockOptions } from './lock-options.js';
 import { Lock, tellBlocked } from './lock.js';
 import { isDown } from './modes.js';
 import { LockRecord, type NextConversion } from './record.js';
 import { checkWellFormed, type LockName, type Rules } from './rules.js';
 import { failWith, type Settle } from './settle.js';
 
-const { EAGAIN, EDEADLK, EINVAL, ENOTCONN, EPERM } = constants.errno;
+const { EAGAIN, EDEADLK, EINVAL, ENOENT, ENOTCONN, EPERM } = constants.errno;
 const { ECANCEL } = DLM_ERRNO;
 // Of this module, for what is asked about every lock: see NativeLocks.
-const { CANCEL, CONVERT, NOQUEUE, VALBLK } = DLM_LKF;
+const { CANCEL, CONVERT, ORPHAN, PERSISTENT, VALBLK } = DLM_LKF;
 
 /** So many idle status blocks are kept. */
 const IDLE_MAX = 256;
@@ -78,29 +79,43 @@ export class Requests {
     return this.#withdrawals;
   }
 
+  /** Whether the lock manager gives nothing any more. */
+  get hasEnded(): boolean {
+    return this.#end !== undefined;
+  }
+
   /** The locks that are held or waited for. */
   get records(): readonly LockRecord[] {
     return this.#records;
   }
 
   /**
-   * Asks for a new lock. Resolves to it; where it may not wait and is in somebody's way, to null.
-   * The arguments have been checked.
+   * Asks for a new lock, with `flags` of `DLM_LKF`. Resolves to it; with NOQUEUE, where somebody is in the way, to
+   * null. With ORPHAN an orphan is adopted: null if there is none. The arguments have been checked.
    */
   lock(
     name: LockName,
     mode: LockMode,
-    mayWait: boolean,
-    options: WaitOptions | undefined,
+    flags: number,
+    options: LockOptions | undefined,
     block?: LockBlock,
   ): Promise<Lock | null> {
-    if (this.#end !== undefined) throw this.#ended('lock', name, mode, this.#end);
+    if (this.#end !== undefined)
+      throw this.#ended((flags & ORPHAN) === 0 ? 'lock' : 'adopt', name, mode, this.#end);
     throwIfAborted(options?.signal);
-    const lksb = this.#idle.pop() ?? new DlmLksb();
+    const transactionId = options?.transactionId;
+    const lksb =
+      transactionId === undefined
+        ? (this.#idle.pop() ?? new DlmLksb())
+        : new DlmLksb({ transactionId });
     const promise = new Promise<Lock | null>(this.#take as (resolve: Settle<Lock | null>) => void);
     const record = new LockRecord(lksb, name, mode, this.#taken, this.#records.length, block);
-    const flags = (mayWait ? 0 : NOQUEUE) | (block === undefined ? 0 : VALBLK);
-    const status = this.#glue.dlmLock(this.#connection, mode, lksb, flags, name, record);
+    record.isLksbOwn = transactionId !== undefined;
+    record.adopts = (flags & ORPHAN) !== 0;
+    record.isPersistent = (flags & PERSISTENT) !== 0;
+    // An adoption brings no block, whatever it says.
+    const all = block === undefined || record.adopts ? flags : flags | VALBLK;
+    const status = this.#glue.dlmLock(this.#connection, mode, lksb, all, name, record);
     if (status !== 0) {
       // The glue may have refused the name before the status block was of any connection.
       if (status !== -EINVAL) this.#keep(record);
@@ -155,6 +170,21 @@ export class Requests {
     return promise;
   }
 
+  /** Has a lock that was just granted stay when this process ends. Resolves when it does. */
+  persist(record: LockRecord, options: WaitOptions): Promise<undefined> {
+    this.#checkUsable(record, record.mode, 'convert');
+    throwIfAborted(options.signal);
+    const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
+    record.settle = this.#taken;
+    record.isPersistent = true;
+    this.#startWrite(record);
+    const { signal, timeoutMs } = options;
+    if ((signal !== undefined || timeoutMs !== undefined) && isWaiting(record)) {
+      this.#limit(record, options);
+    }
+    return promise;
+  }
+
   /** Gives the lock up. Resolves when it is gone; once it was asked for, the same promise. */
   release(record: LockRecord): Promise<undefined> {
     const { released } = record;
@@ -173,11 +203,12 @@ export class Requests {
 
   /** Gives a lock up that was granted and that the program is not to have after all; nobody waits for it. */
   giveBack(record: LockRecord): void {
-    if (record.phase !== 'held') return;
+    if (record.phase === 'gone' || record.isReleasing) return;
+    if (!record.isWithdrawn) this.#withdrawals += 1;
     record.isWithdrawn = record.isReleasing = true;
     record.lock = undefined;
-    this.#withdrawals += 1;
-    this.#unlock(record);
+    // Else when what is under way, and was cancelled, has ended.
+    if (record.phase === 'held') this.#unlock(record);
   }
 
   /**
@@ -236,7 +267,7 @@ export class Requests {
     const isNew = phase === 'asking';
     const before = record.modeBefore;
     record.mode = record.wanted;
-    if (block !== undefined) {
+    if (block !== undefined && !(isNew && record.adopts)) {
       const { lksb, mode } = record;
       const isValid = this.#glue.dlmLvbValid(lksb);
       block.granted(this.#glue.dlmLvb(lksb), isNew ? NOTHING_HELD : before, mode, isValid);
@@ -268,11 +299,13 @@ export class Requests {
   /** Nothing is under way on the lock any more. */
   #atRest(record: LockRecord): void {
     record.phase = 'held';
-    this.#notWithdrawn(record);
     if (record.isReleasing) {
+      // What nobody has seen is being taken back until it is gone.
+      if (record.lock !== undefined) this.#notWithdrawn(record);
       this.#unlock(record);
       return;
     }
+    this.#notWithdrawn(record);
     const { next } = record;
     if (next === undefined) return;
     // Again, if the program has changed it while it was written.
@@ -291,8 +324,8 @@ export class Requests {
     this.#lift(record);
     this.#gone(record);
     if (settle === undefined) return;
-    if (status === -EAGAIN) settle(null as never);
-    else settle(failWith(() => this.#failure('lock', record, status)));
+    if (status === (record.adopts ? -ENOENT : -EAGAIN)) settle(null as never);
+    else settle(failWith(() => this.#failure(opOf(record, 'asking'), record, status)));
   }
 
   #notConverted(record: LockRecord, status: number): void {
@@ -358,7 +391,7 @@ export class Requests {
   /** For another mode, with the block if there is one. */
   #ask(record: LockRecord, mode: LockMode): number {
     const { lksb, name, block } = record;
-    let flags: number = CONVERT;
+    let flags: number = record.isPersistent ? CONVERT | PERSISTENT : CONVERT;
     if (block !== undefined) flags |= block.prepare(this.#glue.dlmLvb(lksb), record.mode, mode);
     return this.#glue.dlmLock(this.#connection, mode, lksb, flags, name, record);
   }
@@ -436,8 +469,8 @@ export class Requests {
     last.slot = record.slot;
   }
 
-  #keep({ lksb, block }: LockRecord): void {
-    if (this.#idle.length >= IDLE_MAX) return;
+  #keep({ lksb, block, isLksbOwn }: LockRecord): void {
+    if (isLksbOwn || this.#idle.length >= IDLE_MAX) return;
     // Of a resource that has no block nothing is read, and what is left would look like one.
     if (block !== undefined) this.#glue.dlmLvb(lksb).fill(0);
     this.#idle.push(lksb);
@@ -448,15 +481,18 @@ export class Requests {
     record.phase = 'gone';
     record.end = end;
     record.isWithdrawn = false;
+    // What has not been asked for yet does not end a persistent lock.
+    const isReleased = phase === 'unlocking' || !record.isPersistent;
     if (record.again !== undefined) this.#connection.clock.clearTimeout(record.again);
     this.#lift(record);
-    const op = phase === 'asking' ? 'lock' : 'convert';
+    const op = opOf(record, phase);
     settle?.(failWith(() => this.#ended(op, record.name, record.wanted, end)));
     next?.limit?.lift();
     next?.settle(failWith(() => this.#ended('convert', record.name, next.mode, end)));
     record.next = undefined;
     settleRelease?.(
-      released ?? failWith(() => this.#ended('release', record.name, record.mode, end)),
+      (isReleased ? released : undefined) ??
+        failWith(() => this.#ended('release', record.name, record.mode, end)),
     );
   }
 
@@ -481,7 +517,7 @@ export class Requests {
   }
 
   #limit(record: LockRecord, options: WaitOptions): void {
-    const op = record.phase === 'asking' ? 'lock' : 'convert';
+    const op = opOf(record, record.phase);
     const about = this.#about(op, record.name, record.wanted);
     try {
       record.limit = this.#newLimit(about, options, (why) => this.#limitReached(record, why));
@@ -531,16 +567,17 @@ export class Requests {
   }
 
   #refusedLock(record: LockRecord, status: number): Promise<null> {
-    if (status === -EAGAIN) return Promise.resolve(null);
+    if (status === (record.adopts ? -ENOENT : -EAGAIN)) return Promise.resolve(null);
     if (status === -EINVAL) checkWellFormed('name', record.name);
     if (this.#isLoss(status)) this.#owner.onLost();
-    throw this.#failure('lock', record, status);
+    throw this.#failure(opOf(record, 'asking'), record, status);
   }
 
   #failure(op: About['op'], record: LockRecord, status: number): DlmError {
     const about = this.#about(op, record.name, record.wanted);
     if (this.#end !== undefined) return failures.ended(about, this.#end);
     if (status === -EDEADLK) return failures.deadlock(about, record.mode);
+    if (op === 'adopt' && status === -EAGAIN) return failures.orphanMode(about);
     return failures.refused(about, status);
   }
 
@@ -573,6 +610,12 @@ export class Requests {
   #about(op: About['op'], name: LockName, mode: LockMode): About {
     return { op, name, mode, group: this.#connection.name };
   }
+}
+
+/** What the program has called. */
+function opOf({ adopts }: LockRecord, phase: LockRecord['phase']): About['op'] {
+  if (phase !== 'asking') return 'convert';
+  return adopts ? 'adopt' : 'lock';
 }
 
 /** Whether a conversion would read over what the program has put into the block: PW to EX. */

@@ -19,6 +19,8 @@ export interface Rules {
   readonly modes: ModeNumbers;
   /** Whether the second of two conversions that are in each other's way is told. */
   readonly detectsDeadlocks: boolean;
+  /** Whether a persistent lock stays when its process has ended. */
+  readonly hasOrphans: boolean;
 }
 
 /**
@@ -33,13 +35,14 @@ const BYTES_PER_UNIT = 3;
 
 /** The rules of a stack. */
 export function rulesOf(features: StackFeatures): Rules {
-  const { nameLengthMax, modes, conversionDeadlock, lvbLength, lvbAfterDeath } = features;
+  const { nameLengthMax, modes, conversionDeadlock, lvbLength, lvbAfterDeath, orphans } = features;
   return {
     blockLength: lvbLength,
     flagsBlocks: lvbAfterDeath === 'flagged',
     nameMax: nameLengthMax,
     modes: modeNumbers(modes),
     detectsDeadlocks: conversionDeadlock === 'refused',
+    hasOrphans: orphans === true,
   };
 }
 

@@ -37,4 +37,9 @@ export interface StackFeatures {
    * and called valid, or `flagged`, with `lvbValid` false.
    */
   readonly lvbAfterDeath: 'zeroed' | 'flagged';
+  /**
+   * Whether a lock with `PERSISTENT` stays on its node when its process has ended, an orphan: `ORPHAN` adopts
+   * it, and `dlmPurge`, which has to take the stack's connections, gives it up. False by default.
+   */
+  readonly orphans?: boolean;
 }

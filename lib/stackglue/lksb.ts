@@ -9,7 +9,7 @@ import { constants } from 'node:os';
 import { inspect, type InspectOptions } from 'node:util';
 
 import { DLM_LOCK, type LockMode } from '../constants.js';
-import { checkOptions, DlmError, invalidType, outOfRange } from '../errors.js';
+import { checkOptions, checkUnsigned64, DlmError, invalidType } from '../errors.js';
 import { statusName } from '../status.js';
 import type { StackConnection } from './connection.js';
 
@@ -106,8 +106,6 @@ export interface DlmLksbOptions {
 
 const OPTIONS: Readonly<Record<keyof DlmLksbOptions, true>> = { transactionId: true };
 
-const U64_MAX = 2n ** 64n - 1n;
-
 /** What the stack makes of its status: a name. A plugin may be somebody else's, and print badly. */
 function printStatus({ lksb, connection, status }: LksbState): string {
   try {
@@ -149,14 +147,7 @@ export class DlmLksb {
   constructor(options: DlmLksbOptions = {}) {
     checkOptions<DlmLksbOptions>('options', options, OPTIONS);
     const { transactionId } = options;
-    if (transactionId !== undefined) {
-      if (typeof transactionId !== 'bigint') {
-        throw invalidType('options.transactionId', 'of type bigint', transactionId);
-      }
-      if (transactionId < 0n || transactionId > U64_MAX) {
-        throw outOfRange('options.transactionId', `from 0 to ${U64_MAX}`, transactionId);
-      }
-    }
+    if (transactionId !== undefined) checkUnsigned64('options.transactionId', transactionId);
     this.#state = newState(this, transactionId);
   }
 

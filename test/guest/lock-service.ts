@@ -2,6 +2,11 @@
  * A program that does by `stackglue` what it is told, line by line: `group submit`. Each line gets one answer:
  *
  *   lock NAME MODE [timeoutMs]      -> "granted", or the error's code
+ *   keep NAME MODE VALUE            -> "granted": persistently, and the value is written
+ *   adopt NAME MODE                 -> the value's state and the value, "none", or the error's code
+ *   resume NAME MODE                -> the same, as soon as there is one
+ *   purge [PID]                     -> "purged", or the error's code
+ *   pid                             -> the number of the owner of its locks
  *   try NAME MODE                   -> "granted" or "busy"
  *   value NAME MODE [timeoutMs]     -> as lock, with the value
  *   put NAME TEXT                   -> "put"
@@ -50,6 +55,11 @@ function lockOf(name: string): Lock {
   return lock;
 }
 
+/** How far to trust a lock's value, and the value. */
+function seen({ valueState, value }: Lock): string {
+  return `${valueState} ${value.toString('utf8').replace(/\0+$/, '')}`.trimEnd();
+}
+
 async function obey([what = '', name = '', mode = '', ms]: string[]): Promise<string> {
   const limit = ms === undefined ? {} : { timeoutMs: Number(ms) };
   switch (what) {
@@ -69,10 +79,31 @@ async function obey([what = '', name = '', mode = '', ms]: string[]): Promise<st
     case 'write':
       await lockOf(name).writeValue();
       return 'written';
-    case 'see': {
-      const { valueState, value } = lockOf(name);
-      return `${valueState} ${value.toString('utf8').replace(/\0+$/, '')}`.trimEnd();
+    case 'see':
+      return seen(lockOf(name));
+    case 'keep': {
+      const lock = await ls.lock(name, mode as Mode, { persistent: true, value: true });
+      locks.set(name, lock);
+      lock.value = Buffer.from(ms ?? '');
+      await lock.writeValue();
+      return 'granted';
     }
+    case 'adopt':
+    case 'resume': {
+      let lock = await ls.adopt(name, mode as Mode, { persistent: true, value: true });
+      // The keeper of the process that has ended closes the device, and only then is there an orphan.
+      while (lock === null && what === 'resume') {
+        lock = await ls.adopt(name, mode as Mode, { persistent: true, value: true });
+      }
+      if (lock === null) return 'none';
+      locks.set(name, lock);
+      return seen(lock);
+    }
+    case 'purge':
+      await ls.purge(name === '' ? {} : { pid: Number(name) });
+      return 'purged';
+    case 'pid':
+      return String(ls.ownPid);
     case 'try': {
       const lock = await ls.tryLock(name, mode as Mode);
       if (lock !== null) locks.set(name, lock);

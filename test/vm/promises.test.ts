@@ -81,6 +81,43 @@ describe('locks with promises on three nodes', function () {
     }
   });
 
+  it('a service that is killed takes its lock up again, and nobody had it in between', async () => {
+    const [a, b, c] = services as [LineProcess, LineProcess, LineProcess];
+    for (const submit of ['thread', 'keeper']) {
+      const start = async (): Promise<LineProcess> => {
+        const command = `exec node dist/test/guest/lock-service.js ${GROUP} ${submit}`;
+        const service = new LineProcess(getCluster().node(2), command);
+        expect(await service.line()).to.equal('ready 2');
+        return service;
+      };
+      const first = await start();
+      expect(await first.ask('adopt kept EX')).to.equal('none');
+      expect(await first.ask('keep kept EX step-3')).to.equal('granted');
+      // Waits from before the end on, and is not let in.
+      a.send('lock kept EX');
+      first.kill('SIGKILL');
+      await first.exit;
+      expect(await c.ask('try kept PR')).to.equal('busy');
+
+      const second = await start();
+      expect(await second.ask('resume kept EX')).to.equal('fresh step-3');
+      expect(await c.ask('try kept PR')).to.equal('busy');
+      expect(await second.ask('convert kept PR')).to.equal('granted');
+      const pid = await second.ask('pid');
+      expect(pid).not.to.equal(await b.ask('pid'));
+      // In good order, and it stays all the same.
+      second.end();
+      expect(await second.exit).to.equal(0);
+      expect(await b.ask('adopt kept EX')).to.equal('ERR_DLM_ORPHAN_MODE');
+      expect(await c.ask('try kept PW')).to.equal('busy');
+
+      expect(await b.ask(`purge ${pid}`)).to.equal('purged');
+      expect(await a.line()).to.equal('granted');
+      expect(await a.ask('release kept')).to.equal('released');
+      expect(await b.ask('adopt kept PR')).to.equal('none');
+    }
+  });
+
   it('a node that is killed is told of before what it held is granted', async () => {
     const [a, b, c] = services as [LineProcess, LineProcess, LineProcess];
     expect(await c.ask('lock three EX')).to.equal('granted');

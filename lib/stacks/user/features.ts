@@ -15,5 +15,6 @@ export function userFeatures(detectDeadlocks: boolean): StackFeatures {
     newReaders: 'wait',
     protocolErrno: constants.errno.EINVAL,
     lvbAfterDeath: 'flagged',
+    orphans: true,
   });
 }
