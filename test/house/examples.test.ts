@@ -55,6 +55,11 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'the work returned 7',
     'the work failed, and the lock is free again',
   ],
+  'dist/scripts/examples/resume.js': [
+    'the service has ended with 1; others are kept out',
+    'goes on after step 2',
+    'the service has ended with 0; others are let in',
+  ],
   'dist/scripts/examples/retry.js': [
     'ERR_DLM_TIMEOUT: once more',
     'moved from b to a',

@@ -79,6 +79,12 @@ describe('locks with promises on three nodes', function () {
       const { stdout } = await getCluster().node(1).exec(`node ${example}`);
       expect(stdout).to.contain('has EX on inode/42');
     }
+    const { stdout } = await getCluster().node(1).exec('node dist/scripts/examples/resume.js');
+    expect(stdout.split('\n').slice(0, 2)).to.deep.equal([
+      'the service has ended with 1; others are kept out',
+      'goes on after step 2',
+    ]);
+    expect(stdout).to.contain('the service has ended with 0; others are let in');
   });
 
   it('a service that is killed takes its lock up again, and nobody had it in between', async () => {
