@@ -1,7 +1,8 @@
 /** Locks that outlive their process: left, kept, adopted and given up. */
 import { expect } from 'chai';
+import { constants } from 'node:os';
 
-import { createEmulatedUserPlugin, type StackOperations } from '../../lib/glue.js';
+import { createEmulatedUserPlugin, DLM_LKF, type StackOperations } from '../../lib/glue.js';
 import { DlmError, openLockspace, type Lock, type Lockspace, type Mode } from '../../lib/index.js';
 import { explore } from '../../lib/simulator/index.js';
 import { lksbState } from '../../lib/stackglue/lksb.js';
@@ -432,6 +433,66 @@ for (const world of WORLDS.filter(({ stack }) => stack === 'o2cb')) {
       await lock?.release();
     }));
 }
+
+describe('what a lock manager may refuse of persistent locks', () => {
+  /** A node whose requests with such a flag are refused. */
+  async function openRefusing(cluster: string, flag: number): Promise<Lockspace> {
+    const plugin = createEmulatedUserPlugin({ cluster, node: 1 });
+    const inner = plugin.operations;
+    const operations = {
+      ...inner,
+      dlmLock: (...args: Parameters<StackOperations['dlmLock']>): number =>
+        (args[3] & flag) === 0 ? inner.dlmLock(...args) : -constants.errno.ENOMEM,
+    };
+    return openLockspace(GROUP, { stack: { ...plugin, operations } });
+  }
+
+  it('to make one persistent: it rejects, and nothing is left', async () => {
+    const cluster = freshCluster();
+    const ls = await openRefusing(cluster, DLM_LKF.PERSISTENT);
+    const other = await openLockspace(GROUP, { stack: 'emulated', cluster, node: 2 });
+    for (const value of [false, true]) {
+      const error = await rejection(ls.lock(NAME, 'EX', { persistent: true, value }));
+      expect(error).to.include({ code: 'ERR_DLM_REFUSED', status: 'ENOMEM' });
+      await atRest(ls);
+      expect(await isBusy(other, 'EX')).to.equal(false);
+    }
+    await ls.close();
+    await other.close();
+  });
+
+  it('to adopt one: it rejects, and what was left stays', async () => {
+    const cluster = freshCluster();
+    const [first, same] = await Promise.all(
+      [1, 1].map((node) => openLockspace(GROUP, { stack: 'emulated', cluster, node })),
+    );
+    await first?.lock(NAME, 'EX', KEPT);
+    await first?.close();
+    const ls = await openRefusing(cluster, DLM_LKF.ORPHAN);
+    expect(await rejection(ls.adopt(NAME, 'EX'))).to.include({
+      code: 'ERR_DLM_REFUSED',
+      op: 'adopt',
+    });
+    expect((await same?.adopt(NAME, 'EX'))?.held).to.equal(true);
+    await ls.close();
+    await same?.close();
+  });
+
+  it('to read its value: the lock is adopted, and the value is invalid', async () => {
+    const cluster = freshCluster();
+    const [first, same] = await Promise.all(
+      [1, 1].map((node) => openLockspace(GROUP, { stack: 'emulated', cluster, node })),
+    );
+    await first?.lock(NAME, 'EX', KEPT);
+    await first?.close();
+    const ls = await openRefusing(cluster, DLM_LKF.EXPEDITE);
+    const adopted = await adopt(ls, NAME, 'EX', { value: true });
+    expect([adopted.held, adopted.valueState]).to.deep.equal([true, 'invalid']);
+    await adopted.release();
+    await ls.close();
+    await same?.close();
+  });
+});
 
 it('a transaction is of the lock that was taken with it, and of no other', async () => {
   const plugin = createEmulatedUserPlugin({ cluster: freshCluster() });
