@@ -67,7 +67,8 @@ const FAULTS: Readonly<Record<string, Fault>> = {
         wrong: 'if (item.notice.kind == NoticeKind::kNodeJoined) return i;',
       },
     ],
-    words: /join before a death/,
+    // Where that is met first by the death: of a node that lives by then.
+    words: /join before a death|the death of a living node/,
   },
   'the death of a node that lives': {
     edits: [
