@@ -39,6 +39,14 @@ export function keepersOn(folder: string): number[] {
   });
 }
 
+/** The machine in that folder, a process of its own. */
+export function machineOn(folder: string): number[] {
+  return foundIn('/proc', (path) => {
+    const [, ...args] = readFileSync(`${path}/cmdline`, 'utf8').split('\0');
+    return args.join() === `${folder},` ? [Number(basename(path))] : [];
+  });
+}
+
 /**
  * Runs `script`, by its path in dist/, to its end and that of its keepers. By itself it has stack `user` on
  * the machine, as if there were libdlm.
