@@ -4,8 +4,7 @@
  *
  * Invariants:
  * 1. A request that writes the resource's block has all of it written from here, and no other request does.
- * 2. A block that the lock manager has flagged, or that is marked as invalid, stays so until the program
- *    has put something else into it.
+ * 2. A block that the lock manager has flagged stays so until the program has said what is to be in it.
  */
 import { DLM_LKF, DLM_LOCK, type LockMode } from '../constants.js';
 

@@ -14,6 +14,7 @@ import {
   type StackClock,
   type StackScope,
 } from '../glue.js';
+import { LockBlock, type BlockShape } from './block.js';
 import { closedError, lostError, noOrphans } from './failures.js';
 import { HealthMonitor, LOSSES, type Health } from './health.js';
 import {
@@ -24,7 +25,6 @@ import {
   type LockOptions,
   type PurgeOptions,
 } from './lock-options.js';
-import { LockBlock, type BlockShape } from './block.js';
 import { lockOrder, LockSet, sharedLimit } from './lock-set.js';
 import { giveBack, type Lock } from './lock.js';
 import { MODE_NAMES, modeNumber, type Mode } from './modes.js';

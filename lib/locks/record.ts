@@ -118,12 +118,7 @@ export class LockRecord {
    * under way, or being taken back, that is the weaker of its two modes.
    */
   get certainMode(): LockMode {
-    switch (this.phase) {
-      case 'converting':
-      case 'reverting':
-        return weakerOf(this.mode, this.wanted);
-      default:
-        return this.mode;
-    }
+    const isMoving = this.phase === 'converting' || this.phase === 'reverting';
+    return isMoving ? weakerOf(this.mode, this.wanted) : this.mode;
   }
 }

@@ -132,11 +132,9 @@ export class Requests {
     throwIfAborted(options.signal);
     const about = this.#about('convert', record.name, mode);
     if (record.settle !== undefined || record.next !== undefined) throw failures.busy(about);
-    const { signal, timeoutMs } = options;
-    const isLimited = signal !== undefined || timeoutMs !== undefined;
+    const isLimited = hasLimit(options);
     const from = record.certainMode;
-    const canDeadlock = !this.rules.detectsDeadlocks && !isDown(from, mode);
-    if (!isLimited && canDeadlock) {
+    if (!isLimited && !this.rules.detectsDeadlocks && !isDown(from, mode)) {
       throw failures.unlimited(about, from);
     }
     const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
@@ -159,7 +157,7 @@ export class Requests {
   write(record: LockRecord): Promise<undefined> {
     this.#checkUsable(record, record.mode, 'convert');
     const about = this.#about('convert', record.name, record.mode);
-    if (record.settle !== undefined || record.next !== undefined) throw failures.busy(about);
+    // What a caller still waits for, or comes next, is there in other phases only.
     if (record.phase !== 'held') throw failures.busy(about);
     if (record.mode < WRITING) throw failures.readOnly(about);
     if (record.block?.isDetached === true) throw failures.detached(about);
@@ -178,10 +176,7 @@ export class Requests {
     record.settle = this.#taken;
     record.isPersistent = true;
     this.#startWrite(record);
-    const { signal, timeoutMs } = options;
-    if ((signal !== undefined || timeoutMs !== undefined) && isWaiting(record)) {
-      this.#limit(record, options);
-    }
+    if (hasLimit(options) && isWaiting(record)) this.#limit(record, options);
     return promise;
   }
 
@@ -616,6 +611,10 @@ export class Requests {
 function opOf({ adopts }: LockRecord, phase: LockRecord['phase']): About['op'] {
   if (phase !== 'asking') return 'convert';
   return adopts ? 'adopt' : 'lock';
+}
+
+function hasLimit({ signal, timeoutMs }: WaitOptions): boolean {
+  return signal !== undefined || timeoutMs !== undefined;
 }
 
 /** Whether a conversion would read over what the program has put into the block: PW to EX. */
