@@ -83,6 +83,10 @@ export type DlmErrorCode =
   | 'ERR_DLM_READ_ONLY'
   /** `persistent`, `adopt` or `purge` on a stack that keeps no lock of a process that has ended. */
   | 'ERR_DLM_NO_ORPHANS'
+  /** The lockspace is open with tokens where it was to be without, or the other way; or there are no more. */
+  | 'ERR_DLM_TOKENS'
+  /** The lock has no fencing token. */
+  | 'ERR_DLM_NO_TOKEN'
   /** A lock of that name was left by a process that has ended, but in another mode. */
   | 'ERR_DLM_ORPHAN_MODE'
   /** No hangup is pending. */
@@ -172,6 +176,8 @@ export const ERROR_KINDS: Readonly<Record<DlmErrorCode, DlmErrorKind>> = Object.
   ERR_DLM_NO_VALUE: 'misuse',
   ERR_DLM_READ_ONLY: 'misuse',
   ERR_DLM_NO_ORPHANS: 'misuse',
+  ERR_DLM_TOKENS: 'refused',
+  ERR_DLM_NO_TOKEN: 'misuse',
   ERR_DLM_ORPHAN_MODE: 'refused',
   ERR_DLM_NO_HANGUP: 'misuse',
   ERR_DLM_TIMEOUT_FLAG: 'misuse',

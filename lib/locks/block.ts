@@ -7,6 +7,7 @@
  * 2. A block that the lock manager has flagged stays so until the program has said what is to be in it.
  */
 import { DLM_LKF, DLM_LOCK, type LockMode } from '../constants.js';
+import { readHalves, writeHalves, type Halves } from '../tokens/token.js';
 
 /** A `Buffer`, where the compiler knows of Node.js; a `Uint8Array` for it elsewhere. */
 export type ValueBytes = typeof globalThis extends {
@@ -26,8 +27,8 @@ export type ValueState =
   /** The mode, `NL` or `CR`, lets others write at any time, or the lock is not held any more: it is what was seen last. */
   | 'stale';
 
-/** What is in a block: the program's bytes alone, or behind a header. */
-export type BlockKind = 'raw' | 'plain';
+/** What is in a block: the program's bytes alone, or behind a header, or behind a header and a token. */
+export type BlockKind = 'raw' | 'plain' | 'tokens';
 
 /** The block of a stack, as one kind of lock sees it. */
 export interface BlockShape {
@@ -36,15 +37,25 @@ export interface BlockShape {
   readonly length: number;
   /** Whether the lock manager flags a block whose last writer may be missing; else it zeroes it. */
   readonly isFlagged: boolean;
+  /** Whether the program has asked for the value; else there is only the token. */
+  readonly hasValue: boolean;
 }
 
 const { IVVALBLK, VALBLK } = DLM_LKF;
 const { CR, CW, PR, PW } = DLM_LOCK;
 
 /** The header of a block that one of us has written; before that it is zeros. */
-const HEADER = 0xa1;
+const HEADER = 0xa0;
+/** Its bits: a value was written; there is a token; the value is of somebody who may not have written the last one. */
+const WRITTEN = 1;
+const TOKEN = 2;
+const INVALID = 4;
+const BITS = WRITTEN | TOKEN | INVALID;
+/** Where there is no place for a token. */
+const PLAIN = HEADER | WRITTEN;
 
-const VALUE_AT: Readonly<Record<BlockKind, number>> = { raw: 0, plain: 1 };
+const TOKEN_AT = 1;
+const VALUE_AT: Readonly<Record<BlockKind, number>> = { raw: 0, plain: 1, tokens: 9 };
 
 /** What held before a lock is granted for the first time. */
 export const NOTHING_HELD = -1;
@@ -70,6 +81,11 @@ export class LockBlock {
   /** The lock manager's flag, at that time. */
   #isFlagged = false;
   #isTouched = false;
+  /** The lock's own token, once it has one; 0 is none. */
+  #tokenHigh = 0;
+  #tokenLow = 0;
+  /** The own token is newer than what is in the block. */
+  #isTokenDue = false;
   /** What the request that is under way writes, if it does. */
   #written: Uint8Array | undefined;
 
@@ -87,6 +103,37 @@ export class LockBlock {
       copy(this.#seen, this.#value, this.#valueAt);
     }
     return this.#value;
+  }
+
+  /** Whether the program has asked for the value. */
+  get hasValue(): boolean {
+    return this.#shape.hasValue;
+  }
+
+  /** The token that the lock was given last; undefined: none. */
+  get token(): Halves | undefined {
+    return this.#tokenHigh === 0 ? undefined : { high: this.#tokenHigh, low: this.#tokenLow };
+  }
+
+  /** The last token of the name, for all that this lock can know; undefined: it can know nothing. */
+  get lastToken(): Halves | undefined {
+    if (this.#isTokenDue) return this.token;
+    return this.#isFlagged || !this.#hasHeader(TOKEN)
+      ? undefined
+      : readHalves(this.#seen, TOKEN_AT);
+  }
+
+  /** The lock has a token now, which is written when the block is. */
+  setToken(high: number, low: number): void {
+    this.#tokenHigh = high;
+    this.#tokenLow = low;
+    this.#isTokenDue = true;
+  }
+
+  /** Whether the header is one, with these bits. */
+  #hasHeader(bits: number): boolean {
+    const [header = 0] = this.#seen;
+    return (header & ~BITS) === HEADER && (header & bits) === bits;
   }
 
   /** The program says that the value is what it is to be, whether that is another or not. */
@@ -120,7 +167,9 @@ export class LockBlock {
     if (this.#isFlagged) return 'invalid';
     if (isZero(this.#seen)) return 'unwritten';
     if (this.#shape.kind === 'raw') return 'fresh';
-    return this.#seen[0] === HEADER ? 'fresh' : 'invalid';
+    if (this.#shape.kind === 'plain') return this.#seen[0] === PLAIN ? 'fresh' : 'invalid';
+    if (!this.#hasHeader(0) || this.#hasHeader(INVALID)) return 'invalid';
+    return this.#hasHeader(WRITTEN) ? 'fresh' : 'unwritten';
   }
 
   /** Leaves in `lvb` what a conversion is to take along; returns the request's flags. */
@@ -150,12 +199,35 @@ export class LockBlock {
   /** The block that is to be there from now on; undefined: it stays as it is, flag and all. */
   #image(): Uint8Array | undefined {
     const { kind, length, isFlagged } = this.#shape;
+    const { isChanged } = this;
     // fs/dlm writes with every release of a lock that was asked for with its block; o2dlm where it is told to.
-    if (!this.isChanged) return this.#isFlagged || !isFlagged ? undefined : this.#seen;
+    if (!isChanged && !this.#isTokenDue) {
+      return this.#isFlagged || !isFlagged ? undefined : this.#seen;
+    }
     const image = new Uint8Array(length);
-    image.set(this.value, this.#valueAt);
-    if (kind === 'plain') image[0] = HEADER;
+    if (isChanged) image.set(this.value, this.#valueAt);
+    else copy(this.#seen, image, 0);
+    if (kind === 'raw') return image;
+    if (kind === 'plain') {
+      image[0] = PLAIN;
+      return image;
+    }
+    image[0] = HEADER | this.#valueBits(isChanged);
+    // What is flagged may be the token of any time.
+    const token = this.#isTokenDue ? this.token : this.lastToken;
+    if (token === undefined) return image;
+    image[0] |= TOKEN;
+    writeHalves(image, TOKEN_AT, token);
     return image;
+  }
+
+  /** What the header is to say of the value. To write takes the lock manager's flag away, so it is kept here. */
+  #valueBits(isChanged: boolean): number {
+    if (isChanged) return WRITTEN;
+    const [header = 0] = this.#seen;
+    if (this.#isFlagged || this.#hasHeader(INVALID)) return (header & WRITTEN) | INVALID;
+    if (isZero(this.#seen)) return 0;
+    return this.#hasHeader(0) ? header & WRITTEN : INVALID;
   }
 
   /** A request that took the block along, or wanted to have it, was granted. */
@@ -163,11 +235,13 @@ export class LockBlock {
     if (writes(held, mode)) {
       if (this.#written === undefined) return;
       copy(this.#written, this.#seen, 0);
-      this.#isFlagged = this.#isTouched = false;
+      this.#isFlagged = this.#isTouched = this.#isTokenDue = false;
     } else if (reads(held, mode)) {
       copy(lvb, this.#seen, 0);
       this.#isFlagged = !isValid;
       this.#isTouched = false;
+      // From PW to EX nobody else could have had one.
+      if (held < PW) this.#isTokenDue = false;
       if (this.#value !== undefined) copy(this.#seen, this.#value, this.#valueAt);
     }
   }

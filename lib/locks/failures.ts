@@ -105,6 +105,22 @@ export function noValue(about: About): DlmError {
   );
 }
 
+export function noToken(about: About): DlmError {
+  return new DlmError(
+    'ERR_DLM_NO_TOKEN',
+    `The lock on ${where(about)} has no fencing token: that takes a lockspace that was opened with { tokens: true }, and PW or EX`,
+    { op: about.op, resource: resourceOf(about), errno: errno.EINVAL },
+  );
+}
+
+export function noOrphansBesideTokens(op: 'lock' | 'adopt', group: string): DlmError {
+  return new DlmError(
+    'ERR_DLM_NO_ORPHANS',
+    `Lockspace "${group}" has tokens, and a lock that outlives its process would carry one that nobody knows: so there is none that is persistent, or could be adopted`,
+    { op, resource: group, errno: errno.EOPNOTSUPP },
+  );
+}
+
 export function noOrphans(op: 'lock' | 'adopt' | 'purge', group: string): DlmError {
   return new DlmError(
     'ERR_DLM_NO_ORPHANS',

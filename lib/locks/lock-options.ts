@@ -1,5 +1,11 @@
 /** What a lock is asked for with. */
-import { checkBoolean, checkInteger, checkOptions, checkUnsigned64 } from '../errors.js';
+import {
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  checkUnsigned64,
+  outOfRange,
+} from '../errors.js';
 import * as failures from './failures.js';
 import { checkWait, type WaitOptions } from './limit.js';
 import type { Rules } from './rules.js';
@@ -54,11 +60,25 @@ const PURGE_OPTIONS: Readonly<Record<keyof PurgeOptions, true>> = { node: true, 
 const I32_MAX = 2 ** 31 - 1;
 
 /** Throws unless these are options of a lock, which the stack of lockspace `group` can do. */
-export function checkLockOptions(options: LockOptions, rules: Rules, group: string): void {
+export function checkLockOptions(
+  options: LockOptions,
+  rules: Rules,
+  group: string,
+  hasTokens: boolean,
+): void {
   checkOptions<LockOptions>('options', options, LOCK_OPTIONS);
   checkWait('options', options);
   checkHold(options);
   if (options.persistent === true && !rules.hasOrphans) throw failures.noOrphans('lock', group);
+  if (!hasTokens) return;
+  if (options.persistent === true) throw failures.noOrphansBesideTokens('lock', group);
+  if (options.raw === true) {
+    throw outOfRange(
+      'options.raw',
+      'false in a lockspace with tokens, which are in the block',
+      true,
+    );
+  }
 }
 
 /** Throws unless these are options of an adoption. */

@@ -3,6 +3,7 @@
 import { inspect, types, type InspectOptions } from 'node:util';
 
 import { checkFunction, invalidType, outOfRange } from '../errors.js';
+import { tokenOf } from '../tokens/token.js';
 import type { LockBlock, ValueBytes, ValueState } from './block.js';
 import { checkWaitOptions, type WaitOptions } from './limit.js';
 import { MODE_NAMES, modeNumber, type Mode } from './modes.js';
@@ -177,6 +178,17 @@ export class Lock {
   }
 
   /**
+   * The fencing token of the last grant of `PW` or `EX`, in a lockspace that was opened with `tokens`: from 1 to
+   * 2^63 - 1, and larger than any before it of that name. The resource has to compare it with the largest one that it
+   * has seen. It can still be read when the lock is gone. `ERR_DLM_NO_TOKEN` where there is none.
+   */
+  get token(): bigint {
+    const token = this.#record.block?.token;
+    if (token === undefined) throw this.#requests.noToken(this.#record);
+    return tokenOf(token);
+  }
+
+  /**
    * Gives the lock up. Resolves when it is gone, however often it is called, also when `close()` overtakes it;
    * rejects with `ERR_DLM_LOST` or `ERR_DLM_CLOSED` if it was lost before. A conversion that is under way rejects with `ERR_DLM_RELEASED`.
    * A persistent lock that `close()` overtakes in a conversion stays, and this rejects with `ERR_DLM_CLOSED`.
@@ -187,7 +199,7 @@ export class Lock {
 
   #block(op: 'lock' | 'convert'): LockBlock {
     const { block } = this.#record;
-    if (block === undefined) throw this.#requests.noValue(this.#record, op);
+    if (block?.hasValue !== true) throw this.#requests.noValue(this.#record, op);
     return block;
   }
 

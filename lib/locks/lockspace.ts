@@ -14,8 +14,11 @@ import {
   type StackClock,
   type StackScope,
 } from '../glue.js';
+import type { OwnLimit } from '../tokens/locks.js';
+import { Member } from '../tokens/member.js';
+import { joinPlain } from '../tokens/plain.js';
 import { LockBlock, type BlockShape } from './block.js';
-import { closedError, lostError, noOrphans } from './failures.js';
+import { closedError, lostError, noOrphans, noOrphansBesideTokens } from './failures.js';
 import { HealthMonitor, LOSSES, type Health } from './health.js';
 import {
   checkAdoptOptions,
@@ -40,6 +43,7 @@ import {
   type LockName,
   type Rules,
 } from './rules.js';
+import { ownLocks } from './own-locks.js';
 import { isPrimitive, rejected } from './settle.js';
 import type { Stack } from './stack.js';
 import { takesSignal, UseSignal } from './use-signal.js';
@@ -85,6 +89,13 @@ function inspectLockspace(this: Lockspace, _depth: number, options: InspectOptio
   return `Lockspace ${inspect(seen, options)}`;
 }
 
+let joinMembers: (
+  lockspace: Lockspace,
+  above: (() => Promise<bigint>) | undefined,
+  known: bigint,
+  limit: OwnLimit,
+) => Promise<void>;
+
 /**
  * A lockspace: names, and locks on them, among all who have opened it. Keeps the event loop alive until it is
  * closed, unless `unref()` was called.
@@ -109,8 +120,11 @@ export class Lockspace {
   #end: DlmError | undefined;
   #lost: AbortController | undefined;
   #closing: Promise<undefined> | undefined;
+  /** Where there are tokens. */
+  #member: Member | undefined;
 
   static {
+    joinMembers = (lockspace, ...rest) => lockspace.#join(...rest);
     // Not declared: the types of the package do without Node.js's.
     Object.defineProperty(this.prototype, inspect.custom, { value: inspectLockspace });
   }
@@ -145,7 +159,10 @@ export class Lockspace {
     );
     addNeighbour(this.#requests, stack.world, connection.name, this.thisNode);
     wiring.requests = this.#requests;
-    wiring.nodeDown = (node) => this.#events.emit('memberFailed', node);
+    wiring.nodeDown = (node) => {
+      this.#member?.changed();
+      this.#events.emit('memberFailed', node);
+    };
     wiring.notice = (notice) => this.#notice(notice);
   }
 
@@ -218,7 +235,7 @@ export class Lockspace {
     options: LockOptions = {},
   ): Promise<LockSet> {
     if (!Array.isArray(names)) throw invalidType('names', 'an instance of Array', names);
-    checkLockOptions(options, this.#rules, this.name);
+    checkLockOptions(options, this.#rules, this.name, this.#member !== undefined);
     modeNumber(mode, this.#rules.modes);
     const order = lockOrder(checkNames(names as readonly LockName[], this.#rules));
     throwIfAborted(options.signal);
@@ -246,7 +263,8 @@ export class Lockspace {
   pin(name: LockName, options?: LockOptions): Promise<Lock> {
     try {
       // What is no object spreads to nothing.
-      if (options !== undefined) checkLockOptions(options, this.#rules, this.name);
+      if (options !== undefined)
+        checkLockOptions(options, this.#rules, this.name, this.#member !== undefined);
     } catch (error) {
       return rejected(error);
     }
@@ -268,6 +286,7 @@ export class Lockspace {
     const number = modeNumber(mode, rules.modes);
     checkAdoptOptions(options);
     if (!rules.hasOrphans) throw noOrphans('adopt', this.name);
+    if (this.#member !== undefined) throw noOrphansBesideTokens('adopt', this.name);
     const block = this.#newBlock(options);
     return adoptLock(this.#requests, itsName, number, options, block, this.#shapes.raw);
   }
@@ -391,6 +410,20 @@ export class Lockspace {
     }
   }
 
+  async #join(
+    above: (() => Promise<bigint>) | undefined,
+    known: bigint,
+    limit: OwnLimit,
+  ): Promise<void> {
+    const locks = ownLocks(this.#requests, this.#rules, this.#shapes.raw);
+    if (above === undefined) {
+      await joinPlain(locks, this.name, limit);
+      return;
+    }
+    this.#member = new Member(locks, this.name);
+    this.#requests.numbering = await this.#member.join(above, known, limit);
+  }
+
   #ask(
     name: LockName,
     mode: Mode,
@@ -401,7 +434,8 @@ export class Lockspace {
       const rules = this.#rules;
       const itsName = checkName('name', name, rules);
       const number = modeNumber(mode, rules.modes);
-      if (options !== undefined) checkLockOptions(options, rules, this.name);
+      if (options !== undefined)
+        checkLockOptions(options, rules, this.name, this.#member !== undefined);
       const block = this.#newBlock(options);
       const requests = this.#requests;
       return options?.persistent === true
@@ -414,8 +448,10 @@ export class Lockspace {
 
   /** The block of a lock that is to have one. */
   #newBlock(options: AdoptOptions | undefined): LockBlock | undefined {
-    if (options?.raw === true) return new LockBlock(this.#shapes.raw);
-    return options?.value === true ? new LockBlock(this.#shapes.plain) : undefined;
+    const { raw, plain, tokens, bare } = this.#shapes;
+    if (this.#member !== undefined) return new LockBlock(options?.value === true ? tokens : bare);
+    if (options?.raw === true) return new LockBlock(raw);
+    return options?.value === true ? new LockBlock(plain) : undefined;
   }
 
   async #close(closing: Promise<undefined>): Promise<undefined> {
@@ -426,7 +462,10 @@ export class Lockspace {
   }
 
   #notice(notice: ClusterNotice): void {
+    if (notice.kind === 'keeperGone') this.#member?.changesEnd();
     if (notice.kind === 'memberJoined' || notice.kind === 'memberLeft') {
+      // This node's own is before all that is counted, whoever is told of it.
+      if (notice.node !== this.thisNode) this.#member?.changed();
       this.#events.emit(notice.kind, notice.node);
       return;
     }
@@ -463,12 +502,24 @@ export class Lockspace {
   }
 }
 
-/** The block as each kind of lock sees it. */
-type Shapes = Readonly<Record<BlockShape['kind'], BlockShape>>;
+/**
+ * Has an open lockspace become one of those with tokens, or of those without (`above` undefined). Rejects with
+ * `ERR_DLM_TOKENS`, with the limit's reason, or with why the lockspace has ended; then it has to be closed.
+ *
+ * @param above finds out what the store has seen, where nobody else has it open.
+ * @param known what the store has seen for certain.
+ */
+export const join = joinMembers;
+
+/** The block as each kind of lock sees it; `bare`: with a token, and without a value. */
+type Shapes = Readonly<Record<BlockShape['kind'] | 'bare', BlockShape>>;
 
 function shapesOf({ blockLength: length, flagsBlocks: isFlagged }: Rules): Shapes {
+  const shape = { length, isFlagged, hasValue: true };
   return {
-    raw: { kind: 'raw', length, isFlagged },
-    plain: { kind: 'plain', length, isFlagged },
+    raw: { ...shape, kind: 'raw' },
+    plain: { ...shape, kind: 'plain' },
+    tokens: { ...shape, kind: 'tokens' },
+    bare: { ...shape, kind: 'tokens', hasValue: false },
   };
 }

@@ -9,6 +9,7 @@ import {
   outOfRange,
 } from '../errors.js';
 import type { ProtocolVersion, StackPlugin, UserStackOptions } from '../glue.js';
+import type { TokensAbove } from '../tokens/member.js';
 import { checkWait, type WaitOptions } from './limit.js';
 
 /**
@@ -43,6 +44,18 @@ export interface LockspaceOptions extends WaitOptions {
   readonly protocol?: ProtocolVersion | undefined;
   /** Whether doubt is loss: `unsure` then becomes `lost`, and every lock's `lost` is aborted. False by default. */
   readonly treatUnsureAsLost?: boolean | undefined;
+  /**
+   * Fencing tokens: every lock in `PW` or `EX` has a `token` that is larger than all before it of its name. All who open
+   * the lockspace have to say the same; else `ERR_DLM_TOKENS`. A value is 8 bytes shorter then; `raw` and `persistent`
+   * locks are refused. False by default.
+   */
+  readonly tokens?: boolean | undefined;
+  /**
+   * With `tokens`: what the resource has seen, 0 to 2^63 - 1, or a function that finds out. Tokens begin above it where
+   * nobody else has the lockspace open; only then the function is called, and all who open meanwhile wait for it. Without
+   * it they begin at the same one each time.
+   */
+  readonly tokensAbove?: TokensAbove | undefined;
 }
 
 const OPTIONS: Readonly<Record<keyof LockspaceOptions, true>> = {
@@ -54,6 +67,8 @@ const OPTIONS: Readonly<Record<keyof LockspaceOptions, true>> = {
   cluster: true,
   protocol: true,
   treatUnsureAsLost: true,
+  tokens: true,
+  tokensAbove: true,
   signal: true,
   timeoutMs: true,
 };
@@ -80,10 +95,24 @@ export function checkLockspaceOptions(options: LockspaceOptions): void {
   if (treatUnsureAsLost !== undefined) {
     checkBoolean('options.treatUnsureAsLost', treatUnsureAsLost);
   }
+  checkTokens(options);
   if (protocol === undefined) return;
   checkOptions<ProtocolVersion>('options.protocol', protocol, { major: true, minor: true });
   checkInteger('options.protocol.major', protocol.major, 1, 255);
   checkInteger('options.protocol.minor', protocol.minor, 0, 255);
+}
+
+function checkTokens({ tokens, tokensAbove }: LockspaceOptions): void {
+  if (tokens !== undefined) checkBoolean('options.tokens', tokens);
+  if (tokensAbove === undefined) return;
+  if (tokens !== true) throw outOfRange('options.tokens', 'true beside "tokensAbove"', tokens);
+  if (typeof tokensAbove !== 'function') checkToken('options.tokensAbove', tokensAbove);
+}
+
+/** Throws unless it is a token, or 0. */
+export function checkToken(argument: string, token: unknown): asserts token is bigint {
+  if (typeof token !== 'bigint') throw invalidType(argument, 'of type bigint', token);
+  if (token < 0n || token >= 2n ** 63n) throw outOfRange(argument, 'from 0 to 2^63 - 1', token);
 }
 
 function checkSubmission(submit: unknown): void {

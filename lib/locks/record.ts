@@ -17,6 +17,8 @@ export type Phase =
   | 'held'
   /** Granted, and another mode has been asked for. */
   | 'converting'
+  /** Granted, and it takes a sequence before the caller is told. */
+  | 'numbering'
   /** A conversion that nobody wanted any more was granted, and is being taken back. */
   | 'reverting'
   /** The unlock has been asked for. */
@@ -62,6 +64,8 @@ export class LockRecord {
   declare isPersistent: boolean;
   /** What was asked for is a lock that a process has left. */
   declare adopts: boolean;
+  /** It is on a name of ours: nobody is told of it, and it deadlocks with nobody. */
+  declare isOwn: boolean;
   /** The status block is of a transaction of its own. */
   declare isLksbOwn: boolean;
   /** The program has given the lock up. */
@@ -101,7 +105,7 @@ export class LockRecord {
     this.settle = settle;
     this.limit = undefined;
     this.isWithdrawn = this.wasCancelled = this.isReleasing = false;
-    this.isPersistent = this.adopts = this.isLksbOwn = false;
+    this.isPersistent = this.adopts = this.isOwn = this.isLksbOwn = false;
     this.settleRelease = undefined;
     this.released = undefined;
     this.next = undefined;
@@ -118,6 +122,7 @@ export class LockRecord {
    * under way, or being taken back, that is the weaker of its two modes.
    */
   get certainMode(): LockMode {
+    if (this.phase === 'numbering') return weakerOf(this.mode, this.modeBefore);
     const isMoving = this.phase === 'converting' || this.phase === 'reverting';
     return isMoving ? weakerOf(this.mode, this.wanted) : this.mode;
   }

@@ -23,6 +23,7 @@ import { isDown } from './modes.js';
 import { LockRecord, type NextConversion } from './record.js';
 import { checkWellFormed, type LockName, type Rules } from './rules.js';
 import { failWith, type Settle } from './settle.js';
+import type { Numbering } from '../tokens/numbering.js';
 
 const { EAGAIN, EDEADLK, EINVAL, ENOENT, ENOTCONN, EPERM } = constants.errno;
 const { ECANCEL } = DLM_ERRNO;
@@ -56,6 +57,8 @@ export class Requests {
   readonly #idle: DlmLksb[] = [];
   #withdrawals = 0;
   #end: DlmError | undefined;
+  /** Set when the lockspace is open, if it has tokens. */
+  numbering: Numbering | undefined;
 
   // What the promise that was made last is settled by: one executor serves all.
   #taken!: Settle<never>;
@@ -91,7 +94,8 @@ export class Requests {
 
   /**
    * Asks for a new lock, with `flags` of `DLM_LKF`. Resolves to it; with NOQUEUE, where somebody is in the way, to
-   * null. With ORPHAN an orphan is adopted: null if there is none. The arguments have been checked.
+   * null. With ORPHAN an orphan is adopted: null if there is none. `isOwn`: on a name of ours. The arguments have been
+   * checked.
    */
   lock(
     name: LockName,
@@ -99,6 +103,7 @@ export class Requests {
     flags: number,
     options: LockOptions | undefined,
     block?: LockBlock,
+    isOwn = false,
   ): Promise<Lock | null> {
     if (this.#end !== undefined)
       throw this.#ended((flags & ORPHAN) === 0 ? 'lock' : 'adopt', name, mode, this.#end);
@@ -110,6 +115,7 @@ export class Requests {
         : new DlmLksb({ transactionId });
     const promise = new Promise<Lock | null>(this.#take as (resolve: Settle<Lock | null>) => void);
     const record = new LockRecord(lksb, name, mode, this.#taken, this.#records.length, block);
+    record.isOwn = isOwn;
     record.isLksbOwn = transactionId !== undefined;
     record.adopts = (flags & ORPHAN) !== 0;
     record.isPersistent = (flags & PERSISTENT) !== 0;
@@ -134,7 +140,8 @@ export class Requests {
     if (record.settle !== undefined || record.next !== undefined) throw failures.busy(about);
     const isLimited = hasLimit(options);
     const from = record.certainMode;
-    if (!isLimited && !this.rules.detectsDeadlocks && !isDown(from, mode)) {
+    const mayDeadlock = !this.rules.detectsDeadlocks && !record.isOwn;
+    if (!isLimited && mayDeadlock && !isDown(from, mode)) {
       throw failures.unlimited(about, from);
     }
     const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
@@ -226,7 +233,7 @@ export class Requests {
   /** A request has completed. */
   lockAst(record: LockRecord): void {
     const { phase } = record;
-    if (phase === 'gone' || phase === 'held' || phase === 'unlocking') return;
+    if (phase !== 'asking' && phase !== 'converting' && phase !== 'reverting') return;
     const status = this.#glue.dlmLockStatus(record.lksb);
     if (status === 0) this.#granted(record);
     else if (status === -ENOTCONN) this.#owner.onLost();
@@ -240,6 +247,7 @@ export class Requests {
     record.wantedByOthers = level;
     const { lock } = record;
     if (lock === undefined || record.isReleasing) return undefined;
+    if (record.isOwn) return tellBlocked(record);
     // What one listener throws must not keep the other from hearing of it. Mostly there is none.
     if (this.#owner.hearsBlocked()) queueMicrotask(() => this.#owner.onBlocked(lock, level));
     return tellBlocked(record);
@@ -273,9 +281,8 @@ export class Requests {
         this.#unlock(record);
         return;
       }
-      const lock = new Lock(record, this);
-      record.lock = lock;
-      this.#settle(record, lock as never);
+      if (this.numbering !== undefined && this.#isNumbered(record, this.numbering)) return;
+      this.#handOut(record);
       return;
     }
     record.wantedByOthers = record.toldOf = -1;
@@ -286,9 +293,80 @@ export class Requests {
       this.#revert(record, before);
       return;
     }
+    if (!record.isWriting && record.settle !== undefined && this.numbering !== undefined) {
+      if (this.#isNumbered(record, this.numbering)) return;
+    }
     record.isWriting = false;
     this.#settle(record, undefined as never);
     this.#atRest(record);
+  }
+
+  /** A new lock's grant is the program's. */
+  #handOut(record: LockRecord): void {
+    const lock = new Lock(record, this);
+    record.lock = lock;
+    this.#settle(record, lock as never);
+  }
+
+  // ---- Tokens ----
+
+  /** Gives what was granted its token. Returns true if that takes a sequence: then the caller is told later. */
+  #isNumbered(record: LockRecord, numbering: Numbering): boolean {
+    const { block } = record;
+    if (record.mode < WRITING || record.isOwn || block === undefined) return false;
+    try {
+      if (numbering.next(block)) return false;
+    } catch (error) {
+      this.#notNumbered(record, error);
+      return true;
+    }
+    record.phase = 'numbering';
+    // Once the caller has given up, another conversion can be in this state.
+    const { settle } = record;
+    const isWanted = (): boolean => record.phase === 'numbering' && record.settle === settle;
+    void numbering.take(block, isWanted).then(
+      () => {
+        if (isWanted()) this.#numbered(record);
+      },
+      (error: unknown) => {
+        if (isWanted()) this.#notNumbered(record, error);
+      },
+    );
+    return true;
+  }
+
+  #numbered(record: LockRecord): void {
+    record.phase = 'held';
+    if (record.lock === undefined) {
+      this.#handOut(record);
+      return;
+    }
+    this.#settle(record, undefined as never);
+    this.#atRest(record);
+  }
+
+  /** There is no token, so there is no grant. */
+  #notNumbered(record: LockRecord, error: unknown): void {
+    const { settle } = record;
+    this.#lift(record);
+    settle?.(failWith(() => error));
+    this.#ungrant(record);
+  }
+
+  /** Takes back what was granted, and what the caller does not want, or cannot have. */
+  #ungrant(record: LockRecord): void {
+    const { modeBefore, mode } = record;
+    record.phase = 'held';
+    if (!record.isWithdrawn) this.#withdrawals += 1;
+    record.isWithdrawn = true;
+    if (record.lock === undefined) {
+      record.isReleasing = true;
+      this.#unlock(record);
+    } else if (!record.isReleasing && mode !== modeBefore && isDown(mode, modeBefore)) {
+      this.#revert(record, modeBefore);
+    } else {
+      this.#atRest(record);
+    }
   }
 
   /** Nothing is under way on the lock any more. */
@@ -443,6 +521,10 @@ export class Requests {
 
   /** Nobody waits for what is under way any more. */
   #withdraw(record: LockRecord): void {
+    if (record.phase === 'numbering') {
+      this.#ungrant(record);
+      return;
+    }
     record.isWithdrawn = record.wasCancelled = true;
     this.#withdrawals += 1;
     // Whatever it answers, a completion comes: the cancel's, or that of what it was for.
@@ -602,14 +684,19 @@ export class Requests {
     return failures.noValue(this.#about(op, record.name, record.mode));
   }
 
+  /** For {@link Lock}: it has no token to show. */
+  noToken(record: LockRecord): DlmError {
+    return failures.noToken(this.#about('lock', record.name, record.mode));
+  }
+
   #about(op: About['op'], name: LockName, mode: LockMode): About {
     return { op, name, mode, group: this.#connection.name };
   }
 }
 
 /** What the program has called. */
-function opOf({ adopts }: LockRecord, phase: LockRecord['phase']): About['op'] {
-  if (phase !== 'asking') return 'convert';
+function opOf({ adopts, lock }: LockRecord, phase: LockRecord['phase']): About['op'] {
+  if (phase !== 'asking' && (phase !== 'numbering' || lock !== undefined)) return 'convert';
   return adopts ? 'adopt' : 'lock';
 }
 

@@ -3,6 +3,7 @@ import { types } from 'node:util';
 
 import { checkText, invalidType, outOfRange } from '../errors.js';
 import type { StackFeatures } from '../glue.js';
+import { PREFIX } from '../tokens/locks.js';
 import { modeNumbers, type ModeNumbers } from './modes.js';
 
 /** The name of a lock: text, which becomes UTF-8, or the bytes themselves. */
@@ -57,7 +58,7 @@ export function checkName<Name extends LockName>(argument: string, name: Name, r
     if (length === 0 || (length * BYTES_PER_UNIT > nameMax && Buffer.byteLength(name) > nameMax)) {
       throw outOfRange(argument, `1 to ${nameMax} bytes long on this stack`, name);
     }
-    if (name === RECOVERY || name === VERSION_LOCK) throw reserved(argument, name);
+    if (isReserved(name)) throw reserved(argument, name);
     if (name.charCodeAt(length - 1) === 0) throw endsInZero(argument, name);
     return name;
   }
@@ -68,7 +69,7 @@ export function checkName<Name extends LockName>(argument: string, name: Name, r
     throw outOfRange(argument, `1 to ${nameMax} bytes long on this stack`, name);
   }
   const copy = Uint8Array.from(name);
-  if (RESERVED.some((each) => Buffer.from(each).equals(copy))) throw reserved(argument, copy);
+  if (isReserved(Buffer.from(copy).toString('latin1'))) throw reserved(argument, copy);
   if (copy.at(-1) === 0) throw endsInZero(argument, copy);
   return copy as Name;
 }
@@ -93,8 +94,12 @@ export function printName(name: LockName): string {
   return typeof name === 'string' ? JSON.stringify(name) : `0x${Buffer.from(name).toString('hex')}`;
 }
 
+function isReserved(name: string): boolean {
+  return name === RECOVERY || name === VERSION_LOCK || name.startsWith(PREFIX);
+}
+
 function reserved(argument: string, name: LockName): RangeError {
-  return outOfRange(argument, `none of the reserved ${RESERVED.join(', ')}`, name);
+  return outOfRange(argument, `none of the reserved ${RESERVED.join(', ')}, ${PREFIX}…`, name);
 }
 
 /** From Linux 6.12 on such a name is that of another lock, too: native/KERNELS.md. */

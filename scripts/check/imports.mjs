@@ -13,6 +13,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const LIB_LAYERS = [
   /^lib\/index\.ts$/,
   /^lib\/locks\//,
+  /^lib\/tokens\//,
   /^lib\/conformance\//,
   /^lib\/simulator\//,
   /^lib\/glue\.ts$/,
