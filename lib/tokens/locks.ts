@@ -10,6 +10,7 @@ export const PREFIX = '$stackglue.';
 export const NAMES = {
   door: `${PREFIX}door`,
   hall: `${PREFIX}hall`,
+  porch: `${PREFIX}porch`,
   members: `${PREFIX}members`,
   plain: `${PREFIX}plain`,
   sequencer: `${PREFIX}sequencer`,

@@ -10,7 +10,8 @@ import { Epochs } from './epochs.js';
 import * as failures from './failures.js';
 import { NAMES, type OwnLimit, type OwnLock, type OwnLocks } from './locks.js';
 import { Numbering } from './numbering.js';
-import { checkNonePlain } from './plain.js';
+import { listen, unlessHeard } from './place.js';
+import { placeWithTokens } from './plain.js';
 import { Sequencer } from './sequencer.js';
 import { EPOCH_MAX, epochOfToken, lastOf, type Sequence } from './token.js';
 
@@ -50,9 +51,7 @@ export class Member {
     const locks = this.#locks;
     const group = this.#group;
     const door = await locks.lock(NAMES.door, 'EX', limit);
-    await checkNonePlain(locks, group, limit);
-    const place = await locks.tryLock(NAMES.members, 'PR', limit);
-    if (place === null) throw failures.otherKind(group, false);
+    const place = await placeWithTokens(locks, group, limit);
     const exhausted = (): DlmError => failures.noMoreSequences(group);
     const sequencer = await Sequencer.open(locks, this.#epochs, exhausted, limit);
     for (;;) {
@@ -69,7 +68,8 @@ export class Member {
         if (known > lastOf(epoch)) throw failures.belowStore(group, known, lastOf(epoch));
         this.#epochs.reach(epoch.epoch);
       }
-      this.#listen(place, sequencer);
+      const answer = (): Promise<void> => sequencer.tell();
+      listen(locks, place, { name: NAMES.members, mode: 'PR', room: NAMES.hall, answer });
       await hall.release();
       break;
     }
@@ -94,43 +94,13 @@ export class Member {
   ): Promise<Sequence | 'alone' | undefined> {
     const { changes } = this.#epochs;
     await sequencer.ask();
-    if (await isAlone(hall, place, limit)) return 'alone';
+    const isAlone = await unlessHeard(hall, limit, async (until) => {
+      await place.convert('EX', until);
+      return true;
+    });
+    if (isAlone !== null) return 'alone';
     const told = await sequencer.told();
     // A change since then may have been counted in it, or not.
     return this.#epochs.changes === changes ? told : undefined;
-  }
-
-  /** Answers those who open, from now on. */
-  #listen(place: OwnLock, sequencer: Sequencer): void {
-    place.onBlocked = () => {
-      place.onBlocked = undefined;
-      // It ends with the lockspace, or with the tokens; then there is nothing to answer.
-      this.#answer(place, sequencer).catch(() => undefined);
-    };
-  }
-
-  /** The place is heard at once only: the next time it takes another one. Nobody asks while it is in the hall. */
-  async #answer(place: OwnLock, sequencer: Sequencer): Promise<void> {
-    await sequencer.tell();
-    const hall = await this.#locks.lock(NAMES.hall, 'PR');
-    const next = await this.#locks.lock(NAMES.members, 'PR');
-    this.#listen(next, sequencer);
-    await place.release();
-    await hall.release();
-  }
-}
-
-/** Whether nobody else is a member, and then the place is in `EX`; or somebody waits in the hall. */
-async function isAlone(hall: OwnLock, place: OwnLock, { signal }: OwnLimit): Promise<boolean> {
-  const heard = new AbortController();
-  hall.onBlocked = () => heard.abort();
-  try {
-    await place.convert('EX', { signal: AbortSignal.any([signal, heard.signal]) });
-    return true;
-  } catch (error) {
-    if (!heard.signal.aborted || signal.aborted) throw error;
-    return false;
-  } finally {
-    hall.onBlocked = undefined;
   }
 }

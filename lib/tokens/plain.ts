@@ -1,34 +1,58 @@
 /**
- * How those without tokens and those with them keep out of each other's lockspaces: who is a member has a lock that the
- * other kind finds in its way. Programs that do not use this package cannot be kept out.
+ * How those without tokens and those with them keep out of each other's lockspaces: the places of the one kind are in
+ * the way of the other. Programs that do not use this package cannot be kept out.
  */
 import { otherKind } from './failures.js';
-import { NAMES, type OwnLimit, type OwnLocks } from './locks.js';
+import { NAMES, type OwnLimit, type OwnLock, type OwnLocks } from './locks.js';
+import { listen, unlessHeard, type Kind } from './place.js';
+
+/** CW and PR go with themselves, and not with each other. Without CW each kind has a name of its own. */
+function plainKind({ hasConcurrentWrite }: OwnLocks): Kind {
+  const answer = (): Promise<void> => Promise.resolve();
+  return hasConcurrentWrite
+    ? { name: NAMES.members, mode: 'CW', room: NAMES.porch, answer }
+    : { name: NAMES.plain, mode: 'PR', room: NAMES.porch, answer };
+}
 
 /** For a lockspace without tokens. Rejects with `ERR_DLM_TOKENS` if it is open with them. */
 export async function joinPlain(locks: OwnLocks, group: string, limit: OwnLimit): Promise<void> {
-  if (locks.hasConcurrentWrite) {
-    // Whoever has tokens has PR there.
-    const membership = await locks.tryLock(NAMES.members, 'CW', limit);
-    if (membership === null) throw otherKind(group, true);
+  const kind = plainKind(locks);
+  const isOneName = kind.name === NAMES.members;
+  const first = isOneName ? await locks.tryLock(kind.name, kind.mode, limit) : null;
+  if (first !== null) {
+    listen(locks, first, kind);
     return;
   }
   const door = await locks.lock(NAMES.door, 'EX', limit);
-  const nobody = await locks.tryLock(NAMES.members, 'EX', limit);
-  if (nobody === null) throw otherKind(group, true);
-  await nobody.release();
-  await locks.lock(NAMES.plain, 'PR', limit);
+  const hall = await locks.lock(NAMES.hall, 'EX', limit);
+  const free = await unlessHeard(hall, limit, (until) =>
+    locks.lock(NAMES.members, isOneName ? kind.mode : 'EX', until),
+  );
+  if (free === null) throw otherKind(group, true);
+  if (!isOneName) await free.release();
+  listen(locks, isOneName ? free : await locks.lock(kind.name, kind.mode, limit), kind);
+  await hall.release();
   await door.release();
 }
 
-/** For who has the door: rejects with `ERR_DLM_TOKENS` if the lockspace is open without tokens. */
-export async function checkNonePlain(
+/**
+ * A place among those with tokens, for who has the door. Rejects with `ERR_DLM_TOKENS` if the lockspace is open
+ * without them.
+ */
+export async function placeWithTokens(
   locks: OwnLocks,
   group: string,
   limit: OwnLimit,
-): Promise<void> {
-  if (locks.hasConcurrentWrite) return;
-  const nobody = await locks.tryLock(NAMES.plain, 'EX', limit);
-  if (nobody === null) throw otherKind(group, false);
-  await nobody.release();
+): Promise<OwnLock> {
+  const { name } = plainKind(locks);
+  const isOneName = name === NAMES.members;
+  const porch = await locks.lock(NAMES.porch, 'EX', limit);
+  const free = await unlessHeard(porch, limit, (until) =>
+    locks.lock(name, isOneName ? 'PR' : 'EX', until),
+  );
+  if (free === null) throw otherKind(group, false);
+  if (!isOneName) await free.release();
+  const place = isOneName ? free : await locks.lock(NAMES.members, 'PR', limit);
+  await porch.release();
+  return place;
 }

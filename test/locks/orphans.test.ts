@@ -501,7 +501,7 @@ it('a transaction is of the lock that was taken with it, and of no other', async
   const operations = {
     ...inner,
     dlmLock: (...args: Parameters<StackOperations['dlmLock']>): number => {
-      seen.push(lksbState(args[2]).transactionId);
+      if (args[4] === NAME) seen.push(lksbState(args[2]).transactionId);
       return inner.dlmLock(...args);
     },
   };

@@ -12,7 +12,7 @@ const { EAGAIN, EBUSY, EDEADLK, EINVAL, ENOTCONN, EPERM } = constants.errno;
 
 type Call = 'lock' | 'convert' | 'unlock' | 'cancel';
 
-/** A lock manager that does as it is told. */
+/** A lock manager that does as it is told; what a lockspace needs itself is granted. */
 class Manager {
   readonly calls: Call[] = [];
   readonly clock = new ManualClock();
@@ -20,6 +20,7 @@ class Manager {
   readonly answers = new Map<Call, number>();
   readonly plugin: StackPlugin;
   disconnects: () => Promise<void> = () => Promise.resolve();
+  readonly #own = new Set<DlmLksb>();
   readonly #statuses = new Map<DlmLksb, number>();
   #connection!: StackConnection;
   #last!: DlmLksb;
@@ -33,11 +34,20 @@ class Manager {
           return Promise.resolve();
         },
         disconnect: () => this.disconnects(),
-        dlmLock: (_, __, lksb, flags) => {
+        dlmLock: (_, __, lksb, flags, name) => {
+          if (typeof name === 'string' && name.startsWith('$stackglue.')) {
+            this.#own.add(lksb);
+            queueMicrotask(() => this.#connection.lockAst(lksb));
+            return 0;
+          }
           this.#last = lksb;
           return this.#answer((flags & DLM_LKF.CONVERT) === 0 ? 'lock' : 'convert');
         },
         dlmUnlock: (_, lksb, flags, astarg) => {
+          if (this.#own.delete(lksb)) {
+            queueMicrotask(() => this.#connection.unlockAst(astarg, 0));
+            return 0;
+          }
           this.#last = lksb;
           this.#unlockAstarg = astarg;
           return this.#answer((flags & DLM_LKF.CANCEL) === 0 ? 'unlock' : 'cancel');
