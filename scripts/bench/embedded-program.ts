@@ -104,6 +104,24 @@ async function lockspace() {
   return (await openLockspace('bench', { stack: 'o2cb' })).unref();
 }
 
+/** The same with values or tokens, by the rules of fs/dlm. `isKept`: the names stay in use. */
+async function withBlocks(options: { tokens: boolean; isKept: boolean }): Promise<Subject> {
+  const { openLockspace } = await import('../../lib/index.js');
+  const { tokens, isKept } = options;
+  const ls = (await openLockspace('bench', { stack: 'emulated', tokens })).unref();
+  return promised((names) => {
+    const pins = Promise.all(isKept ? names.map((name) => ls.pin(name)) : []);
+    let areThere = false;
+    void pins.then(() => (areThere = true));
+    return async (index, work) => {
+      if (!areThere) await pins;
+      const lock = await ls.lock(names[index] ?? '', 'EX', { value: true });
+      work();
+      await lock.release();
+    };
+  });
+}
+
 const SUBJECTS = {
   promises: async () => {
     const ls = await lockspace();
@@ -117,6 +135,10 @@ const SUBJECTS = {
     const ls = await lockspace();
     return promised((names) => (index, work) => ls.using(names[index] ?? '', 'EX', work));
   },
+  values: () => withBlocks({ tokens: false, isKept: true }),
+  tokens: () => withBlocks({ tokens: true, isKept: true }),
+  'values-new': () => withBlocks({ tokens: false, isKept: false }),
+  'tokens-new': () => withBlocks({ tokens: true, isKept: false }),
   glue: () => glue(false),
   'glue-fresh': () => glue(true),
   'async-lock': async () => {

@@ -47,6 +47,10 @@ const LABELS: Record<Who, string> = {
   'glue-fresh': 'o2cb through the glue, new status blocks',
   promises: 'o2cb by promises',
   using: 'o2cb by promises, using()',
+  values: 'emulated user by promises, values of names in use',
+  tokens: 'emulated user by promises, values and tokens of names in use',
+  'values-new': 'emulated user by promises, values of names that come and go',
+  'tokens-new': 'emulated user by promises, values and tokens of names that come and go',
   'async-lock': 'async-lock',
   'async-mutex': 'async-mutex',
   'navigator.locks': `navigator.locks of Node.js ${NODE_24}`,
@@ -87,6 +91,15 @@ const PROMISES: readonly Comparison[] = [
   },
 ];
 
+/** What tokens cost. */
+const TOKENS: readonly Comparison[] = [1, 64].flatMap((depth): Comparison[] => {
+  const at = { work: 'lock', depth } as const;
+  return [
+    { ...at, ours: 'tokens', theirs: 'values', target: { atLeast: 0.8 } },
+    { ...at, ours: 'tokens-new', theirs: 'values-new' },
+  ];
+});
+
 const COMPARISONS: readonly Comparison[] = [
   ...DEPTHS.flatMap((depth): Comparison[] => {
     const at = { work: 'lock', depth } as const;
@@ -109,6 +122,7 @@ const COMPARISONS: readonly Comparison[] = [
   { work: 'contended', depth: WAITERS, ours: 'glue', theirs: 'async-lock' },
   { work: 'contended', depth: WAITERS, ours: 'glue', theirs: 'navigator.locks' },
   ...PROMISES,
+  ...TOKENS,
 ];
 
 const count = (value: number): string => value.toLocaleString('en-US');
