@@ -1,7 +1,8 @@
 /** Locks with promises: what of this folder is public, as `stackglue`. */
 export { openLockspace } from './open.js';
 export type { LockspaceOptions, StackChoice } from './options.js';
-export type { Lockspace, LockspaceEvents, LockWork } from './lockspace.js';
+export type { Lockspace, LockWork } from './lockspace.js';
+export type { LockspaceEvents } from './events.js';
 export type { BlockedHandler, Lock } from './lock.js';
 export type { LockSet } from './lock-set.js';
 export type { Health, HealthReason, HealthState } from './health.js';

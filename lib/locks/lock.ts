@@ -184,7 +184,7 @@ export class Lock {
    */
   get token(): bigint {
     const token = this.#record.block?.token;
-    if (token === undefined) throw this.#requests.noToken(this.#record);
+    if (token === undefined) throw this.#requests.failures.noToken(this.#record);
     return tokenOf(token);
   }
 
@@ -199,7 +199,7 @@ export class Lock {
 
   #block(op: 'lock' | 'convert'): LockBlock {
     const { block } = this.#record;
-    if (block?.hasValue !== true) throw this.#requests.noValue(this.#record, op);
+    if (block?.hasValue !== true) throw this.#requests.failures.noValue(this.#record, op);
     return block;
   }
 

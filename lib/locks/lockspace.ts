@@ -5,7 +5,7 @@ import { inspect, type InspectOptions } from 'node:util';
 
 import { throwIfAborted } from '../abort-signal.js';
 import { DLM_LKF } from '../constants.js';
-import { checkFunction, checkString, invalidType, outOfRange, type DlmError } from '../errors.js';
+import { checkFunction, invalidType, type DlmError } from '../errors.js';
 import {
   dlmOwnPid,
   type ClusterConnection,
@@ -17,8 +17,9 @@ import {
 import type { OwnLimit } from '../tokens/locks.js';
 import { Member } from '../tokens/member.js';
 import { joinPlain } from '../tokens/plain.js';
-import { LockBlock, type BlockShape } from './block.js';
+import { LockBlock } from './block.js';
 import { closedError, lostError, noOrphans, noOrphansBesideTokens } from './failures.js';
+import { checkEvent, type LockspaceEvents } from './events.js';
 import { HealthMonitor, LOSSES, type Health } from './health.js';
 import {
   checkAdoptOptions,
@@ -45,39 +46,10 @@ import {
 } from './rules.js';
 import { ownLocks } from './own-locks.js';
 import { isPrimitive, rejected } from './settle.js';
+import { shapesOf, type Shapes } from './shapes.js';
 import type { Stack } from './stack.js';
 import { takesSignal, UseSignal } from './use-signal.js';
 import type { Wiring } from './wiring.js';
-
-/** What a lockspace tells, and with what. */
-export interface LockspaceEvents {
-  /** `health` is another. */
-  health: [Health];
-  /** A node has joined the lockspace. */
-  memberJoined: [node: number];
-  /** A node has left in good order. */
-  memberLeft: [node: number];
-  /** A node has died. What it held is granted to others after this. */
-  memberFailed: [node: number];
-  /** A lock of ours is in the way of a request for `mode`; once for each higher mode, as `lock.onBlocked`. */
-  blocked: [lock: Lock, mode: Mode];
-}
-
-const EVENTS: Readonly<Record<keyof LockspaceEvents, true>> = {
-  health: true,
-  memberJoined: true,
-  memberLeft: true,
-  memberFailed: true,
-  blocked: true,
-};
-
-function checkEvent(event: unknown, listener: unknown): void {
-  checkString('event', event);
-  if (!Object.hasOwn(EVENTS, event)) {
-    throw outOfRange('event', `one of ${Object.keys(EVENTS).join(', ')}`, event);
-  }
-  checkFunction('listener', listener);
-}
 
 /** What is done while the lock is held. `signal`: it is lost, or the caller's own signal was aborted. */
 export type LockWork<Result> = (lock: Lock, signal: AbortSignal) => Result | PromiseLike<Result>;
@@ -510,16 +482,3 @@ export class Lockspace {
  * @param known what the store has seen for certain.
  */
 export const join = joinMembers;
-
-/** The block as each kind of lock sees it; `bare`: with a token, and without a value. */
-type Shapes = Readonly<Record<BlockShape['kind'] | 'bare', BlockShape>>;
-
-function shapesOf({ blockLength: length, flagsBlocks: isFlagged }: Rules): Shapes {
-  const shape = { length, isFlagged, hasValue: true };
-  return {
-    raw: { ...shape, kind: 'raw' },
-    plain: { ...shape, kind: 'plain' },
-    tokens: { ...shape, kind: 'tokens' },
-    bare: { ...shape, kind: 'tokens', hasValue: false },
-  };
-}

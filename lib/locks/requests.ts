@@ -16,22 +16,22 @@ import { DlmLksb, type ClusterConnection, type StackGlue } from '../glue.js';
 import { NOTHING_HELD, type LockBlock } from './block.js';
 import * as failures from './failures.js';
 import type { About } from './failures.js';
-import { Limit, type WaitOptions } from './limit.js';
+import { Limit, type OnReached, type WaitOptions } from './limit.js';
 import type { LockOptions } from './lock-options.js';
 import { Lock, tellBlocked } from './lock.js';
 import { isDown } from './modes.js';
 import { LockRecord, type NextConversion } from './record.js';
+import { RecordList } from './record-list.js';
+import { opOf, RequestFailures } from './request-failures.js';
 import { checkWellFormed, type LockName, type Rules } from './rules.js';
 import { failWith, type Settle } from './settle.js';
 import type { Numbering } from '../tokens/numbering.js';
 
-const { EAGAIN, EDEADLK, EINVAL, ENOENT, ENOTCONN, EPERM } = constants.errno;
+const { EAGAIN, EINVAL, ENOENT, ENOTCONN, EPERM } = constants.errno;
 const { ECANCEL } = DLM_ERRNO;
 // Of this module, for what is asked about every lock: see NativeLocks.
 const { CANCEL, CONVERT, ORPHAN, PERSISTENT, VALBLK } = DLM_LKF;
 
-/** So many idle status blocks are kept. */
-const IDLE_MAX = 256;
 /** From this mode on a lock writes its block. */
 const WRITING = DLM_LOCK.PW;
 /** After how long an unlock that nobody waits for is tried again when it was refused, milliseconds. */
@@ -53,8 +53,8 @@ export class Requests {
   readonly #glue: StackGlue;
   readonly #connection: ClusterConnection<LockRecord>;
   readonly #owner: RequestsOwner;
-  readonly #records: LockRecord[] = [];
-  readonly #idle: DlmLksb[] = [];
+  readonly #failures: RequestFailures;
+  readonly #list: RecordList;
   #withdrawals = 0;
   #end: DlmError | undefined;
   /** Set when the lockspace is open, if it has tokens. */
@@ -75,11 +75,18 @@ export class Requests {
     this.#glue = glue;
     this.#connection = connection;
     this.#owner = owner;
+    this.#failures = new RequestFailures(connection.name);
+    this.#list = new RecordList((lksb) => glue.dlmLvb(lksb));
   }
 
   /** How many requests are being taken back that nobody waits for any more. */
   get withdrawals(): number {
     return this.#withdrawals;
+  }
+
+  /** What a lock throws that has not what the program asks it for. */
+  get failures(): Pick<RequestFailures, 'noValue' | 'noToken'> {
+    return this.#failures;
   }
 
   /** Whether the lock manager gives nothing any more. */
@@ -89,7 +96,7 @@ export class Requests {
 
   /** The locks that are held or waited for. */
   get records(): readonly LockRecord[] {
-    return this.#records;
+    return this.#list.all;
   }
 
   /**
@@ -106,15 +113,13 @@ export class Requests {
     isOwn = false,
   ): Promise<Lock | null> {
     if (this.#end !== undefined)
-      throw this.#ended((flags & ORPHAN) === 0 ? 'lock' : 'adopt', name, mode, this.#end);
+      throw this.#failures.ended((flags & ORPHAN) === 0 ? 'lock' : 'adopt', name, mode, this.#end);
     throwIfAborted(options?.signal);
     const transactionId = options?.transactionId;
     const lksb =
-      transactionId === undefined
-        ? (this.#idle.pop() ?? new DlmLksb())
-        : new DlmLksb({ transactionId });
+      transactionId === undefined ? this.#list.takeLksb() : new DlmLksb({ transactionId });
     const promise = new Promise<Lock | null>(this.#take as (resolve: Settle<Lock | null>) => void);
-    const record = new LockRecord(lksb, name, mode, this.#taken, this.#records.length, block);
+    const record = new LockRecord(lksb, name, mode, this.#taken, this.#list.size, block);
     record.isOwn = isOwn;
     record.isLksbOwn = transactionId !== undefined;
     record.adopts = (flags & ORPHAN) !== 0;
@@ -124,19 +129,19 @@ export class Requests {
     const status = this.#glue.dlmLock(this.#connection, mode, lksb, all, name, record);
     if (status !== 0) {
       // The glue may have refused the name before the status block was of any connection.
-      if (status !== -EINVAL) this.#keep(record);
+      if (status !== -EINVAL) this.#list.keepLksb(record);
       return this.#refusedLock(record, status);
     }
-    this.#records.push(record);
+    this.#list.add(record);
     if (options !== undefined) this.#limit(record, options);
     return promise;
   }
 
   /** Asks for another mode. Resolves when the lock has it. */
   convert(record: LockRecord, mode: LockMode, options: WaitOptions): Promise<undefined> {
-    this.#checkUsable(record, mode, 'convert');
+    this.#failures.checkUsable(record, mode, 'convert');
     throwIfAborted(options.signal);
-    const about = this.#about('convert', record.name, mode);
+    const about = this.#failures.about('convert', record.name, mode);
     if (record.settle !== undefined || record.next !== undefined) throw failures.busy(about);
     const isLimited = hasLimit(options);
     const from = record.certainMode;
@@ -162,8 +167,8 @@ export class Requests {
 
   /** Writes the block, and keeps the mode. Resolves when it is there for others to read. */
   write(record: LockRecord): Promise<undefined> {
-    this.#checkUsable(record, record.mode, 'convert');
-    const about = this.#about('convert', record.name, record.mode);
+    this.#failures.checkUsable(record, record.mode, 'convert');
+    const about = this.#failures.about('convert', record.name, record.mode);
     // What a caller still waits for, or comes next, is there in other phases only.
     if (record.phase !== 'held') throw failures.busy(about);
     if (record.mode < WRITING) throw failures.readOnly(about);
@@ -177,7 +182,7 @@ export class Requests {
 
   /** Has a lock that was just granted stay when this process ends. Resolves when it does. */
   persist(record: LockRecord, options: WaitOptions): Promise<undefined> {
-    this.#checkUsable(record, record.mode, 'convert');
+    this.#failures.checkUsable(record, record.mode, 'convert');
     throwIfAborted(options.signal);
     const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
     record.settle = this.#taken;
@@ -192,7 +197,7 @@ export class Requests {
     const { released } = record;
     if (released !== undefined) return released;
     if (record.end !== undefined) {
-      return Promise.reject(this.#ended('release', record.name, record.mode, record.end));
+      return Promise.reject(this.#failures.ended('release', record.name, record.mode, record.end));
     }
     const promise = new Promise<undefined>(this.#take as (resolve: Settle<undefined>) => void);
     record.released = promise;
@@ -219,10 +224,9 @@ export class Requests {
    */
   end(end: DlmError, released?: Promise<undefined>): void {
     if (this.#end !== undefined) return;
-    this.#end = end;
+    this.#end = this.#failures.end = end;
     this.#withdrawals = 0;
-    this.#idle.length = 0;
-    const records = this.#records.splice(0);
+    const records = this.#list.clear();
     for (const record of records) this.#lose(record, end, released);
     // Those who listen may call us, also about another lock.
     for (const { lost } of records) lost?.abort(end);
@@ -398,13 +402,13 @@ export class Requests {
     this.#gone(record);
     if (settle === undefined) return;
     if (status === (record.adopts ? -ENOENT : -EAGAIN)) settle(null as never);
-    else settle(failWith(() => this.#failure(opOf(record, 'asking'), record, status)));
+    else settle(failWith(() => this.#failures.refused(opOf(record, 'asking'), record, status)));
   }
 
   #notConverted(record: LockRecord, status: number): void {
     const { settle, wanted, mode, next } = record;
     this.#lift(record);
-    const failed = (): DlmError => this.#conversionFailure(record, wanted, mode, status);
+    const failed = (): DlmError => this.#failures.conversion(record, wanted, mode, status);
     settle?.(failWith(failed));
     if (record.isWriting) {
       record.isWriting = false;
@@ -447,7 +451,7 @@ export class Requests {
     }
     const { settle, mode: held } = record;
     this.#lift(record);
-    settle?.(failWith(() => this.#conversionFailure(record, mode, held, status)));
+    settle?.(failWith(() => this.#failures.conversion(record, mode, held, status)));
   }
 
   /** The block goes to the lock manager, and the mode stays. */
@@ -501,13 +505,13 @@ export class Requests {
     }
     record.isReleasing = false;
     record.settleRelease = record.released = undefined;
-    settleRelease?.(failWith(() => this.#failure('release', record, status)));
+    settleRelease?.(failWith(() => this.#failures.refused('release', record, status)));
   }
 
   /** While a conversion is under way, which ends first. */
   #releaseInBetween(record: LockRecord): void {
     const { settle, next } = record;
-    const about = this.#about('convert', record.name, record.wanted);
+    const about = this.#failures.about('convert', record.name, record.wanted);
     if (next !== undefined) {
       record.next = undefined;
       next.limit?.lift();
@@ -537,20 +541,7 @@ export class Requests {
   #gone(record: LockRecord): void {
     this.#notWithdrawn(record);
     record.phase = 'gone';
-    // Of a cancel that was too late something may be due still on `o2cb`.
-    if (!record.wasCancelled) this.#keep(record);
-    const records = this.#records;
-    const last = records.pop();
-    if (last === undefined || last === record) return;
-    records[record.slot] = last;
-    last.slot = record.slot;
-  }
-
-  #keep({ lksb, block, isLksbOwn }: LockRecord): void {
-    if (isLksbOwn || this.#idle.length >= IDLE_MAX) return;
-    // Of a resource that has no block nothing is read, and what is left would look like one.
-    if (block !== undefined) this.#glue.dlmLvb(lksb).fill(0);
-    this.#idle.push(lksb);
+    this.#list.remove(record);
   }
 
   #lose(record: LockRecord, end: DlmError, released: Promise<undefined> | undefined): void {
@@ -563,13 +554,13 @@ export class Requests {
     if (record.again !== undefined) this.#connection.clock.clearTimeout(record.again);
     this.#lift(record);
     const op = opOf(record, phase);
-    settle?.(failWith(() => this.#ended(op, record.name, record.wanted, end)));
+    settle?.(failWith(() => this.#failures.ended(op, record.name, record.wanted, end)));
     next?.limit?.lift();
-    next?.settle(failWith(() => this.#ended('convert', record.name, next.mode, end)));
+    next?.settle(failWith(() => this.#failures.ended('convert', record.name, next.mode, end)));
     record.next = undefined;
     settleRelease?.(
       (isReleased ? released : undefined) ??
-        failWith(() => this.#ended('release', record.name, record.mode, end)),
+        failWith(() => this.#failures.ended('release', record.name, record.mode, end)),
     );
   }
 
@@ -595,13 +586,8 @@ export class Requests {
 
   #limit(record: LockRecord, options: WaitOptions): void {
     const op = opOf(record, record.phase);
-    const about = this.#about(op, record.name, record.wanted);
-    try {
-      record.limit = this.#newLimit(about, options, (why) => this.#limitReached(record, why));
-    } catch (error) {
-      // A library's signal that takes no listener: what was asked for with it must not stay.
-      this.#limitReached(record, () => error);
-    }
+    const about = this.#failures.about(op, record.name, record.wanted);
+    record.limit = this.#newLimit(about, options, (why) => this.#limitReached(record, why));
   }
 
   #limitReached(record: LockRecord, why: () => unknown): void {
@@ -622,21 +608,21 @@ export class Requests {
       record.next = undefined;
       next.settle(failWith(why));
     };
-    try {
-      next.limit = this.#newLimit(about, options, reached);
-    } catch (error) {
-      reached(() => error);
-    }
+    next.limit = this.#newLimit(about, options, reached);
   }
 
-  #newLimit(about: About, options: WaitOptions, onReached: (why: () => unknown) => void): Limit {
+  #newLimit(about: About, options: WaitOptions, onReached: OnReached): Limit | undefined {
     const timedOut = (timeoutMs: number): DlmError => {
       return failures.timedOut(about, timeoutMs, this.#owner.holdersOf(about.name));
     };
-    return new Limit(this.#connection.clock, options, timedOut, onReached);
+    try {
+      return new Limit(this.#connection.clock, options, timedOut, onReached);
+    } catch (error) {
+      // A library's signal that takes no listener: what was asked for with it must not stay.
+      onReached(() => error);
+      return undefined;
+    }
   }
-
-  // ---- What failures are ----
 
   /** A node that is dead is refused everything: -EPERM by `o2cb`, -ENOTCONN by `user`. */
   #isLoss(status: number): boolean {
@@ -647,57 +633,8 @@ export class Requests {
     if (status === (record.adopts ? -ENOENT : -EAGAIN)) return Promise.resolve(null);
     if (status === -EINVAL) checkWellFormed('name', record.name);
     if (this.#isLoss(status)) this.#owner.onLost();
-    throw this.#failure(opOf(record, 'asking'), record, status);
+    throw this.#failures.refused(opOf(record, 'asking'), record, status);
   }
-
-  #failure(op: About['op'], record: LockRecord, status: number): DlmError {
-    const about = this.#about(op, record.name, record.wanted);
-    if (this.#end !== undefined) return failures.ended(about, this.#end);
-    if (status === -EDEADLK) return failures.deadlock(about, record.mode);
-    if (op === 'adopt' && status === -EAGAIN) return failures.orphanMode(about);
-    return failures.refused(about, status);
-  }
-
-  #conversionFailure(
-    record: LockRecord,
-    wanted: LockMode,
-    held: LockMode,
-    status: number,
-  ): DlmError {
-    const about = this.#about('convert', record.name, wanted);
-    return status === -EDEADLK ? failures.deadlock(about, held) : failures.refused(about, status);
-  }
-
-  #checkUsable(record: LockRecord, mode: LockMode, op: About['op']): void {
-    if (record.end !== undefined) throw this.#ended(op, record.name, mode, record.end);
-    if (record.phase === 'gone' || record.isReleasing) {
-      throw failures.released(this.#about(op, record.name, mode));
-    }
-  }
-
-  #ended(op: About['op'], name: LockName, mode: LockMode, end: DlmError): DlmError {
-    return failures.ended(this.#about(op, name, mode), end);
-  }
-
-  /** For {@link Lock}: it has no value to show. */
-  noValue(record: LockRecord, op: About['op']): DlmError {
-    return failures.noValue(this.#about(op, record.name, record.mode));
-  }
-
-  /** For {@link Lock}: it has no token to show. */
-  noToken(record: LockRecord): DlmError {
-    return failures.noToken(this.#about('lock', record.name, record.mode));
-  }
-
-  #about(op: About['op'], name: LockName, mode: LockMode): About {
-    return { op, name, mode, group: this.#connection.name };
-  }
-}
-
-/** What the program has called. */
-function opOf({ adopts, lock }: LockRecord, phase: LockRecord['phase']): About['op'] {
-  if (phase !== 'asking' && (phase !== 'numbering' || lock !== undefined)) return 'convert';
-  return adopts ? 'adopt' : 'lock';
 }
 
 function hasLimit({ signal, timeoutMs }: WaitOptions): boolean {
