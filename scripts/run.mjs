@@ -27,6 +27,7 @@ const BUILD_TOOLS = { 'g++': 'g++', make: 'make', python3: 'python3' };
 const TASKS = {
   build: {},
   demo: { run: ['dist/scripts/demo/embedded.js'] },
+  'demo:tokens': { run: ['dist/scripts/demo/tokens/main.js'] },
   'demo:simulator': { run: ['dist/scripts/demo/simulator/main.js'] },
   'demo:cluster': { run: ['dist/scripts/demo/cluster.js'], vm: true },
   cluster: { run: ['dist/scripts/vm/cli.js'], vm: true },

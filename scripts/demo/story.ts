@@ -1,5 +1,6 @@
 /** The demo's plot, the same on every stack, told so that a newcomer can follow. */
 import type { CounterEvent } from './counter-node.js';
+import { narrate, paint } from './telling.js';
 
 /** A node that has joined. */
 export interface StartedNode {
@@ -33,14 +34,6 @@ const VICTIM = 2;
 const VICTIM_TURNS = 2;
 
 const COLOURS = ['36', '33', '35'];
-
-function paint(code: string, text: string): string {
-  return process.stdout.isTTY ? `\u001b[${code}m${text}\u001b[0m` : text;
-}
-
-function narrate(text: string): void {
-  console.log(`\n${paint('1', text)}`);
-}
 
 function describe(event: CounterEvent, lostBlock: string): string {
   switch (event.kind) {

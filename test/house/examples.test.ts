@@ -65,6 +65,12 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'moved from b to a',
     'moved from a to b',
   ],
+  'dist/scripts/examples/tokens.js': [
+    'written: one',
+    'written: two',
+    'refused: late',
+    'the journal: one, two, three',
+  ],
 };
 
 describe('examples', () => {
