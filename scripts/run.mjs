@@ -42,6 +42,7 @@ const TASKS = {
     },
   },
   differential: { run: ['dist/scripts/differential/main.js'], vm: true },
+  kills: { run: ['dist/scripts/kills/main.js'], vm: true },
   test: { run: ['dist/scripts/test/main.js'], needs: 'dist/scripts/test/needs.js' },
 };
 
