@@ -4,7 +4,10 @@
  */
 import { expect } from 'chai';
 
+import { StaleTokenError, TokenStore } from '../../scripts/examples/token-store.js';
+import { GuestService } from '../../scripts/kills/guest-service.js';
 import { LineProcess, TEST_TIMEOUT_MS, useCluster } from '../support/vm-world.js';
+import { untilThreads } from '../support/whereabouts.js';
 
 const GROUP = 'promises';
 const MODES = ['NL', 'CR', 'CW', 'PR', 'PW', 'EX'];
@@ -150,6 +153,25 @@ describe('locks with promises on three nodes', function () {
     await getCluster().restart(3);
   });
 
+  const store = new TokenStore();
+  const writers: GuestService[] = [];
+  const tokenOf = (line: string): bigint => BigInt(line.split(' ')[1] ?? '');
+  let early: bigint;
+
+  it('a service that holds a lock, and has looked that it does, may be stopped', async () => {
+    for (const id of [1, 2]) {
+      writers.push(await GuestService.start(getCluster().node(id), 'tokens', 'thread'));
+    }
+    const [first] = writers as [GuestService];
+    early = tokenOf(await first.ask('take volume'));
+    store.write('volume', early, 'early');
+    const pid = Number(await first.ask('pid'));
+    expect(await first.ask('late volume')).to.equal('held');
+    await untilThreads(getCluster().node(1), pid, (threads) =>
+      threads.every(({ state }) => state === 'T'),
+    );
+  });
+
   it('a node that is cut off is unsure, and its waits end in time while nothing moves', async () => {
     const [a] = services as [LineProcess];
     expect(await a.ask('lock held EX')).to.equal('granted');
@@ -160,5 +182,17 @@ describe('locks with promises on three nodes', function () {
     // Neither the request nor its cancel gets anywhere.
     expect(await a.ask('lock new EX 50')).to.equal('ERR_DLM_TIMEOUT');
     expect(await a.ask('withdrawals')).to.equal('1');
+  });
+
+  it('when the stopped service goes on, others have its lock, and its late write is refused', async () => {
+    const [first, second] = writers as [GuestService, GuestService];
+    const newer = tokenOf(await second.ask('take volume'));
+    expect(newer > early, `${newer} above ${early}`).to.equal(true);
+    expect(store.read('volume', newer)).to.equal('early');
+    store.write('volume', newer, 'newer');
+    first.kill('SIGCONT');
+    expect(await first.hear()).to.equal(`late ${early}`);
+    expect(() => store.write('volume', early, 'late')).to.throw(StaleTokenError);
+    expect(store.read('volume', newer)).to.equal('newer');
   });
 });

@@ -1,0 +1,4 @@
+import { LINUX_6_1 } from '../../support/vm-world.js';
+import { tokens } from '../suites/tokens.js';
+
+tokens(LINUX_6_1);
