@@ -26,6 +26,8 @@ export interface KillsOptions {
   readonly kills: number;
   readonly seed: number;
   readonly say: (line: string) => void;
+  /** Ends the run before its time, after the kill that is under way. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface KillsOutcome {
@@ -37,20 +39,20 @@ export interface KillsOutcome {
 }
 
 /** How often progress is told. */
-const TELL_EVERY = 25;
+const TELL_EVERY = 10;
 
 /** Rejects at the first token that is not higher than those before, and the first value that is fresh and not so. */
 export async function runKills(options: KillsOptions): Promise<KillsOutcome> {
-  const { kills, seed, say } = options;
+  const { kills, seed, say, signal } = options;
   const run = new Run(options);
   await run.start();
-  for (let round = 1; round <= kills; round += 1) {
+  for (let round = 1; round <= kills && signal?.aborted !== true; round += 1) {
     try {
       await run.round(round);
     } catch (error) {
       throw new Error(`seed ${seed}, kill ${round}: ${String(error)}`, { cause: error });
     }
-    if (round % TELL_EVERY === 0) say(`${round} kills: ${describeOutcome(run.outcome)}`);
+    if (round % TELL_EVERY === 0) say(describeOutcome(run.outcome));
   }
   await run.end();
   return run.outcome;
@@ -59,7 +61,7 @@ export async function runKills(options: KillsOptions): Promise<KillsOutcome> {
 export function describeOutcome({ nodes, processes, grants, seen }: KillsOutcome): string {
   const { fresh, invalid, unwritten } = seen;
   return (
-    `${nodes} of nodes, ${processes} of processes; ${grants} tokens, each above those before; ` +
+    `${nodes + processes} kills, ${nodes} of nodes and ${processes} of processes; ${grants} tokens, each above those before; ` +
     `values: ${fresh} fresh and right, ${invalid} invalid, ${unwritten} unwritten`
   );
 }

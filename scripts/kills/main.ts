@@ -29,6 +29,10 @@ function parse(): Flags {
     .opts<Flags>();
 }
 
+/** SIGINT, as Ctrl-C gives it, ends in good order. */
+const stopping = new AbortController();
+process.once('SIGINT', () => stopping.abort());
+
 const say = (line: string): void => console.log(line);
 
 async function main(): Promise<void> {
@@ -38,15 +42,15 @@ async function main(): Promise<void> {
   const seed = flags.seed ?? randomInt(2 ** 31);
   say(`seed ${seed}`);
   for (const kernel of flags.kernel ?? KERNELS) {
+    if (stopping.signal.aborted) break;
     const progress = printingProgress(say);
     const cluster = await Cluster.boot({ nodes: 3, membership: 'host', kernel, progress });
     try {
       const began = performance.now();
-      const outcome = await runKills({ cluster, kills: flags.kills, seed, say });
+      const { kills } = flags;
+      const outcome = await runKills({ cluster, kills, seed, say, signal: stopping.signal });
       const seconds = (performance.now() - began) / 1000;
-      say(
-        `\n${kernel}: ${flags.kills} kills in ${seconds.toFixed(0)} s: ${describeOutcome(outcome)}`,
-      );
+      say(`\n${kernel}, ${seconds.toFixed(0)} s: ${describeOutcome(outcome)}`);
     } finally {
       await cluster.close();
     }
