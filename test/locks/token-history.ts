@@ -107,6 +107,20 @@ export class TokenHistory {
     if (this.#here.size === 0) this.#empty = now;
   }
 
+  /** Whether the cluster knows it. */
+  isHere(member: Member): boolean {
+    this.#next();
+    return member.gone === undefined;
+  }
+
+  /** Somebody is told that nobody has the lockspace open. */
+  isEmptyFor(title: string): void {
+    this.#next();
+    const [other] = this.#here;
+    if (other === undefined) return;
+    throw new Error(`${title} is told that it is alone, and ${other.title} is there`);
+  }
+
   /** It is about to ask for PW or EX. */
   asks(member: Member, name: string): Question {
     return { member, name, asked: this.#next() };

@@ -57,7 +57,7 @@ class NameHistory {
 
   /** Somebody reads, so nobody can be writing: what has not come through by now does not any more. */
   read(id: number, who: string): void {
-    if (id !== this.#last && !this.#begun.includes(id)) {
+    if (id === 0 || (id !== this.#last && !this.#begun.includes(id))) {
       const begun = this.#begun.join(', ');
       throw new Error(
         `${who} reads ${id} as fresh, after ${this.#last} was written (begun: ${begun})`,
@@ -68,14 +68,66 @@ class NameHistory {
   }
 }
 
+/** What programs write to names and read there. What is wrong it throws. */
+export class ValueHistory {
+  readonly #names = new Map<string, NameHistory>();
+  readonly #tally: ValueTally;
+  /** What was read last of each, or written by it. */
+  readonly #seen = new WeakMap<Lock, number>();
+  #lastId = 0;
+
+  constructor(tally: ValueTally) {
+    this.#tally = tally;
+  }
+
+  /** Puts into the value what nobody has written before. */
+  change(lock: Lock): void {
+    lock.value.writeUInt32LE((this.#lastId += 1));
+  }
+
+  /** Does what writes the value where it was changed. */
+  async writing(lock: Lock, name: string, write: () => Promise<void>): Promise<void> {
+    const id = lock.value.readUInt32LE();
+    const writes = lock.mode === 'EX' || lock.mode === 'PW';
+    const isNew = writes && lock.held && id !== this.#seen.get(lock);
+    if (isNew) this.#of(name).begin(id);
+    try {
+      await write();
+    } catch (error) {
+      if (isNew) this.#tally.unknown += 1;
+      throw error;
+    }
+    if (!isNew) return;
+    this.#tally.written += 1;
+    this.#seen.set(lock, id);
+    this.#of(name).end(id);
+  }
+
+  /** What has been read by a grant. */
+  look(lock: Lock, name: string, who: string): void {
+    const id = lock.value.readUInt32LE();
+    this.#seen.set(lock, id);
+    const { valueState } = lock;
+    if (valueState === 'stale') return;
+    this.#tally[valueState] += 1;
+    if (valueState === 'fresh') this.#of(name).read(id, who);
+  }
+
+  #of(name: string): NameHistory {
+    const known = this.#names.get(name);
+    if (known !== undefined) return known;
+    const history = new NameHistory();
+    this.#names.set(name, history);
+    return history;
+  }
+}
+
 class Worker {
   constructor(
     readonly node: NodeContext,
     readonly title: string,
     readonly lockspace: Lockspace,
-    readonly histories: ReadonlyMap<string, NameHistory>,
-    readonly ids: { last: number },
-    readonly tally: ValueTally,
+    readonly values: ValueHistory,
   ) {}
 
   async work(): Promise<void> {
@@ -98,80 +150,43 @@ class Worker {
     const mode: Mode = (['EX', 'EX', 'PR', 'NL'] as const)[this.#below(4)] ?? 'EX';
     const lock = await this.lockspace.lock(name, mode, { value: true, timeoutMs: 50 });
     try {
-      this.#look(lock, name);
+      this.values.look(lock, name, this.title);
       for (let step = this.#below(4); step > 0; step -= 1) await this.#step(lock, name);
     } finally {
-      await this.#writing(lock, name, () => lock.release());
+      await this.values.writing(lock, name, () => lock.release());
     }
   }
 
   async #step(lock: Lock, name: string): Promise<void> {
+    const { values } = this;
     await this.node.sleep(this.#below(3));
     if (lock.mode === 'EX') {
       switch (this.#below(4)) {
         case 0:
           // It writes what is the same, too.
-          lock.value.writeUInt32LE((this.ids.last += 1));
-          return this.#writing(lock, name, () => lock.writeValue());
+          values.change(lock);
+          return values.writing(lock, name, () => lock.writeValue());
         case 1:
-          return this.#writing(lock, name, () => lock.convert('PR'));
+          return values.writing(lock, name, () => lock.convert('PR'));
         case 2:
-          return this.#writing(lock, name, () => lock.convert('NL'));
+          return values.writing(lock, name, () => lock.convert('NL'));
         default:
-          lock.value.writeUInt32LE((this.ids.last += 1));
+          values.change(lock);
           return undefined;
       }
     }
     const to: Mode = lock.mode === 'NL' && this.#below(2) === 0 ? 'PR' : 'EX';
     await lock.convert(to, { timeoutMs: 30 });
-    this.#look(lock, name);
-  }
-
-  /** What has been put into the value, and is written by this. */
-  async #writing(lock: Lock, name: string, write: () => Promise<void>): Promise<void> {
-    const history = this.histories.get(name);
-    const id = lock.value.readUInt32LE();
-    const isNew = lock.mode === 'EX' && lock.held && id !== this.#seen.get(lock);
-    if (isNew) history?.begin(id);
-    try {
-      await write();
-    } catch (error) {
-      if (isNew) this.tally.unknown += 1;
-      throw error;
-    }
-    if (!isNew) return;
-    this.tally.written += 1;
-    this.#seen.set(lock, id);
-    history?.end(id);
-  }
-
-  readonly #seen = new WeakMap<Lock, number>();
-
-  #look(lock: Lock, name: string): void {
-    const id = lock.value.readUInt32LE();
-    this.#seen.set(lock, id);
-    const { valueState } = lock;
-    if (valueState === 'stale') return;
-    this.tally[valueState] += 1;
-    if (valueState === 'fresh') this.histories.get(name)?.read(id, this.title);
+    values.look(lock, name, this.title);
   }
 }
 
-async function startProgram(
-  node: NodeContext,
-  title: string,
-  histories: ReadonlyMap<string, NameHistory>,
-  ids: { last: number },
-  tally: ValueTally,
-) {
+async function startProgram(node: NodeContext, title: string, values: ValueHistory) {
   const lockspace = await openAgain(LOCKSPACE, node, () => undefined);
   // In one program of three, so that values outlive their users sometimes.
   const pins = node.random() < 1 / 3 ? NAMES.map((name) => lockspace.pin(name)) : [];
   for (const outcome of await Promise.allSettled(pins)) throwUnlessExpected(outcome);
-  const workers = Array.from(
-    { length: WORKERS },
-    () => new Worker(node, title, lockspace, histories, ids, tally),
-  );
+  const workers = Array.from({ length: WORKERS }, () => new Worker(node, title, lockspace, values));
   return {
     ready: () => undefined,
     work: () => Promise.all(workers.map((worker) => worker.work())).then(() => undefined),
@@ -180,10 +195,8 @@ async function startProgram(
 
 /** Writes and reads, while everything fails. */
 export async function writeAndRead(simulation: Simulation, tally: ValueTally): Promise<void> {
-  const histories = new Map(NAMES.map((name) => [name, new NameHistory()]));
-  const ids = { last: 0 };
-  const start = (context: NodeContext, title: string) =>
-    startProgram(context, title, histories, ids, tally);
+  const values = new ValueHistory(tally);
+  const start = (context: NodeContext, title: string) => startProgram(context, title, values);
   const nodes = [1, 2, 3].map((number) =>
     simulation.node(number, { program: (context) => start(context, `node ${number}`) }),
   );
