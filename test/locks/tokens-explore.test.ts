@@ -5,7 +5,7 @@ import type { Profile } from '../../lib/simulator/index.js';
 import { exploreTokens, newServiceTally, type Keeper, type ServiceTally } from './token-service.js';
 
 /** `STACKGLUE_SEEDS=20000 npm test -- test/locks/tokens-explore.test.ts` looks longer. */
-const SEEDS = Number(process.env.STACKGLUE_SEEDS ?? (process.env.CI === 'true' ? 400 : 80));
+const SEEDS = Number(process.env.STACKGLUE_SEEDS ?? (process.env.CI === 'true' ? 400 : 60));
 
 const PROFILES = ['o2dlm', 'fsdlm'] as const satisfies readonly Profile[];
 
