@@ -112,6 +112,8 @@ class World {
   readonly values: ValueHistory;
   /** Who is there, by node, for those from whom it is taken away. */
   readonly members = new Map<Member, number>();
+  /** How often somebody was told that a node has died or left. */
+  departures = 0;
 
   constructor(
     readonly simulation: Simulation,
@@ -120,7 +122,7 @@ class World {
   ) {
     const promise: TokenPromise = keeper === 'store' ? 'store' : 'open';
     this.tokens = new TokenHistory(promise, tally.tokens);
-    this.values = new ValueHistory(tally.values);
+    this.values = new ValueHistory(tally.values, () => this.departures);
   }
 }
 
@@ -196,7 +198,8 @@ class Worker {
   }
 
   async #lock(name: Name, mode: Mode, timeoutMs: number): Promise<Lock> {
-    const value = this.#below(3) > 0;
+    // Who only reads has the value, so that the judge hears of all that was called invalid.
+    const value = !writes(mode) || this.#below(3) > 0;
     const { lockspace, member } = this.#session;
     const question = this.#world.tokens.asks(member, name);
     const lock = await lockspace.lock(name, mode, { value, timeoutMs });
@@ -369,6 +372,9 @@ class Program {
     lockspace.on('health', ({ state }) => {
       if (state === 'stopped' || state === 'unsure') events[state] += 1;
     });
+    for (const event of ['memberLeft', 'memberFailed'] as const) {
+      lockspace.on(event, () => (this.#world.departures += 1));
+    }
     return (this.#session = { lockspace, member });
   }
 

@@ -42,6 +42,8 @@ class NameHistory {
   #last = 0;
   /** Begun after the last one, in their order, and not known to have ended. */
   #begun: number[] = [];
+  /** What has been called invalid since, and how many departures there had been by then. */
+  readonly #doubted = new Map<number, number>();
 
   begin(id: number): void {
     this.#begun.push(id);
@@ -53,11 +55,19 @@ class NameHistory {
     if (at < 0) return;
     this.#last = id;
     this.#begun.splice(0, at + 1);
+    this.#doubted.clear();
+  }
+
+  doubt(id: number, departures: number): void {
+    if (!this.#doubted.has(id)) this.#doubted.set(id, departures);
   }
 
   /** Somebody reads, so nobody can be writing: what has not come through by now does not any more. */
-  read(id: number, who: string): void {
-    if (id === 0 || (id !== this.#last && !this.#begun.includes(id))) {
+  read(id: number, who: string, departures: number): void {
+    // A flag goes with the master, where somebody is left who has read what was flagged (VALUES.md).
+    const isForgotten = departures > (this.#doubted.get(id) ?? Infinity);
+    const isWritten = id === this.#last || this.#begun.includes(id);
+    if (id === 0 || (!isWritten && !isForgotten)) {
       const begun = this.#begun.join(', ');
       throw new Error(
         `${who} reads ${id} as fresh, after ${this.#last} was written (begun: ${begun})`,
@@ -72,12 +82,15 @@ class NameHistory {
 export class ValueHistory {
   readonly #names = new Map<string, NameHistory>();
   readonly #tally: ValueTally;
+  readonly #departures: () => number;
   /** What was read last of each, or written by it. */
   readonly #seen = new WeakMap<Lock, number>();
   #lastId = 0;
 
-  constructor(tally: ValueTally) {
+  /** `departures` tells how many nodes are known to have died or left. */
+  constructor(tally: ValueTally, departures: () => number = () => 0) {
     this.#tally = tally;
+    this.#departures = departures;
   }
 
   /** Puts into the value what nobody has written before. */
@@ -110,7 +123,8 @@ export class ValueHistory {
     const { valueState } = lock;
     if (valueState === 'stale') return;
     this.#tally[valueState] += 1;
-    if (valueState === 'fresh') this.#of(name).read(id, who);
+    if (valueState === 'fresh') this.#of(name).read(id, who, this.#departures());
+    if (valueState === 'invalid') this.#of(name).doubt(id, this.#departures());
   }
 
   #of(name: string): NameHistory {
