@@ -238,7 +238,9 @@ export class LockBlock {
       this.#isFlagged = this.#isTouched = this.#isTokenDue = false;
     } else if (reads(held, mode)) {
       copy(lvb, this.#seen, 0);
-      this.#isFlagged = !isValid;
+      // The flag can go with the master. From CW on nobody else can have written meanwhile.
+      const isDoubted = held >= CW && this.#isFlagged;
+      this.#isFlagged = isDoubted || !isValid;
       this.#isTouched = false;
       // From PW to EX nobody else could have had one.
       if (held < PW) this.#isTokenDue = false;

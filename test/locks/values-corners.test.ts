@@ -114,5 +114,22 @@ for (const world of WORLDS) {
         await lock.release();
         expect(await read(b)).to.equal('fresh:two');
       }));
+
+    it('keeps a value in doubt that was so before its master left, and the flag with it', () =>
+      world.run(async (nodes) => {
+        const [master, a, b] = [await nodes.open(3), await nodes.open(1), await nodes.open(2)];
+        await master.pin(NAME);
+        const dying = await b.lock(NAME, 'EX', WITH_VALUE);
+        dying.value = Buffer.from('one');
+        await dying.writeValue();
+        nodes.kill(2);
+        const lock = await a.lock(NAME, 'CW', WITH_VALUE);
+        expect(lock.valueState).to.equal('invalid');
+        await master.close();
+        await lock.convert('EX', { timeoutMs: 60_000 });
+        expect(lock.valueState).to.equal('invalid');
+        lock.value = Buffer.from('good');
+        await lock.release();
+      }));
   });
 }
