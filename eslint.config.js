@@ -9,7 +9,7 @@ const NODE_GLOBALS = Object.fromEntries(
 );
 
 export default defineConfig(
-  globalIgnores(['dist/', 'build/', '.cache/']),
+  globalIgnores(['dist/', 'build/', 'prebuilds/', '.cache/']),
   {
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     rules: { eqeqeq: 'error' },

@@ -26,6 +26,7 @@ const BUILD_TOOLS = { 'g++': 'g++', make: 'make', python3: 'python3' };
  */
 const TASKS = {
   build: {},
+  prebuilds: { run: ['dist/scripts/prebuild/main.js'] },
   demo: { run: ['dist/scripts/demo/embedded.js'] },
   'demo:tokens': { run: ['dist/scripts/demo/tokens/main.js'] },
   'demo:simulator': { run: ['dist/scripts/demo/simulator/main.js'] },
@@ -172,24 +173,19 @@ async function installNpmPackages() {
   );
 }
 
-/** Node's headers, where this Node brought them along; node-gyp fetches them otherwise. */
-function headerArguments() {
-  const prefix = dirname(dirname(process.execPath));
-  return existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : [];
-}
-
 async function buildAddon() {
+  // It is compiled in.
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   await once(
     'build/.stackglue-built',
-    fingerprint(['binding.gyp', 'native', 'package-lock.json'], process.version, process.arch),
+    fingerprint(
+      ['binding.gyp', 'native', 'package-lock.json'],
+      version,
+      process.version,
+      process.arch,
+    ),
     'building the addon',
-    () =>
-      runLogged('node-gyp', process.execPath, [
-        'node_modules/node-gyp/bin/node-gyp.js',
-        'rebuild',
-        '--jobs=max',
-        ...headerArguments(),
-      ]),
+    () => runLogged('node-gyp', process.execPath, ['native/build.mjs']),
   );
 }
 

@@ -4,6 +4,7 @@
 #include <linux/dlm.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -85,7 +86,7 @@ Opener::Opener(const kernel::KeeperRequest& request, const std::atomic<bool>& is
       is_over_(is_over) {}
 
 OpenResult Opener::Open() {
-  worker_ = gettid();
+  worker_ = static_cast<pid_t>(syscall(SYS_gettid));
   OpenResult result = OpenAny();
   Stage idle = Stage::kIdle;
   if (!stage_.compare_exchange_strong(idle, Stage::kOpened) && idle == Stage::kEnding) {

@@ -3,6 +3,7 @@
 #define STACKGLUE_NATIVE_KERNEL_KERNEL_THREAD_ID_H_
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -20,8 +21,11 @@ inline bool SeesKernelsPids() {
   return sees;
 }
 
-// The calling thread's; 0 in another PID namespace, where nothing tells.
-inline uint32_t KernelThreadId() { return SeesKernelsPids() ? static_cast<uint32_t>(gettid()) : 0; }
+// The calling thread's; 0 in another PID namespace, where nothing tells. By its system call: glibc
+// has a function for it since 2.30 only.
+inline uint32_t KernelThreadId() {
+  return SeesKernelsPids() ? static_cast<uint32_t>(syscall(SYS_gettid)) : 0;
+}
 
 }  // namespace stackglue::kernel
 

@@ -12,7 +12,15 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
-import { debuggable, engineFlags, gcc, make, nativeDir, probe } from '../support/compile.mjs';
+import {
+  apart,
+  debuggable,
+  engineFlags,
+  gcc,
+  make,
+  nativeDir,
+  probe,
+} from '../support/compile.mjs';
 import { sanitizers, sources } from '../support/compile.mjs';
 
 const run = promisify(execFile);
@@ -83,16 +91,10 @@ export async function missingTool(sanitizer) {
   );
 }
 
-/**
- * What has names that another file of its folder has, too: for the other lockspace, and in files that share
- * nothing. Two of the keeper's have types of their own behind a header's.
- */
-const APART = /\/(binding\/user_connection|keeper\/(opener|sentry))\.cc$/;
-
 const filesOf = async (folders, flags) =>
   (await Promise.all(folders.map((name) => sources(join(nativeDir, name), '.cc'))))
     .flat()
-    .map((file) => ({ file, flags, isApart: APART.test(file) }));
+    .map((file) => ({ file, flags, isApart: apart.test(file) }));
 
 /** The addon and the keeper under one sanitizer. */
 async function programsOf(sanitizer) {

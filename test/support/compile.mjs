@@ -32,6 +32,11 @@ export const sanitizers = {
 export const debuggable = ['-g1', '-O0', '-fPIC'];
 export const strict = ['-std=c++20', '-Wall', '-Wextra', '-Wpedantic', '-Wshadow'];
 strict.push('-Wconversion', '-Werror', '-pthread');
+/**
+ * What of native/ has names that another file of its folder has, too: for the other lockspace, and in files that
+ * share nothing. Two of the keeper's have types of their own behind a header's.
+ */
+export const apart = /\/(binding\/user_connection|keeper\/(opener|sentry))\.cc$/;
 /** Of an engine, for a sanitizer; for programs and shared libraries alike. */
 export const engineFlags = (sanitizer) => [
   ...[...strict, ...debuggable, ...sanitizers[sanitizer], `-I${nativeDir}`],
