@@ -65,7 +65,8 @@ Napi::Object Numbers(Napi::Env env) {
                                          {"lockspaceExists", OpenFailure::kLockspaceExists},
                                          {"noKeeper", OpenFailure::kNoKeeper},
                                          {"daemonRefused", OpenFailure::kDaemonRefused},
-                                         {"deviceMissing", OpenFailure::kDeviceMissing}}));
+                                         {"deviceMissing", OpenFailure::kDeviceMissing},
+                                         {"otherKeeper", OpenFailure::kOtherKeeper}}));
   numbers.Set("Submission", Group(env, {{"thread", Submission::kThread},
                                         {"loop", Submission::kLoop},
                                         {"keeper", Submission::kKeeper}}));

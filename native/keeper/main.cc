@@ -34,6 +34,7 @@
 #include "keeper/sentry.h"
 #include "kernel/keeper_protocol.h"
 #include "kernel/submitter.h"
+#include "util/version.h"
 
 namespace stackglue::keeper {
 namespace {
@@ -294,14 +295,23 @@ class Keeper {
   SubmitArea* area_ = nullptr;
 };
 
+// The addon is of another version than this.
+void TellOtherVersion() {
+  KeeperReport report{};
+  report.kind = KeeperReportKind::kFailed;
+  report.code = static_cast<int32_t>(OpenFailure::kOtherKeeper);
+  CopyText(kVersion, &report);
+  Tell(report);
+}
+
 }  // namespace
 }  // namespace stackglue::keeper
 
 int main(int argc, char** argv) {
-  if (argc < 2) _exit(0);
+  if (argc < 3) _exit(0);
   // A grandchild of the service: its own end is nothing that the service has to look after, unless
   // all orphans are the service's.
-  const bool stays = argc > 2 && std::strcmp(argv[2], stackglue::kernel::kKeeperStays) == 0;
+  const bool stays = argc > 3 && std::strcmp(argv[3], stackglue::kernel::kKeeperStays) == 0;
   if (!stays && fork() != 0) _exit(0);
   setsid();
   sigset_t all;
@@ -310,6 +320,10 @@ int main(int argc, char** argv) {
   // What it was started in may be unmounted.
   if (chdir("/") != 0) return 1;
   syscall(SYS_close_range, stackglue::kernel::kKeeperArea + 1, ~0U, 0);
+  if (std::strcmp(argv[2], stackglue::kVersion) != 0) {
+    stackglue::keeper::TellOtherVersion();
+    return 1;
+  }
   stackglue::kernel::KeeperRequest request;
   if (recv(stackglue::kernel::kKeeperSocket, &request, sizeof request, 0) != sizeof request) {
     return 1;

@@ -19,6 +19,7 @@
 #include "kernel/detached_thread.h"
 #include "kernel/keeper_environment.h"
 #include "kernel/open_failure.h"
+#include "util/version.h"
 
 namespace stackglue::kernel {
 namespace {
@@ -42,7 +43,7 @@ struct Launch {
         stays(AdoptsOrphans()),
         path(KeeperClient::Path()),
         // The lockspace for those who look at a list of processes.
-        arguments{"stackglue-keeper", lockspace} {
+        arguments{"stackglue-keeper", lockspace, kVersion} {
     if (stays) arguments.push_back(kKeeperStays);
     for (std::string& argument : arguments) argument_list.push_back(argument.data());
     argument_list.push_back(nullptr);
@@ -160,6 +161,19 @@ KeeperClient::Received KeeperClient::Receive(KeeperReport* report, int* device_f
     // A keeper that ended before it had read all of ours is told of first; what it said is there.
   } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
   if (size < 0 && errno == EAGAIN) return Received::kNothing;
+  if (size > 0 && size != sizeof *report) {
+    // The words of another version. Its descriptor, if one came, is none of ours.
+    if (const cmsghdr* header = CMSG_FIRSTHDR(&message);
+        header != nullptr && header->cmsg_type == SCM_RIGHTS) {
+      int foreign = -1;
+      std::memcpy(&foreign, CMSG_DATA(header), sizeof foreign);
+      close(foreign);
+    }
+    std::memset(report, 0, sizeof *report);
+    report->kind = KeeperReportKind::kFailed;
+    report->code = static_cast<int32_t>(OpenFailure::kOtherKeeper);
+    return Received::kReport;
+  }
   if (size != sizeof *report) {
     // Not closed yet: it may still be polled.
     has_ended_ = true;

@@ -22,8 +22,9 @@ inline constexpr int kKeeperSocket = 3;
 inline constexpr int kKeeperSignal = 4;
 inline constexpr int kKeeperArea = 5;
 
-// The keeper's second argument, behind the lockspace's name, where it is not to fork: its parent
-// waits for its end.
+// The keeper's arguments are the lockspace's name, the addon's version, and this where it is not to
+// fork: its parent waits for its end. One of another version says so in place of doing anything;
+// its messages may be of another size.
 inline constexpr char kKeeperStays[] = "stays";
 
 enum class KeeperRequestKind : uint32_t {

@@ -22,6 +22,7 @@ enum class OpenFailure {
   kNoKeeper = 11,         // the keeper could not be started, or has died
   kDaemonRefused = 12,    // dlm_controld did not let the node join it
   kDeviceMissing = 13,    // it was joined, but udev made no device for it: it is given up again
+  kOtherKeeper = 14,      // the keeper is of another version; the detail tells which, if it could
 };
 
 struct OpenResult {
