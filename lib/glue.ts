@@ -10,6 +10,7 @@ import { createO2cbPlugin } from './stacks/o2cb/index.js';
 import { createEmulatedUserPlugin, createUserPlugin } from './stacks/user/index.js';
 
 export * from './shared.js';
+export { useNativeBinding } from './native.js';
 export {
   ClusterConnection,
   stackConnectionOf,

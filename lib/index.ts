@@ -3,6 +3,7 @@
  * statuses and errors. The kernel's own calls are at `stackglue/glue`.
  */
 export * from './shared.js';
+export { useNativeBinding } from './native.js';
 export {
   openLockspace,
   type AdoptOptions,

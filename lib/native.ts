@@ -2,11 +2,21 @@
  * The typed face of the addon: every native class, its loader, and the numbers that both sides share. The
  * addon has them too (native/binding/numbers.cc), and is refused if they are not the same.
  */
-import loadBinding from 'bindings';
+import type loadBinding from 'bindings';
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 
-import { loadError, otherVersionError } from './load-failure.js';
+import { packageRoot, places } from './addon-place.js';
+import { DlmError, invalidType } from './errors.js';
+import {
+  bundledError,
+  loadedBeforeError,
+  loadError,
+  otherVersionError,
+  platformError,
+} from './load-failure.js';
 
 /** `EventKind` of native/util/event_record.h. */
 export const EventKind = Object.freeze({
@@ -47,6 +57,7 @@ export const OpenFailure = Object.freeze({
   noKeeper: 11,
   daemonRefused: 12,
   deviceMissing: 13,
+  otherKeeper: 14,
 });
 
 /** `Lockspace::Submission` of native/kernel/lockspace.h: who makes the calls into the kernel. */
@@ -371,7 +382,8 @@ export interface NativeSimulation {
 /** native/binding/simulation.h */
 export type NativeSimulationClass = new (options: NativeSimulationOptions) => NativeSimulation;
 
-interface Addon {
+/** What the addon shows. */
+export interface Addon {
   readonly numbers?: unknown;
   NativeSimulation: NativeSimulationClass;
   NativeUserConnection: NativeUserConnectionClass;
@@ -409,27 +421,55 @@ const NUMBERS = {
   },
 };
 
+/** The file that `useNativeBinding` was given. */
+let chosen: string | undefined;
+let loaded: Addon | undefined;
+
+/**
+ * Takes the addon from this file, by its path or `file:` URL: for programs that are bundled into one file,
+ * and bring a copy of `stackglue.node` along (of `prebuilds/` or `build/Release/`). A copy of
+ * `stackglue-keeper` must lie beside it. Call it before anything else of stackglue is used.
+ *
+ * @throws {DlmError} `ERR_DLM_ADDON` when the addon is loaded already.
+ */
+export function useNativeBinding(file: string | URL): void {
+  if (typeof file !== 'string' && !(file instanceof URL)) {
+    throw invalidType('file', 'of type string or an instance of URL', file);
+  }
+  if (loaded !== undefined) throw loadedBeforeError();
+  chosen =
+    typeof file === 'string' && !file.startsWith('file:') ? resolve(file) : fileURLToPath(file);
+}
+
+function find(): unknown {
+  if (chosen !== undefined) return createRequire(chosen)(chosen);
+  const root = packageRoot();
+  if (root === undefined) throw bundledError();
+  // Not imported: a bundler would take it in, and it does not work there.
+  const require = createRequire(import.meta.url);
+  const bindings = require('bindings') as typeof loadBinding;
+  return bindings({ bindings: 'stackglue', module_root: root, try: places() });
+}
+
 function load(): Addon {
+  if (process.platform !== 'linux') throw platformError(process.platform);
   let addon: Addon;
   try {
-    addon = loadBinding({
-      bindings: 'stackglue',
-      module_root: fileURLToPath(new URL('../..', import.meta.url)),
-    }) as Addon;
+    addon = find() as Addon;
   } catch (cause) {
-    throw loadError(cause);
+    throw cause instanceof DlmError ? cause : loadError(cause);
   }
   // An addon of another version would read and write other memory than is meant.
   if (!isDeepStrictEqual(addon.numbers, NUMBERS)) throw otherVersionError();
   return addon;
 }
 
-export const {
-  NativeUserConnection,
-  NativeFsdlmConnection,
-  NativeO2dlmConnection,
-  NativeSimulation,
-  o2dlmKillNode,
-  fsdlmInspect,
-  fsdlmKillNode,
-} = load();
+/**
+ * The addon, loaded at the first call: who only needs types, errors or constants needs no addon.
+ *
+ * @throws {DlmError} `ERR_DLM_ADDON`, which says why it cannot be loaded.
+ */
+export function native(): Addon {
+  loaded ??= load();
+  return loaded;
+}

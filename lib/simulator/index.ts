@@ -19,3 +19,4 @@ export type { NodeContext } from './node-life.js';
 export type { SimulationPort } from './port.js';
 export type { PartitionOptions, RunOptions, SimulationOptions } from './options.js';
 export { Simulation } from './simulation.js';
+export { useNativeBinding } from '../native.js';

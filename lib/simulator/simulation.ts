@@ -10,7 +10,7 @@ import {
   invalidType,
   outOfRange,
 } from '../errors.js';
-import { NativeSimulation, type NativeSimulation as Native } from '../native.js';
+import { native, type NativeSimulation as Native } from '../native.js';
 import { planChaos, type ChaosOptions } from './chaos.js';
 import { SimulationError } from './errors.js';
 import { History, type Profile } from './history.js';
@@ -39,7 +39,7 @@ export class Simulation {
     const { seed, profile, delayUs, detectMs, recoveryMs, quorumMs, replay } = checked;
     this.profile = profile;
     this.seed = seed;
-    this.#native = new NativeSimulation({
+    this.#native = new (native().NativeSimulation)({
       isFsdlm: profile === 'fsdlm',
       seed,
       delayMinUs: delayUs[0],

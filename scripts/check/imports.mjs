@@ -19,7 +19,7 @@ const LIB_LAYERS = [
   /^lib\/glue\.ts$/,
   /^lib\/stacks\//,
   /^lib\/stackglue\//,
-  /^lib\/(native|load-failure)\.ts$/,
+  /^lib\/(native|load-failure|addon-place)\.ts$/,
   /^lib\/(errors|status|constants|shared|abort-signal|async-handler)\.ts$/,
 ];
 /** What a folder of native/ must not include. */

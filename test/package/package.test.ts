@@ -32,6 +32,7 @@ const SHARED_EXPORTS = [
   'STACK_LABEL_LEN',
   'dlmStatusName',
   'openLockspace',
+  'useNativeBinding',
 ];
 /** The same of `stackglue/glue`. */
 const EXPORTS = [
@@ -78,6 +79,7 @@ const EXPORTS = [
   'setLockingProtocol',
   'setMaxProtoVersion',
   'stackConnectionOf',
+  'useNativeBinding',
   'userPlugin',
 ];
 

@@ -9,14 +9,14 @@ import {
   BATCH_RESULT,
   BATCH_WORDS,
   NAME_ROOM,
-  NativeFsdlmConnection,
-  NativeO2dlmConnection,
+  native,
   RequestKind,
   type NativeConnection,
 } from '../../lib/native.js';
 import { Random } from '../support/random.js';
 
 const { errno } = constants;
+const { NativeFsdlmConnection, NativeO2dlmConnection } = native();
 
 const ROUNDS = 5_000;
 

@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 import { DLM_LOCK } from '../../lib/glue.js';
-import { fsdlmInspect } from '../../lib/native.js';
+import { native } from '../../lib/native.js';
 import { emulatedCluster } from './user-plugin.js';
 
 /** A lock as the DLM has it. */
@@ -51,7 +51,8 @@ function locksOfKernel(group: string, resource: string): LockView[] {
 }
 
 function locksOfEmulation(cluster: string, group: string, resource: string): LockView[] {
-  return fsdlmInspect(cluster, group)
+  return native()
+    .fsdlmInspect(cluster, group)
     .filter((lock) => lock.resource === resource)
     .map(({ id, pid, transactionId, flags, queue, granted, wanted }) => {
       const mode = modeText(queue, granted, wanted);

@@ -4,7 +4,7 @@
  */
 
 import { checkInteger, checkOptions, checkText, DlmError } from '../../errors.js';
-import { NativeO2dlmConnection, o2dlmKillNode } from '../../native.js';
+import { native } from '../../native.js';
 import { statusName } from '../../status.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import { O2CB_FEATURES } from './features.js';
@@ -37,7 +37,7 @@ export function createO2cbPlugin(options: O2cbOptions = {}): StackPlugin {
     scope: 'process' as const,
     features: O2CB_FEATURES,
     operations: createOperations(
-      (domain, ...rest) => new NativeO2dlmConnection({ cluster, ...domain }, ...rest),
+      (domain, ...rest) => new (native().NativeO2dlmConnection)({ cluster, ...domain }, ...rest),
       node,
       true,
     ),
@@ -53,7 +53,7 @@ export function createO2cbPlugin(options: O2cbOptions = {}): StackPlugin {
 export function killO2cbNode(node: number, cluster: string = DEFAULT_CLUSTER): void {
   checkInteger('node', node, 0, MAX_NODES - 1);
   checkText('cluster', cluster);
-  const status = o2dlmKillNode(cluster, node);
+  const status = native().o2dlmKillNode(cluster, node);
   if (status !== 0) {
     throw new DlmError(
       'ERR_DLM_CONNECT',

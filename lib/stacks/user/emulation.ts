@@ -4,7 +4,7 @@
  */
 
 import { checkBoolean, checkInteger, checkOptions, checkText, DlmError } from '../../errors.js';
-import { fsdlmKillNode, NativeFsdlmConnection } from '../../native.js';
+import { native as addon } from '../../native.js';
 import { statusName } from '../../status.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import type { LockspaceSource } from './link.js';
@@ -55,7 +55,8 @@ export function createEmulatedUserPlugin(options: EmulatedUserOptions = {}): Sta
   checkBoolean('options.detectDeadlocks', detectDeadlocks);
   const native = { cluster, node, create, exclusive };
   const source: LockspaceSource = {
-    open: (name, ...channel) => new NativeFsdlmConnection({ ...native, name }, ...channel),
+    open: (name, ...channel) =>
+      new (addon().NativeFsdlmConnection)({ ...native, name }, ...channel),
     needsKeeper: false,
     answersAtOnce: true,
   };
@@ -81,7 +82,7 @@ export function createEmulatedUserPlugin(options: EmulatedUserOptions = {}): Sta
 export function killEmulatedUserNode(node: number, cluster: string = DEFAULT_CLUSTER): void {
   checkInteger('node', node, 1, NODE_MAX);
   checkText('cluster', cluster);
-  const status = fsdlmKillNode(cluster, node);
+  const status = addon().fsdlmKillNode(cluster, node);
   if (status !== 0) {
     throw new DlmError(
       'ERR_DLM_CONNECT',

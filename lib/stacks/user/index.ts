@@ -11,7 +11,7 @@ import {
   checkText,
   outOfRange,
 } from '../../errors.js';
-import { NativeUserConnection, Submission } from '../../native.js';
+import { native as addon, Submission } from '../../native.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import type { LockspaceSource } from './link.js';
 import { userFeatures } from './features.js';
@@ -125,7 +125,7 @@ export function createUserPlugin(options: UserStackOptions = {}): StackPlugin {
     submission: Submission[submit],
   };
   const source: LockspaceSource = {
-    open: (name, ...channel) => new NativeUserConnection({ ...native, name }, ...channel),
+    open: (name, ...channel) => new (addon().NativeUserConnection)({ ...native, name }, ...channel),
     needsKeeper: submit === 'keeper',
     // What this node masters is granted in the call, and this thread makes the calls.
     answersAtOnce: submit === 'loop',

@@ -8,8 +8,16 @@ import { statusName } from '../../status.js';
 
 interface Explanation {
   readonly code: DlmErrorCode;
-  readonly text: (lockspace: string) => string;
+  readonly text: (lockspace: string, errno: number) => string;
 }
+
+/** Why the keeper's program was not started, by errno. */
+const KEEPER_CAUSES: Readonly<Record<number, string>> = {
+  [constants.errno.ENOENT]:
+    'the keeper, the program "stackglue-keeper" that opens lockspaces, is not beside the addon: who copies the one must copy the other; else install stackglue again',
+  [constants.errno.EACCES]:
+    'the keeper, the program "stackglue-keeper" that opens lockspaces, may not be run: it has lost its run bit ("chmod +x" gives it back), or its file system is mounted noexec',
+};
 
 const EXPLANATIONS: Readonly<Record<keyof typeof OpenFailure, Explanation>> = {
   noLibrary: {
@@ -59,8 +67,9 @@ const EXPLANATIONS: Readonly<Record<keyof typeof OpenFailure, Explanation>> = {
   },
   noKeeper: {
     code: 'ERR_DLM_NO_KEEPER',
-    text: () =>
-      'the process that opens lockspaces could not be started, or has died; "npm rebuild stackglue" builds it',
+    text: (_, error) =>
+      KEEPER_CAUSES[error] ??
+      'the keeper, the process that opens lockspaces, could not be started, or has died',
   },
   daemonRefused: {
     code: 'ERR_DLM_DAEMON_REFUSED',
@@ -71,6 +80,11 @@ const EXPLANATIONS: Readonly<Record<keyof typeof OpenFailure, Explanation>> = {
     code: 'ERR_DLM_NO_DEVICE',
     text: () =>
       "the lockspace was joined, but its device did not appear, so it was given up again: is udev running, with the rule 51-dlm.rules that comes with dlm_controld? In a container, mount the host's /dev/misc",
+  },
+  otherKeeper: {
+    code: 'ERR_DLM_NO_KEEPER',
+    text: () =>
+      'the keeper that lies beside the addon is of another version than the addon: install stackglue again, or build both ("npx stackglue-build")',
   },
 };
 
@@ -105,7 +119,7 @@ export function openError(
   const parts = [detail, errno === 0 ? '' : statusName(errno)].filter(Boolean).join(', ');
   return new DlmError(
     code,
-    `Connecting to lockspace "${lockspace}" failed: ${text(lockspace)}${parts === '' ? '' : ` (${parts})`}`,
+    `Connecting to lockspace "${lockspace}" failed: ${text(lockspace, errno)}${parts === '' ? '' : ` (${parts})`}`,
     { op: 'connect', resource: lockspace, ...(errno === 0 ? {} : { errno }) },
   );
 }

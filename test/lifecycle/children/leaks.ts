@@ -5,11 +5,7 @@
 import { queryObjects } from 'node:v8';
 
 import { ClusterConnection, createUserPlugin, DlmLksb, StackGlue } from '../../../lib/glue.js';
-import {
-  NativeFsdlmConnection,
-  NativeO2dlmConnection,
-  NativeUserConnection,
-} from '../../../lib/native.js';
+import { native } from '../../../lib/native.js';
 import { silentProtocol } from '../../stackglue/test-node.js';
 import { countDescriptors, countThreads } from '../../support/handles.js';
 import { nobodyLeft } from '../../support/nobody-left.js';
@@ -55,6 +51,8 @@ async function repeat(count: number): Promise<void> {
     await new Promise(setImmediate);
   }
 }
+
+const { NativeFsdlmConnection, NativeO2dlmConnection, NativeUserConnection } = native();
 
 const CLASSES = {
   ClusterConnection,
