@@ -5,7 +5,7 @@
  * Arguments go to node-gyp.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -39,6 +39,10 @@ if (gyp === undefined) {
   console.error('There is no node-gyp, which npm brings along: npm install --global node-gyp');
   process.exit(1);
 }
+// The package has no such file: pnpm takes one for a script that it has to refuse, and fails.
+const description = join(root, 'binding.gyp');
+if (!existsSync(description))
+  writeFileSync(description, "{ 'includes': ['native/targets.gypi'] }\n");
 // Node's headers, where this Node brought them along; node-gyp fetches them otherwise.
 const headers = existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : [];
 const { status, error } = spawnSync(

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * What the addon and the keeper are made of: one list for binding.gyp, which builds them for this machine, and
+ * What the addon and the keeper are made of: one list for targets.gypi, which builds them for this machine, and
  * for scripts/prebuild, which builds them for others.
  *
  *     node native/programs.mjs stackglue sources | defines

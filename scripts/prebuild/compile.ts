@@ -62,6 +62,8 @@ const COMMON = [
   '-std=c++20',
   '-O2',
   '-fPIC',
+  '-ffunction-sections',
+  '-fdata-sections',
   '-fexceptions',
   // No folder of the machine that it was built on.
   `-ffile-prefix-map=${PROJECT_ROOT}=.`,

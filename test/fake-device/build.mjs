@@ -114,7 +114,7 @@ async function programsOf(sanitizer) {
     {
       path: join(release, 'stackglue.node'),
       compiler: gcc,
-      // As in binding.gyp: what is node's of the standard library's templates is under no sanitizer.
+      // As in native/targets.gypi: what is node's of the standard library's templates is under no sanitizer.
       link: ['-shared', '-pthread', ...onlyOwn, ...sanitizers[sanitizer]],
       files: [
         { file: join(nativeDir, 'addon.cc'), flags: onNode },
