@@ -27,6 +27,7 @@ const BUILD_TOOLS = { 'g++': 'g++', make: 'make', python3: 'python3' };
 const TASKS = {
   build: {},
   prebuilds: { run: ['dist/scripts/prebuild/main.js'] },
+  release: { run: ['dist/scripts/release/main.js'] },
   demo: { run: ['dist/scripts/demo/embedded.js'] },
   'demo:tokens': { run: ['dist/scripts/demo/tokens/main.js'] },
   'demo:simulator': { run: ['dist/scripts/demo/simulator/main.js'] },

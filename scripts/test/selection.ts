@@ -42,7 +42,8 @@ const NEWEST = /^dist\/test\/vm\/linux-(backports|sid)\//;
 const QUICK = /\/vm\/linux-6[^/]+\/(three-nodes|notices)\.test\.js$/;
 
 /** What needs no machine and yet takes its time: it compiles, lints or measures. */
-const SLOW = /^dist\/test\/([^/]+|(bench|house)\/[^/]+|locks\/leaks\.test\.js)$/;
+const SLOW =
+  /^dist\/test\/([^/]+|(bench|house)\/[^/]+|locks\/leaks\.test\.js|package\/packed\.test\.js)$/;
 
 /** Whether a file boots virtual machines. */
 export function needsMachines(file: string): boolean {

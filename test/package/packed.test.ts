@@ -1,0 +1,228 @@
+/** The tarball, as its users get at it: installed by each package manager, on each line of Node.js. */
+import { expect } from 'chai';
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { installPinned } from '../../scripts/pinned.js';
+import { prebuild } from '../../scripts/prebuild/prebuild.js';
+import { TARGETS } from '../../scripts/prebuild/targets.js';
+import { pack, type Packed } from '../../scripts/release/pack.js';
+import { PROJECT_ROOT } from '../../scripts/vm/paths.js';
+import { ownTarget } from '../../lib/addon-place.js';
+
+const LINES = ['20', '22', '24', '26'];
+/** Of the lock file: which Node.js its npm runs on. */
+const OF_NPM = '24';
+
+const USE = `
+  for (const stack of ['emulated', 'o2cb']) {
+    const lockspace = await openLockspace('packed', { stack });
+    await lockspace.using('name', 'EX', (lock) => console.log(stack, lock.mode));
+    await lockspace.close();
+  }`;
+const USED = 'emulated EX\no2cb EX\n';
+
+const MODULE = `import { openLockspace } from 'stackglue';
+import { defaultGlue } from 'stackglue/glue';
+import { Simulation } from 'stackglue/simulator';
+import { stackConformance } from 'stackglue/conformance';
+new Simulation({ seed: 1 }).close();
+if (!defaultGlue || !stackConformance) throw new Error('not whole');
+${USE}
+`;
+const COMMON_JS = `const { openLockspace } = require('stackglue');
+(async () => {${USE}})();
+`;
+const BUNDLED = `import { openLockspace, useNativeBinding } from 'stackglue';
+if (process.argv[2]) useNativeBinding(process.argv[2]);
+(async () => {${USE}})().catch(({ code, message }) => console.log(code + ': ' + message));
+`;
+const TYPED = `import { openLockspace, DlmError, type Lock, type LockspaceOptions } from 'stackglue';
+import { StackGlue, createO2cbPlugin } from 'stackglue/glue';
+import { Simulation } from 'stackglue/simulator';
+import { stackConformance } from 'stackglue/conformance';
+const options: LockspaceOptions = { stack: 'emulated', timeoutMs: 5 };
+export const held = async (): Promise<Lock> => (await openLockspace('typed', options)).lock('name', 'EX');
+// @ts-expect-error -- no such mode
+export const none = async (): Promise<Lock> => (await openLockspace('typed', options)).lock('name', 'XX');
+export const all = [StackGlue, createO2cbPlugin, Simulation, stackConformance, DlmError];
+`;
+
+/** Runs a program to its end; what it printed. */
+function run(cwd: string, command: string, args: readonly string[], env = {}): string {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  });
+  expect(
+    status,
+    `${command} ${args.join(' ')}: ${error?.message ?? ''}${stdout}${stderr}`,
+  ).to.equal(0);
+  return stdout;
+}
+
+describe('the packed tarball', () => {
+  let tools: string;
+  const folder = mkdtempSync(join(tmpdir(), 'stackglue-packed-'));
+  let packed: Packed;
+  const consumers = join(folder, 'consumers');
+  const node = (line: string): string => join(tools, `node-${line}/bin/node`);
+
+  before(async function () {
+    const target = TARGETS.find(({ name }) => name === ownTarget());
+    if (target?.name !== 'linux-x64') {
+      console.log(`      skipped: the tools for it are for linux-x64, and this is ${ownTarget()}`);
+      this.skip();
+    }
+    tools = await installPinned('scripts/release/tools');
+    await prebuild([target]);
+    packed = await pack(folder);
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  /** An empty program's folder. */
+  function consumer(name: string): string {
+    const path = join(consumers, name);
+    mkdirSync(path, { recursive: true });
+    writeFileSync(join(path, 'package.json'), '{ "name": "consumer", "type": "module" }');
+    return path;
+  }
+
+  /** The same with the tarball installed, once. */
+  function installed(): string {
+    const path = join(consumers, 'installed');
+    if (!existsSync(path)) {
+      run(consumer('installed'), 'npm', [
+        ...['install', '--ignore-scripts', '--no-audit', '--no-fund', packed.path],
+      ]);
+    }
+    return path;
+  }
+
+  it('has both programs, of which one may be run, and their checksums', () => {
+    const modeOf = (path: string) => packed.files.find((file) => file.path === path)?.mode;
+    expect(modeOf('prebuilds/linux-x64/stackglue-keeper')).to.equal(0o755);
+    expect(modeOf('prebuilds/linux-x64/stackglue.node')).to.equal(0o644);
+    expect(modeOf('prebuilds/SHA256SUMS')).to.equal(0o644);
+    // It would be taken for a script that builds.
+    expect(modeOf('binding.gyp')).to.equal(undefined);
+    run(join(installed(), 'node_modules/stackglue/prebuilds'), 'sha256sum', [
+      ...['--check', '--ignore-missing', '--strict', '--quiet', 'SHA256SUMS'],
+    ]);
+  });
+
+  const npm = (path: string): string[] => ['install', '--no-audit', '--no-fund', path];
+  for (const [name, command] of Object.entries({
+    'the npm of this machine': (path: string) => ['npm', ...npm(path), '--ignore-scripts'],
+    'npm 12, as it is': (path: string) => [
+      ...[node(OF_NPM), join(tools, 'npm/bin/npm-cli.js'), ...npm(path)],
+    ],
+    'pnpm, as it is': (path: string) => [join(tools, '@pnpm/exe.linux-x64/pnpm'), 'add', path],
+    yarn: (path: string) => [
+      ...[node(OF_NPM), join(tools, '@yarnpkg/cli-dist/bin/yarn.js'), 'add', `stackglue@${path}`],
+    ],
+  })) {
+    it(`is installed by ${name}, without a script, and locks`, () => {
+      const path = consumer(name.replaceAll(/\W+/g, '-'));
+      writeFileSync(join(path, 'main.mjs'), MODULE);
+      writeFileSync(join(path, 'yarn.lock'), '');
+      writeFileSync(
+        join(path, '.yarnrc.yml'),
+        'nodeLinker: node-modules\nenableTelemetry: false\nenableScripts: false\n',
+      );
+      const [program = '', ...args] = command(packed.path);
+      run(path, program, args);
+      expect(existsSync(join(path, 'node_modules/stackglue/build'))).to.equal(false);
+      const { mode } = statSync(
+        join(path, 'node_modules/stackglue/prebuilds/linux-x64/stackglue-keeper'),
+      );
+      expect(mode & 0o111).to.equal(0o111);
+      expect(run(path, process.execPath, ['main.mjs'])).to.equal(USED);
+    });
+  }
+
+  for (const line of LINES) {
+    it(`runs on Node.js ${line}`, () => {
+      const path = installed();
+      writeFileSync(join(path, 'main.mjs'), MODULE);
+      writeFileSync(join(path, 'main.cjs'), COMMON_JS);
+      expect(run(path, node(line), ['main.mjs'])).to.equal(USED);
+      expect(run(path, node(line), ['--no-warnings', 'main.cjs'])).to.equal(USED);
+    });
+  }
+
+  for (const [module, moduleResolution] of [
+    ['node16', 'node16'],
+    ['nodenext', 'nodenext'],
+    ['esnext', 'bundler'],
+  ] as const) {
+    it(`has types for ${moduleResolution}, which are checked too`, () => {
+      const path = installed();
+      writeFileSync(join(path, 'typed.ts'), TYPED);
+      const types = join(path, 'node_modules/@types');
+      if (!existsSync(types)) symlinkSync(join(PROJECT_ROOT, 'node_modules/@types'), types);
+      writeFileSync(
+        join(path, 'tsconfig.json'),
+        JSON.stringify({
+          compilerOptions: {
+            ...{ module, moduleResolution, target: 'es2022', strict: true, noEmit: true },
+            ...{ skipLibCheck: false, exactOptionalPropertyTypes: true, types: [] },
+          },
+          files: ['typed.ts'],
+        }),
+      );
+      run(path, process.execPath, [join(PROJECT_ROOT, 'node_modules/typescript/bin/tsc')]);
+    });
+  }
+
+  it('is left out by a bundler that is told so', () => {
+    const path = installed();
+    writeFileSync(join(path, 'main.mjs'), MODULE);
+    run(path, join(tools, '@esbuild/linux-x64/bin/esbuild'), [
+      ...['main.mjs', '--bundle', '--platform=node', '--format=esm', '--external:stackglue'],
+      ...['--outfile=bundled.mjs', '--log-level=warning'],
+    ]);
+    expect(run(path, process.execPath, ['bundled.mjs'])).to.equal(USED);
+  });
+
+  for (const [format, file] of [
+    ['esm', 'all.mjs'],
+    ['cjs', 'all.cjs'],
+  ] as const) {
+    it(`says what is missing when it is bundled (${format}), and takes a copy of the addon`, () => {
+      const path = installed();
+      const alone = join(folder, 'alone', format);
+      writeFileSync(join(path, 'all.ts'), BUNDLED);
+      run(path, join(tools, '@esbuild/linux-x64/bin/esbuild'), [
+        ...['all.ts', '--bundle', '--platform=node', `--format=${format}`],
+        ...[`--outfile=${join(alone, file)}`, '--log-level=error'],
+      ]);
+      expect(run(alone, process.execPath, [file])).to.match(/^ERR_DLM_ADDON: .*useNativeBinding/);
+      cpSync(join(path, 'node_modules/stackglue/prebuilds/linux-x64'), join(alone, 'addon'), {
+        recursive: true,
+      });
+      expect(run(alone, process.execPath, [file, './addon/stackglue.node'])).to.equal(USED);
+    });
+  }
+
+  it('has no fault that publint or attw know', () => {
+    run(folder, process.execPath, [join(tools, '.bin/publint'), packed.path, '--strict']);
+    // ESM only; what knows no "exports" (node10) finds the main entry, and no other.
+    run(folder, process.execPath, [
+      ...[join(tools, '.bin/attw'), packed.path],
+      ...['--profile', 'esm-only'],
+    ]);
+  });
+});
