@@ -72,6 +72,13 @@ export function platformError(platform: string): DlmError {
   );
 }
 
+/** The error for Deno, which takes addons, but not those that use the event loop themselves. */
+export function denoError(): DlmError {
+  return error(
+    'stackglue takes no locks under Deno, which has no libuv, by whose event loop the addon works: use Node.js, or Bun. Types, constants and errors are here all the same',
+  );
+}
+
 /** The error for this package's code in somebody else's file. */
 export function bundledError(): DlmError {
   return error(

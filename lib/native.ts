@@ -12,6 +12,7 @@ import { packageRoot, places } from './addon-place.js';
 import { DlmError, invalidType } from './errors.js';
 import {
   bundledError,
+  denoError,
   loadedBeforeError,
   loadError,
   otherVersionError,
@@ -453,6 +454,8 @@ function find(): unknown {
 
 function load(): Addon {
   if (process.platform !== 'linux') throw platformError(process.platform);
+  // There an addon that calls libuv hangs, or is not loaded, by how it was linked.
+  if (process.versions.deno !== undefined) throw denoError();
   let addon: Addon;
   try {
     addon = find() as Addon;

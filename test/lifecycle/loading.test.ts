@@ -157,6 +157,12 @@ describe('loading', () => {
     });
   }
 
+  it('says that Deno does not do', () => {
+    const versions = "{ ...process.versions, deno: '2.0.0' }";
+    const before = `Object.defineProperty(process, 'versions', { value: ${versions} });`;
+    expect(load(packageRoot, { before })).to.match(/^ERR_DLM_ADDON: .*Deno.*Node\.js, or Bun/);
+  });
+
   it('says that it is of another version', () => {
     place(release);
     expect(load(copy)).to.equal('loaded\n');

@@ -75,9 +75,9 @@ function run(cwd: string, command: string, args: readonly string[], env = {}): s
 
 describe('the packed tarball', () => {
   let tools: string;
-  const folder = mkdtempSync(join(tmpdir(), 'stackglue-packed-'));
+  let folder = '';
   let packed: Packed;
-  const consumers = join(folder, 'consumers');
+  let consumers = '';
   const node = (line: string): string => join(tools, `node-${line}/bin/node`);
 
   before(async function () {
@@ -88,9 +88,11 @@ describe('the packed tarball', () => {
     }
     tools = await installPinned('scripts/release/tools');
     await prebuild([target]);
+    folder = mkdtempSync(join(tmpdir(), 'stackglue-packed-'));
+    consumers = join(folder, 'consumers');
     packed = await pack(folder);
   });
-  after(() => rmSync(folder, { recursive: true }));
+  after(() => rmSync(folder, { recursive: true, force: true }));
 
   /** An empty program's folder. */
   function consumer(name: string): string {
@@ -153,6 +155,21 @@ describe('the packed tarball', () => {
     });
   }
 
+  it('needs no compiler, make or python3, and no other program', () => {
+    const path = consumer('alone');
+    const programs = join(folder, 'programs');
+    mkdirSync(programs);
+    symlinkSync(node(OF_NPM), join(programs, 'node'));
+    const env = { PATH: programs };
+    for (const tool of ['gcc', 'g++', 'cc', 'make', 'python3', 'node-gyp', 'sh']) {
+      const { error } = spawnSync(tool, ['--version'], { env });
+      expect(error, tool).to.have.property('code', 'ENOENT');
+    }
+    writeFileSync(join(path, 'main.mjs'), MODULE);
+    run(path, 'node', [join(tools, 'npm/bin/npm-cli.js'), ...npm(packed.path)], env);
+    expect(run(path, 'node', ['main.mjs'], env)).to.equal(USED);
+  });
+
   for (const line of LINES) {
     it(`runs on Node.js ${line}`, () => {
       const path = installed();
@@ -162,6 +179,25 @@ describe('the packed tarball', () => {
       expect(run(path, node(line), ['--no-warnings', 'main.cjs'])).to.equal(USED);
     });
   }
+
+  it('runs on Bun, and says that it does not on Deno', () => {
+    const path = installed();
+    writeFileSync(join(path, 'main.mjs'), MODULE);
+    expect(run(path, join(tools, '@oven/bun-linux-x64-baseline/bin/bun'), ['main.mjs'])).to.equal(
+      USED,
+    );
+    writeFileSync(join(path, 'told.mjs'), BUNDLED.replaceAll('process.argv[2]', 'false'));
+    const env = { DENO_NO_UPDATE_CHECK: '1', DENO_DIR: join(folder, 'deno') };
+    const deno = [
+      join(tools, '@deno/linux-x64-glibc/deno'),
+      'run',
+      '-A',
+      '--node-modules-dir=manual',
+    ];
+    expect(run(path, '/bin/sh', ['-c', `exec "$0" "$@"`, ...deno, 'told.mjs'], env)).to.match(
+      /^ERR_DLM_ADDON: .*Deno/,
+    );
+  });
 
   for (const [module, moduleResolution] of [
     ['node16', 'node16'],
