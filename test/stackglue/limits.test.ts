@@ -22,7 +22,7 @@ describe('connecting at a limit of the machine', () => {
         expect(error).to.include({ code: 'ERR_DLM_CONNECT', errno });
         expect(error.message)
           .to.include(limit)
-          .and.not.match(/configfs|npm rebuild/);
+          .and.not.match(/configfs|keeper/);
       });
     }
   }
