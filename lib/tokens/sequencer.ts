@@ -67,7 +67,7 @@ export class Sequencer {
     return new Sequencer(epochs, cell, spare, exhausted);
   }
 
-  /** The sequence that was taken last; of epoch 0: none. */
+  /** The sequence that was handed out last; of epoch 0: none. */
   get latest(): Sequence {
     return this.#latest;
   }
@@ -116,9 +116,12 @@ export class Sequencer {
         next: (last, isFlagged) => {
           // Whoever asks from now on may have been granted what another was given a larger one for.
           this.#taking = undefined;
-          return (this.#latest = this.#nextOf(last, isFlagged));
+          return this.#nextOf(last, isFlagged);
         },
-        onSafe: resolve,
+        onSafe: (number) => {
+          this.#latest = number;
+          resolve(number);
+        },
       };
       this.#turn(turn).catch((error: unknown) => {
         this.#taking = undefined;
