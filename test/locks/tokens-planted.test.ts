@@ -29,10 +29,11 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     edits: [
       {
         file: SEQUENCER,
-        right: 'return (this.#latest = this.#nextOf(last, isFlagged));',
+        right: 'return this.#nextOf(last, isFlagged);',
         wrong: 'this.#latest = this.#nextOf(last, isFlagged); return last;',
       },
-      { file: SEQUENCER, right: 'onSafe: resolve,', wrong: 'onSafe: () => resolve(this.#latest),' },
+      { file: SEQUENCER, right: 'this.#latest = number;', wrong: '' },
+      { file: SEQUENCER, right: 'resolve(number);', wrong: 'resolve(this.#latest);' },
     ],
     profiles: BOTH,
   },
