@@ -250,11 +250,16 @@ export class Requests {
     if (record.phase === 'gone' || level <= record.wantedByOthers) return undefined;
     record.wantedByOthers = level;
     const { lock } = record;
-    if (lock === undefined || record.isReleasing) return undefined;
+    // Who has not been told of the grant cannot give it up yet, and would not be told again.
+    if (lock === undefined || record.isReleasing || record.phase === 'numbering') return undefined;
     if (record.isOwn) return tellBlocked(record);
-    // What one listener throws must not keep the other from hearing of it. Mostly there is none.
-    if (this.#owner.hearsBlocked()) queueMicrotask(() => this.#owner.onBlocked(lock, level));
+    this.#emitBlocked(lock, level);
     return tellBlocked(record);
+  }
+
+  /** What one listener throws must not keep the other from hearing of it. Mostly there is none. */
+  #emitBlocked(lock: Lock, level: LockMode): void {
+    if (this.#owner.hearsBlocked()) queueMicrotask(() => this.#owner.onBlocked(lock, level));
   }
 
   /** An unlock or a cancel has completed. */
@@ -343,10 +348,21 @@ export class Requests {
     record.phase = 'held';
     if (record.lock === undefined) {
       this.#handOut(record);
-      return;
+    } else {
+      this.#settle(record, undefined as never);
+      this.#atRest(record);
     }
-    this.#settle(record, undefined as never);
-    this.#atRest(record);
+    this.#tellWanted(record);
+  }
+
+  /** What was wanted of others meanwhile; the caller hears of the grant before. */
+  #tellWanted(record: LockRecord): void {
+    const { lock, wantedByOthers } = record;
+    if (lock === undefined || wantedByOthers < 0) return;
+    this.#emitBlocked(lock, wantedByOthers as LockMode);
+    queueMicrotask(() => {
+      if (lock.held) tellBlocked(record);
+    });
   }
 
   /** There is no token, so there is no grant. */
@@ -370,6 +386,7 @@ export class Requests {
       this.#revert(record, modeBefore);
     } else {
       this.#atRest(record);
+      if (!record.isReleasing) this.#tellWanted(record);
     }
   }
 
