@@ -169,7 +169,9 @@ export class LockBlock {
     if (this.#shape.kind === 'raw') return 'fresh';
     if (this.#shape.kind === 'plain') return this.#seen[0] === PLAIN ? 'fresh' : 'invalid';
     if (!this.#hasHeader(0) || this.#hasHeader(INVALID)) return 'invalid';
-    return this.#hasHeader(WRITTEN) ? 'fresh' : 'unwritten';
+    if (!this.#hasHeader(WRITTEN)) return 'unwritten';
+    // Who has written it without a token had the value in another place.
+    return this.#hasHeader(TOKEN) ? 'fresh' : 'invalid';
   }
 
   /** Leaves in `lvb` what a conversion is to take along; returns the request's flags. */
@@ -227,7 +229,7 @@ export class LockBlock {
     const [header = 0] = this.#seen;
     if (this.#isFlagged || this.#hasHeader(INVALID)) return (header & WRITTEN) | INVALID;
     if (isZero(this.#seen)) return 0;
-    return this.#hasHeader(0) ? header & WRITTEN : INVALID;
+    return this.#hasHeader(TOKEN) ? header & WRITTEN : INVALID;
   }
 
   /** A request that took the block along, or wanted to have it, was granted. */

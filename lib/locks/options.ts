@@ -52,8 +52,9 @@ export interface LockspaceOptions extends WaitOptions {
   readonly tokens?: boolean | undefined;
   /**
    * With `tokens`: what the resource has seen, 0 to 2^63 - 1, or a function that finds out. Tokens begin above it where
-   * nobody else has the lockspace open; only then the function is called, and all who open meanwhile wait for it. Without
-   * it they begin at the same one each time.
+   * nobody else has the lockspace open; only then the function is called, and all who open meanwhile wait for it. A token
+   * says what was so before the call: the last member may hand out more, and go, while this one still waits. Without
+   * either they begin at the same one each time.
    */
   readonly tokensAbove?: TokensAbove | undefined;
 }

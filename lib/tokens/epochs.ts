@@ -5,7 +5,7 @@
  * Invariant: it stands for all changes that were told before, so at a grant for all that led to it.
  */
 import type { DlmError } from '../errors.js';
-import { EPOCH_MAX } from './token.js';
+import { EPOCH_END } from './token.js';
 
 /** One member's. */
 export class Epochs {
@@ -21,6 +21,17 @@ export class Epochs {
 
   /** 0 until it is known. Throws if there are no tokens any more. */
   get current(): number {
+    this.check();
+    return this.#current;
+  }
+
+  /** Throws if there are no tokens any more. */
+  check(): void {
+    if (this.counted === EPOCH_END) throw this.#exhausted();
+  }
+
+  /** The same, for those who are to count on from it; {@link EPOCH_END} is told, too. */
+  get counted(): number {
     if (this.#failure !== undefined) throw this.#failure;
     return this.#current;
   }
@@ -32,8 +43,7 @@ export class Epochs {
 
   /** It is at least this. Nobody is ahead of what it has been told; if somebody is after all, that is the truth. */
   reach(epoch: number): void {
-    this.#current = Math.max(this.#current, epoch);
-    if (this.#current > EPOCH_MAX) this.fail(this.#exhausted());
+    this.#current = Math.min(Math.max(this.#current, epoch), EPOCH_END);
   }
 
   /** Another node has come, left, or died. */
@@ -42,7 +52,7 @@ export class Epochs {
     if (this.#current > 0) this.reach(this.#current + 1);
   }
 
-  /** From now on there are no tokens: what it takes to tell them apart is not known any more. */
+  /** From now on changes cannot be counted, so there are no tokens. */
   fail(failure: DlmError): void {
     this.#failure ??= failure;
   }

@@ -67,6 +67,7 @@ export class Member {
       } else {
         if (known > lastOf(epoch)) throw failures.belowStore(group, known, lastOf(epoch));
         this.#epochs.reach(epoch.epoch);
+        this.#epochs.check();
       }
       const answer = (): Promise<void> => sequencer.tell();
       listen(locks, place, { name: NAMES.members, mode: 'PR', room: NAMES.hall, answer });

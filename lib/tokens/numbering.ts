@@ -32,8 +32,9 @@ export class Numbering {
     const last = block.lastToken;
     if (last === undefined) return false;
     const epoch = epochOf(last.high);
-    if (epoch > this.#epochs.current) this.#epochs.reach(epoch);
-    const current = this.#epochs.current;
+    const { current } = this.#epochs;
+    // Nobody is ahead of what has been told: it is of another life of the lockspace, or no token.
+    if (epoch > current) return false;
     if (epoch === current) {
       if (isLast(last.low)) return false;
       block.setToken(last.high, last.low + 1);

@@ -85,7 +85,9 @@ export class Sequencer {
     await this.#turn({
       asks: false,
       next: (last, isFlagged) => {
-        const epoch = this.#reached(last);
+        this.#epochs.reach(last.epoch);
+        // That there are no more is told, too.
+        const epoch = this.#epochs.counted;
         return last.epoch === epoch ? skipped(last, isFlagged) : { epoch, sequence: 0 };
       },
     });
@@ -132,16 +134,12 @@ export class Sequencer {
   }
 
   #nextOf(last: Cell, isFlagged: boolean): Sequence {
-    const epoch = this.#reached(last);
+    this.#epochs.reach(last.epoch);
+    const epoch = this.#epochs.current;
     if (last.epoch !== epoch) return { epoch, sequence: 1 };
     const sequence = skipped(last, isFlagged).sequence + 1;
     if (sequence > SEQUENCE_MAX) throw this.#exhausted();
     return { epoch, sequence };
-  }
-
-  #reached({ epoch }: Cell): number {
-    this.#epochs.reach(epoch);
-    return this.#epochs.current;
   }
 
   #turn(turn: Turn): Promise<void> {

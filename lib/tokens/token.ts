@@ -6,8 +6,10 @@ export const EPOCH_BITS = 20;
 export const SEQUENCE_BITS = 35;
 export const COUNT_BITS = 8;
 
+/** No token is of this epoch: there is none behind it, so none could follow. */
+export const EPOCH_END = 2 ** EPOCH_BITS - 1;
 /** The largest of each. */
-export const EPOCH_MAX = 2 ** EPOCH_BITS - 1;
+export const EPOCH_MAX = EPOCH_END - 1;
 export const SEQUENCE_MAX = 2 ** SEQUENCE_BITS - 1;
 const COUNT_MAX = 2 ** COUNT_BITS - 1;
 

@@ -240,6 +240,20 @@ for (const world of WORLDS) {
         await (await nodes.open(1, { ...WITH, tokensAbove: 2n ** 62n })).close();
       }));
 
+    it('come to an end, of which all are told', () =>
+      world.run(async (nodes) => {
+        const last = 2n ** 63n - 3n * 2n ** 43n;
+        const one = await nodes.open(1, { ...WITH, tokensAbove: last });
+        expect((await tokenOf(one.lock(NAME, 'EX'))) > last).to.equal(true);
+        for (let again = 0; again < 2; again += 1) {
+          // Its coming is one change more than can be counted.
+          expect(await codeOf(nodes.open(2, WITH))).to.equal('ERR_DLM_TOKENS');
+          expect(await codeOf(one.lock(NAME, 'EX'))).to.equal('ERR_DLM_TOKENS');
+        }
+        await (await one.lock(NAME, 'PR')).release();
+        await atRest(one);
+      }));
+
     it('are not for raw blocks, persistent locks and our own names', () =>
       world.run(async (nodes) => {
         const ls = await nodes.open(1, WITH);
