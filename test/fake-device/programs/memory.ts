@@ -50,6 +50,8 @@ async function connect(count: number): Promise<Error | undefined> {
 }
 
 let left = 0;
+// The addon is loaded at its first use, which is node's own affair.
+await connect(0);
 let count = 1;
 for (; ; count += 1) {
   const error = await connect(count);
