@@ -1,6 +1,6 @@
 /** Tools from npm's registry that are no part of what `npm ci` installs here. */
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, readFile } from 'node:fs/promises';
+import { copyFile, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import { buildOnce } from './vm/cached.js';
@@ -21,7 +21,6 @@ export async function installPinned(pinned: string): Promise<string> {
   const source = join(PROJECT_ROOT, pinned);
   const hash = createHash('sha256').update(await readFile(join(source, 'package-lock.json')));
   const folder = join(CACHE, `${basename(pinned)}-${hash.digest('hex').slice(0, 12)}`);
-  await mkdir(CACHE, { recursive: true });
   await withLock(`${folder}.lock`, () =>
     buildOnce(folder, async (work) => {
       for (const file of FILES) await copyFile(join(source, file), join(work, file));

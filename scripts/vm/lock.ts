@@ -2,6 +2,8 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 import { VmError } from './errors.js';
 
@@ -13,6 +15,7 @@ import { VmError } from './errors.js';
  * it is free the moment this process ends, in whatever way, and there is nothing stale to judge.
  */
 export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
+  await mkdir(dirname(path), { recursive: true });
   const holder = spawn('flock', [path, 'sh', '-c', 'echo locked; exec cat'], {
     stdio: ['pipe', 'pipe', 'ignore'],
   });
