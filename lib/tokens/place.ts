@@ -5,6 +5,7 @@
  * enter the room, which the opener hears. That a lock manager refuses what may not wait says nothing: it does so also
  * while it cannot reach the master.
  */
+import { reasonOf, throwIfAborted, unwatch, watch } from '../abort-signal.js';
 import type { OwnLimit, OwnLock, OwnLocks, OwnMode } from './locks.js';
 
 /** One kind of places. */
@@ -36,20 +37,28 @@ async function answer(locks: OwnLocks, place: OwnLock, kind: Kind): Promise<void
   await room.release();
 }
 
+/** Why a wait has ended. */
+const HEARD = Symbol('somebody wants to enter the room');
+
 /** Resolves as `ask` does; to null if somebody wants to enter the room before, and then what was asked for is given back. */
 export async function unlessHeard<Result>(
   room: OwnLock,
   { signal }: OwnLimit,
   ask: (limit: OwnLimit) => Promise<Result>,
 ): Promise<Result | null> {
-  const heard = new AbortController();
-  room.onBlocked = () => heard.abort();
+  // Not AbortSignal.any(): Node.js keeps its signals as long as somebody listens, and a node that dies does so for ever.
+  const until = new AbortController();
+  const watcher = { aborted: () => until.abort(reasonOf(signal)) };
+  throwIfAborted(signal);
+  watch(signal, watcher);
+  room.onBlocked = () => until.abort(HEARD);
   try {
-    return await ask({ signal: AbortSignal.any([signal, heard.signal]) });
+    return await ask({ signal: until.signal });
   } catch (error) {
-    if (!heard.signal.aborted || signal.aborted) throw error;
+    if (error !== HEARD) throw error;
     return null;
   } finally {
     room.onBlocked = undefined;
+    unwatch(signal, watcher);
   }
 }
