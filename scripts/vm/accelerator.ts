@@ -4,6 +4,7 @@ import { accessSync, constants } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { isForeign } from './architecture.js';
 import { HANG_MS } from './deadline.js';
 import { VmError } from './errors.js';
 import type { Image } from './image.js';
@@ -21,9 +22,11 @@ function isAccelerator(text: string): text is Accelerator {
 /**
  * The accelerator to use: what the environment variable STACKGLUE_VM_ACCEL says, or what a guest
  * was seen to boot with. On some hosts /dev/kvm opens but no guest gets anywhere on it, so one is
- * booted to see, beside one that is emulated; the answer is kept until the host restarts.
+ * booted to see, beside one that is emulated; the answer is kept until the host restarts. A processor that is
+ * not of the host's kind can only be emulated.
  */
 export async function chooseAccelerator(image: Image, progress: Progress): Promise<Accelerator> {
+  if (isForeign(image.architecture)) return 'tcg';
   const chosen = process.env.STACKGLUE_VM_ACCEL;
   if (chosen) {
     if (isAccelerator(chosen)) return chosen;

@@ -31,7 +31,7 @@ interface UpFlags {
 }
 
 async function up(nodes: number, flags: UpFlags): Promise<void> {
-  const reason = await whyNotHere();
+  const reason = await whyNotHere(flags.kernel);
   if (reason) throw new VmError('unsupported', reason);
   if (await isClusterUp()) {
     throw new VmError('usage', 'A cluster is up already. End it with: npm run cluster -- down');

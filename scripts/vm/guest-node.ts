@@ -13,7 +13,7 @@ export class GuestNode {
   readonly id: number;
   /** The project's root in the guest; read-only. `/tmp` and `/run` can be written. */
   readonly project = GUEST_PROJECT;
-  /** The Node.js program in the guest, the same as on the host; it is in PATH as `node`, too. */
+  /** The Node.js program in the guest; it is in PATH as `node`, too. */
   readonly nodeBinary = GUEST_NODE;
   readonly #options: MachineOptions;
   #machine: Machine | undefined;

@@ -1,22 +1,25 @@
 /**
  * What the virtual machines boot: a kernel, an initial file system made of Debian packages, and a
- * disk with the host's Node.js. All of it is made once and kept in the cache.
+ * disk with Node.js. All of it is made once and kept in the cache.
  */
 
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, readFileSync, readdirSync, readlinkSync, statSync } from 'node:fs';
-import { chmod, copyFile, mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { existsSync, lstatSync, readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 
+import { architectureOf, factsOf, type Architecture } from './architecture.js';
 import { buildOnce, markUsed, removeOld } from './cached.js';
 import { writeCpio } from './cpio.js';
 import { addUdev, UDEV_PROGRAM } from './device-manager.js';
 import { VmError } from './errors.js';
 import { FileTree } from './file-tree.js';
 import { placeOf } from './guest-root.js';
-import { collectModules, extractVmlinux, findKernel, modulesDep } from './kernel.js';
+import { collectModules, extractKernel, findKernel, modulesDep } from './kernel.js';
 import { withLock } from './lock.js';
+import { buildNodeDisk, nodeIdentity } from './node-disk.js';
 import {
+  compilerFor,
   DEFAULT_KERNEL,
   hasPackages,
   missingHostPackages,
@@ -30,11 +33,13 @@ import { runTool } from './tools.js';
 
 /** Files on the host that QEMU boots from. None of them is ever written to again. */
 export interface Image {
-  /** The ELF kernel. */
+  /** The processor that all of it is for. */
+  readonly architecture: Architecture;
+  /** The kernel, unpacked. */
   readonly kernel: string;
   /** The initial file system, which is all of the guest but Node.js and the project. */
   readonly initramfs: string;
-  /** A read-only ext4 disk with Node.js and the libraries it needs from the host. */
+  /** A read-only ext4 disk with Node.js, and the libraries that the host's needs. */
   readonly nodeDisk: string;
   /** The kernel's package, such as `linux-image-6.1.0-56-amd64`. */
   readonly kernelPackage: string;
@@ -45,7 +50,8 @@ export interface ImageOptions {
   /**
    * A Debian kernel package or metapackage; the default is the environment variable
    * STACKGLUE_VM_KERNEL or `linux-image-amd64`. `NAME/SUITE` is one of another suite of Debian,
-   * such as `linux-image-amd64/trixie-backports`. The `-cloud` kernels have no lock manager.
+   * such as `linux-image-amd64/trixie-backports`. The `-cloud` kernels have no lock manager. Its name
+   * says for which processor the image is: `linux-image-arm64`.
    */
   kernel?: string | undefined;
   /**
@@ -81,24 +87,26 @@ const LIBRARIES = [
   'librt.so.1',
 ];
 
-const LIBRARY_FOLDERS = [
-  ...['usr/lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu', 'usr/lib', 'lib'],
-  'usr/lib/x86_64-linux-gnu/systemd', // newer udev's own
-];
-const LOADER = 'ld-linux-x86-64.so.2';
+function libraryFolders(architecture: Architecture): string[] {
+  const { triplet } = factsOf(architecture);
+  return [
+    ...[`usr/lib/${triplet}`, `lib/${triplet}`, 'usr/lib', 'lib'],
+    `usr/lib/${triplet}/systemd`, // newer udev's own
+  ];
+}
 
 /** C programs of the harness that run in the guest. */
 const GUEST_PROGRAMS = ['agent', 'dlm-hands'];
 
 const FOLDERS = [
-  ...['bin', 'dev', 'dlm', 'etc', 'etc/corosync', 'etc/dlm', 'lib64', 'mnt', 'opt', 'opt/node'],
+  ...['bin', 'dev', 'dlm', 'etc', 'etc/corosync', 'etc/dlm', 'mnt', 'opt', 'opt/node'],
   ...['proc', 'project', 'root', 'run', 'sys', 'tmp', 'usr', 'usr/bin', 'usr/sbin', 'usr/lib'],
   ...['var', 'var/lib', 'var/lib/corosync', 'var/log', 'var/log/cluster'],
   'var/log/dlm_controld',
 ];
 
 /**
- * The image for a kernel and the Node.js that runs this: from the cache when nothing that it is
+ * The image for a kernel, with its Node.js: from the cache when nothing that it is
  * made of has changed (a few milliseconds, no network), or else made now (some 20 s with the
  * download). Several processes may call it at once.
  *
@@ -116,11 +124,12 @@ export async function prepareImage(
   };
   await mkdir(cache, { recursive: true });
   return withLock(join(cache, 'lock'), async () => {
+    const architecture = architectureOf(choice.kernel);
     const packageFolder = join(cache, 'packages', nameOfChoice(choice));
-    const nodeFolder = join(cache, 'images', `node-${hash(nodeIdentity())}`);
+    const nodeFolder = join(cache, 'images', `node-${hash(nodeIdentity(architecture))}`);
     const hasAll = (await hasPackages(packageFolder)) && existsSync(nodeFolder);
     if (options.refresh || !hasAll) {
-      refuseWithoutTools();
+      refuseWithoutTools(architecture);
     }
     const packages = await providePackages(
       packageFolder,
@@ -133,14 +142,17 @@ export async function prepareImage(
       'images',
       `guest-${hash([...packages.packages, ...sources()])}`,
     );
-    await buildOnce(guestFolder, (work) => buildGuest(packages, work, progress));
+    await buildOnce(guestFolder, (work) => buildGuest(packages, architecture, work, progress));
     await buildOnce(nodeFolder, (work) =>
-      step(progress, `Making a disk of Node.js ${process.version}`, () => buildNodeDisk(work)),
+      step(progress, `Making a disk of Node.js for ${architecture}`, () =>
+        buildNodeDisk(work, architecture),
+      ),
     );
     for (const folder of [guestFolder, nodeFolder]) await markUsed(folder);
     await removeOld(join(cache, 'images'));
     await removeOld(join(cache, 'listings'));
     return {
+      architecture,
       kernel: join(guestFolder, 'vmlinux'),
       initramfs: join(guestFolder, 'initramfs.cpio'),
       nodeDisk: join(nodeFolder, 'node.ext4'),
@@ -149,8 +161,8 @@ export async function prepareImage(
   });
 }
 
-function refuseWithoutTools(): void {
-  const missing = missingHostPackages();
+function refuseWithoutTools(architecture: Architecture): void {
+  const missing = missingHostPackages(architecture);
   if (missing.length === 0) return;
   throw new VmError('build', `To build the guest image, install: ${missing.join(' ')}.`);
 }
@@ -165,7 +177,7 @@ function hash(parts: readonly (string | Buffer)[]): string {
 function sources(): Buffer[] {
   const guest = readdirSync(GUEST_SOURCES).sort();
   const builders = [
-    ...['image.js', 'guest-root.js', 'device-manager.js'],
+    ...['image.js', 'guest-root.js', 'device-manager.js', 'architecture.js'],
     ...['file-tree.js', 'kernel.js', 'cpio.js'],
   ];
   return [
@@ -174,27 +186,27 @@ function sources(): Buffer[] {
   ];
 }
 
-function nodeIdentity(): string[] {
-  const { size, mtimeMs } = statSync(process.execPath);
-  return [process.version, process.execPath, String(size), String(mtimeMs)];
-}
-
-async function buildGuest(packages: PackageSet, work: string, progress: Progress): Promise<void> {
-  const { release, modulesFolder, bzImage } = findKernel(packages);
+async function buildGuest(
+  packages: PackageSet,
+  architecture: Architecture,
+  work: string,
+  progress: Progress,
+): Promise<void> {
+  const { release, modulesFolder, bootImage } = findKernel(packages);
   const scratch = join(work, 'scratch');
   await mkdir(scratch);
 
   await step(progress, `Unpacking the kernel ${release}`, () =>
-    extractVmlinux(bzImage, join(work, 'vmlinux')),
+    extractKernel(architecture, bootImage, join(work, 'vmlinux')),
   );
   await step(progress, 'Making the guest image', async () => {
     const files = new FileTree();
     for (const folder of FOLDERS) files.folder(folder);
-    await addPrograms(files, packages.rootFolder);
+    await addPrograms(files, packages.rootFolder, architecture);
     await addUdev(files, packages.rootFolder);
-    await addBusybox(files, packages.rootFolder);
+    files.file('bin/busybox', await readFile(placeOf(packages.rootFolder, 'bin/busybox')));
     await addModules(files, modulesFolder, release, scratch);
-    await addHarness(files, scratch);
+    await addHarness(files, architecture, scratch);
     files.link('sbin', 'bin');
     files.link('lib', 'usr/lib');
     files.link('var/run', '/run');
@@ -206,32 +218,38 @@ async function buildGuest(packages: PackageSet, work: string, progress: Progress
   await rm(scratch, { recursive: true });
 }
 
-async function addPrograms(files: FileTree, root: string): Promise<void> {
-  const loader = findLibrary(root, LOADER);
-  if (!loader) throw new VmError('build', `The packages have no ${LOADER}.`);
-  files.file(`lib64/${LOADER}`, await readFile(loader));
+async function addPrograms(
+  files: FileTree,
+  root: string,
+  architecture: Architecture,
+): Promise<void> {
+  const { loader, loaderFolder, triplet } = factsOf(architecture);
+  const folders = libraryFolders(architecture);
+  const loaderPath = findLibrary(root, folders, loader);
+  if (!loaderPath) throw new VmError('build', `The packages have no ${loader}.`);
+  files.file(`${loaderFolder}/${loader}`, await readFile(loaderPath));
 
   const programs = PROGRAMS.map((path) => ({ path, place: placeOf(root, path) }));
   for (const { path, place } of programs) files.file(path, await readFile(place));
-  const seen = new Set([LOADER]);
+  const seen = new Set([loader]);
   let wave = [...(await neededLibraries(programs.map(({ place }) => place))), ...LIBRARIES];
   while (wave.length > 0) {
     const paths: string[] = [];
     for (const name of new Set(wave)) {
       if (seen.has(name)) continue;
       seen.add(name);
-      const path = findLibrary(root, name);
+      const path = findLibrary(root, folders, name);
       if (!path) throw new VmError('build', `No package of the guest has the library ${name}.`);
       paths.push(path);
-      files.file(`usr/lib/x86_64-linux-gnu/${name}`, await readFile(path));
+      files.file(`usr/lib/${triplet}/${name}`, await readFile(path));
     }
     wave = await neededLibraries(paths);
   }
 }
 
 /** The file of a library in an unpacked root, whose links may point to absolute paths. */
-function findLibrary(root: string, name: string): string | undefined {
-  for (const folder of LIBRARY_FOLDERS) {
+function findLibrary(root: string, folders: readonly string[], name: string): string | undefined {
+  for (const folder of folders) {
     const path = join(root, folder, name);
     if (!lstatSync(path, { throwIfNoEntry: false })) continue;
     const target = lstatSync(path).isSymbolicLink() ? readlinkSync(path) : path;
@@ -248,13 +266,6 @@ async function neededLibraries(paths: readonly string[]): Promise<string[]> {
   return [...text.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map((match) => match[1] ?? '');
 }
 
-async function addBusybox(files: FileTree, root: string): Promise<void> {
-  const busybox = placeOf(root, 'bin/busybox');
-  files.file('bin/busybox', await readFile(busybox));
-  const applets = (await runTool(busybox, ['--list'])).split('\n').filter(Boolean);
-  for (const name of applets) if (name !== 'busybox') files.link(`bin/${name}`, 'busybox');
-}
-
 async function addModules(
   files: FileTree,
   folder: string,
@@ -269,42 +280,17 @@ async function addModules(
   files.text(`${target}/modules.dep`, modulesDep(modules));
 }
 
-async function addHarness(files: FileTree, scratch: string): Promise<void> {
+async function addHarness(
+  files: FileTree,
+  architecture: Architecture,
+  scratch: string,
+): Promise<void> {
   files.file('init', await readFile(join(GUEST_SOURCES, 'init')));
   for (const name of GUEST_PROGRAMS) {
     const output = join(scratch, name);
     const source = join(GUEST_SOURCES, `${name}.c`);
-    await runTool('gcc', ['-O2', '-Wall', '-Wextra', '-static', '-s', '-o', output, source]);
+    const flags = ['-O2', '-Wall', '-Wextra', '-static', '-s'];
+    await runTool(compilerFor(architecture), [...flags, '-o', output, source]);
     files.file(`bin/${name}`, await readFile(output));
   }
-}
-
-/** An ext4 file system with Node.js in `bin` and every library it needs from the host in `lib`. */
-async function buildNodeDisk(work: string): Promise<void> {
-  const tree = join(work, 'tree');
-  await mkdir(join(tree, 'bin'), { recursive: true });
-  await mkdir(join(tree, 'lib'));
-  await copyFile(process.execPath, join(tree, 'bin', 'node'));
-  await chmod(join(tree, 'bin', 'node'), 0o755);
-  const listing = await runTool('ldd', [process.execPath]);
-  for (const [, path] of listing.matchAll(/=> (\/\S+)/g)) {
-    if (path) await copyFile(await realpath(path), join(tree, 'lib', basename(path)));
-  }
-  const disk = join(work, 'node.ext4');
-  const size = Number((await runTool('du', ['-sk', tree])).split('\t')[0]);
-  const sizeWithTables = `${Math.ceil(size * 1.1) + 8 * 1024}k`;
-  await runTool('mke2fs', [
-    '-q',
-    '-t',
-    'ext4',
-    '-O',
-    '^has_journal',
-    '-m',
-    '0',
-    '-d',
-    tree,
-    disk,
-    sizeWithTables,
-  ]);
-  await rm(tree, { recursive: true });
 }

@@ -1,9 +1,10 @@
 /** Taking a Debian kernel apart: the bootable program inside the image, and its modules. */
 
 import { existsSync, readdirSync } from 'node:fs';
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
+import type { Architecture } from './architecture.js';
 import { VmError } from './errors.js';
 import { decompress } from './tools.js';
 
@@ -18,22 +19,41 @@ const DECOMPRESSORS: readonly { magic: Buffer; command: readonly [string, ...str
 const BOOT_HEADER = { setupSectors: 0x1f1, payloadOffset: 0x248, payloadLength: 0x24c };
 const SECTOR = 512;
 
+/** Of the header of an arm64 kernel (Documentation/arch/arm64/booting.rst). */
+const ARM64_MAGIC = { at: 56, value: 'ARM\x64' };
+
 /**
- * Writes the ELF kernel that a bzImage carries to `output`. QEMU boots that form too, and saves
- * the guest three seconds of decompressing under emulation.
+ * Writes what QEMU boots to `output`. Of a kernel for x86-64, which is compressed, it is the ELF program in it:
+ * QEMU takes that form too, and saves the guest three seconds of decompressing under emulation.
  *
  * @throws {VmError} `build` when the image is not of a known form.
  */
-export async function extractVmlinux(bzImage: string, output: string): Promise<void> {
-  const image = await readFile(bzImage);
+export async function extractKernel(
+  architecture: Architecture,
+  bootImage: string,
+  output: string,
+): Promise<void> {
+  const image = await readFile(bootImage);
+  if (architecture === 'x64') {
+    await extractVmlinux(image, bootImage, output);
+    return;
+  }
+  const { at, value } = ARM64_MAGIC;
+  if (image.toString('latin1', at, at + value.length) !== value) {
+    throw new VmError('build', `The form of the kernel ${bootImage} is not known.`);
+  }
+  await writeFile(output, image);
+}
+
+async function extractVmlinux(image: Buffer, bootImage: string, output: string): Promise<void> {
   const setup = (image.readUInt8(BOOT_HEADER.setupSectors) + 1) * SECTOR;
   const start = setup + image.readUInt32LE(BOOT_HEADER.payloadOffset);
   const payload = image.subarray(start, start + image.readUInt32LE(BOOT_HEADER.payloadLength));
   const form = DECOMPRESSORS.find(({ magic }) => payload.subarray(0, magic.length).equals(magic));
-  if (!form) throw new VmError('build', `The compression of the kernel ${bzImage} is not known.`);
+  if (!form) throw new VmError('build', `The compression of the kernel ${bootImage} is not known.`);
   await decompress(form.command, payload, output);
   const head = (await readFile(output)).subarray(1, 4).toString('latin1');
-  if (head !== 'ELF') throw new VmError('build', `The kernel ${bzImage} cannot be unpacked.`);
+  if (head !== 'ELF') throw new VmError('build', `The kernel ${bootImage} cannot be unpacked.`);
 }
 
 /** The parts of a kernel in the unpacked packages; Debian has moved them. */
@@ -44,7 +64,7 @@ export function findKernel({ kernelFolder, kernelPackage }: UnpackedKernel): Ker
     const modulesFolder = join(parent, release);
     const beside = join(modulesFolder, 'vmlinuz');
     const inBoot = join(kernelFolder, 'boot', `vmlinuz-${release}`);
-    return { release, modulesFolder, bzImage: existsSync(beside) ? beside : inBoot };
+    return { release, modulesFolder, bootImage: existsSync(beside) ? beside : inBoot };
   }
   throw new VmError('build', `${kernelPackage} has no modules in it.`);
 }
@@ -62,7 +82,8 @@ interface KernelParts {
   /** As `uname -r` says it. */
   readonly release: string;
   readonly modulesFolder: string;
-  readonly bzImage: string;
+  /** As boot loaders take it. */
+  readonly bootImage: string;
 }
 
 /** A kernel module, uncompressed. */

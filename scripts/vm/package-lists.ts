@@ -1,6 +1,7 @@
 /**
  * Where packages are looked up and had from: this host's own lists, or those of another suite of the
- * archive that the host uses. The host's configuration of apt is read and never changed.
+ * archive that the host uses, or for another processor. The host's configuration of apt is read and never
+ * changed.
  */
 
 import { existsSync } from 'node:fs';
@@ -36,10 +37,34 @@ export class PackageLists {
    * Those of one other suite, such as `trixie-backports`, kept in `folder`. Got from the archive when
    * the folder has none yet.
    *
+   * @param architecture Debian's name of another processor than the host's.
    * @throws {VmError} `unavailable` when the host's archive is not Debian's, does not answer, or has no
    * such suite.
    */
-  static async ofSuite(suite: string, folder: string): Promise<PackageLists> {
+  static ofSuite(suite: string, folder: string, architecture?: string): Promise<PackageLists> {
+    const sources = async (): Promise<Source[]> => {
+      const [{ address }] = await sourcesOfHost();
+      return [{ address, suite }];
+    };
+    return PackageLists.#kept(`the suite ${suite}`, folder, sources, architecture);
+  }
+
+  /**
+   * Those of the suites that this host uses, but for another processor, kept in `folder` in the same way.
+   *
+   * @param architecture Debian's name of it.
+   * @throws {VmError} as {@link ofSuite}.
+   */
+  static ofArchitecture(architecture: string, folder: string): Promise<PackageLists> {
+    return PackageLists.#kept(architecture, folder, sourcesOfHost, architecture);
+  }
+
+  static async #kept(
+    whose: string,
+    folder: string,
+    findSources: () => Promise<Source[]>,
+    architecture: string | undefined,
+  ): Promise<PackageLists> {
     const settings: Readonly<Record<string, string>> = {
       'Dir::State': join(folder, 'state'),
       'Dir::State::status': join(folder, 'status'),
@@ -50,9 +75,12 @@ export class PackageLists {
       'Dir::Etc::preferencesparts': '-',
       'APT::Default-Release': '',
       'Acquire::Languages': 'none',
+      ...(architecture === undefined
+        ? {}
+        : { 'APT::Architecture': architecture, 'APT::Architectures::': architecture }),
     };
     const options = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-    const lists = new PackageLists(`the suite ${suite}`, options, true);
+    const lists = new PackageLists(whose, options, true);
     const ready = join(folder, 'ready');
     if (existsSync(ready)) return lists;
     try {
@@ -60,13 +88,14 @@ export class PackageLists {
         await mkdir(join(folder, part), { recursive: true });
       }
       const signed = existsSync(KEYRING) ? `[signed-by=${KEYRING}] ` : '';
-      const source = `deb ${signed}${await archiveOfHost()} ${suite} main\n`;
-      await writeFile(join(folder, 'sources.list'), source);
+      const sources = await findSources();
+      const lines = sources.map(({ address, suite }) => `deb ${signed}${address} ${suite} main\n`);
+      await writeFile(join(folder, 'sources.list'), lines.join(''));
       await writeFile(join(folder, 'status'), ''); // nothing is installed
       await lists.update();
       await writeFile(ready, '');
     } catch (error) {
-      const message = `The packages of the suite ${suite} cannot be had: ${messageOf(error)}`;
+      const message = `The packages of ${whose} cannot be had: ${messageOf(error)}`;
       throw new VmError('unavailable', message, { cause: error });
     }
     return lists;
@@ -117,16 +146,22 @@ export class PackageLists {
   }
 }
 
-/** The address of the Debian archive that this host's own lists are from. */
-async function archiveOfHost(): Promise<string> {
-  const format = '$(ORIGIN)|$(LABEL)|$(REPO_URI)';
-  const text = await runTool('apt-get', [
-    'indextargets',
-    '--format',
-    format,
-    'Created-By: Packages',
-  ]);
-  const address = /^Debian\|Debian\|(\S+)$/m.exec(text)?.[1];
-  if (address !== undefined) return address;
+/** A suite of an archive. */
+interface Source {
+  readonly address: string;
+  readonly suite: string;
+}
+
+/** Those of Debian that this host's own lists are from; of the main archive first. */
+async function sourcesOfHost(): Promise<[Source, ...Source[]]> {
+  const format = '$(ORIGIN)|$(LABEL)|$(REPO_URI)|$(RELEASE)';
+  const args = ['indextargets', '--format', format, 'Created-By: Packages'];
+  const lines = (await runTool('apt-get', args)).matchAll(/^Debian\|(.*)\|(\S+)\|(\S+)$/gm);
+  const found = new Map<string, Source & { isMain: boolean }>();
+  for (const [line, label, address = '', suite = ''] of lines) {
+    found.set(line, { address, suite, isMain: label === 'Debian' });
+  }
+  const [first, ...rest] = [...found.values()].sort((a, b) => Number(b.isMain) - Number(a.isMain));
+  if (first?.isMain === true) return [first, ...rest];
   throw new VmError('unavailable', 'the package lists of this host are not those of Debian.');
 }

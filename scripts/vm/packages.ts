@@ -9,6 +9,13 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import {
+  architectureOf,
+  factsOf,
+  HOST_ARCHITECTURE,
+  isForeign,
+  type Architecture,
+} from './architecture.js';
 import { buildOnce } from './cached.js';
 import { VmError } from './errors.js';
 import { PackageLists } from './package-lists.js';
@@ -18,31 +25,41 @@ import { findTool, runTool } from './tools.js';
 
 /** Each program that the harness starts on the host, and the Debian package that has it. */
 const HOST_TOOLS: Readonly<Record<string, string>> = {
-  'qemu-system-x86_64': 'qemu-system-x86',
   'apt-get': 'apt',
   'dpkg-deb': 'dpkg',
   mke2fs: 'e2fsprogs',
   xz: 'xz-utils',
   zstd: 'zstd',
   readelf: 'binutils',
-  gcc: 'gcc',
   flock: 'util-linux',
   setpriv: 'util-linux',
 };
 
-/** The C library's static half has no program to look for, but a header that comes with it. */
-const C_LIBRARY = { file: '/usr/include/stdlib.h', package: 'libc6-dev' };
+/** What makes the machine, and what compiles for it: a program, or a file, and its Debian package. */
+function toolsFor(architecture: Architecture): Readonly<Record<string, string>> {
+  const { debian, triplet, qemu, qemuPackage } = factsOf(architecture);
+  // The C library's static half has no program to look for, but a header that comes with it.
+  const compiler = isForeign(architecture)
+    ? {
+        [compilerFor(architecture)]: `gcc-${triplet}`,
+        [`/usr/${triplet}/include/stdlib.h`]: `libc6-dev-${debian}-cross`,
+      }
+    : { [compilerFor(architecture)]: 'gcc', '/usr/include/stdlib.h': 'libc6-dev' };
+  return { [qemu]: qemuPackage, ...compiler };
+}
 
-/** Debian packages that must be installed on the host, each once. */
-export const HOST_PACKAGES: readonly string[] = [
-  ...new Set([...Object.values(HOST_TOOLS), C_LIBRARY.package]),
-];
+/** The C compiler for guests with this processor. */
+export function compilerFor(architecture: Architecture): string {
+  return isForeign(architecture) ? `${factsOf(architecture).triplet}-gcc` : 'gcc';
+}
 
-/** Those of {@link HOST_PACKAGES} that this host lacks. */
-export function missingHostPackages(): string[] {
+/** Debian packages that must be installed on this host for guests with this processor, and are not. */
+export function missingHostPackages(architecture: Architecture = HOST_ARCHITECTURE): string[] {
   const missing = new Set<string>();
-  for (const [tool, name] of Object.entries(HOST_TOOLS)) if (!findTool(tool)) missing.add(name);
-  if (!existsSync(C_LIBRARY.file)) missing.add(C_LIBRARY.package);
+  for (const [sign, name] of Object.entries({ ...HOST_TOOLS, ...toolsFor(architecture) })) {
+    const isThere = sign.startsWith('/') ? existsSync(sign) : findTool(sign) !== undefined;
+    if (!isThere) missing.add(name);
+  }
   return [...missing];
 }
 
@@ -93,7 +110,7 @@ export async function hasPackages(folder: string): Promise<boolean> {
 export interface PackageChoice {
   /**
    * A kernel package or a metapackage that depends on one, of this host's lists, or, as
-   * `NAME/SUITE`, of another suite of Debian.
+   * `NAME/SUITE`, of another suite of Debian. Everything else is for the same processor.
    */
   readonly kernel: string;
   /** The suite of Debian that everything else is of; this host's if undefined. */
@@ -137,8 +154,9 @@ async function downloadPackages(
   progress: Progress,
 ): Promise<void> {
   const [kernelName = kernel, kernelSuite] = kernel.split('/');
-  const kernelLists = await listsOf(kernelSuite);
-  const guestLists = await listsOf(userland);
+  const architecture = architectureOf(kernelName);
+  const kernelLists = await listsOf(kernelSuite, architecture);
+  const guestLists = await listsOf(userland, architecture);
   const { kernelPackages, guestPackages } = await step(
     progress,
     `Choosing packages for ${kernel}`,
@@ -169,9 +187,19 @@ async function downloadPackages(
   await writeFile(join(work, RECORD), JSON.stringify(record, null, 2));
 }
 
-async function listsOf(suite: string | undefined): Promise<PackageLists> {
-  if (suite === undefined) return PackageLists.host();
-  return PackageLists.ofSuite(suite, join(cacheFolder(), 'lists', suite));
+async function listsOf(
+  suite: string | undefined,
+  architecture: Architecture,
+): Promise<PackageLists> {
+  const folderOf = (name: string): string => join(cacheFolder(), 'lists', name);
+  const other = isForeign(architecture) ? factsOf(architecture).debian : undefined;
+  if (suite !== undefined) {
+    const name = other === undefined ? suite : `${suite}@${other}`;
+    return PackageLists.ofSuite(suite, folderOf(name), other);
+  }
+  return other === undefined
+    ? PackageLists.host()
+    : PackageLists.ofArchitecture(other, folderOf(other));
 }
 
 /** The package that a kernel's name leads to first, and those that it is split into. */

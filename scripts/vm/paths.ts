@@ -19,7 +19,7 @@ export const GUEST_SOURCES = join(PROJECT_ROOT, 'scripts', 'vm', 'guest');
 /** Where the project's root is mounted, read-only, in every guest. */
 export const GUEST_PROJECT = '/project';
 
-/** The Node.js program in every guest: a copy of the one that runs on the host. */
+/** The Node.js program in every guest. */
 export const GUEST_NODE = '/opt/node/bin/node';
 
 /**

@@ -4,6 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import type { Duplex } from 'node:stream';
 
+import { factsOf, isForeign, type Architecture } from './architecture.js';
 import { withDeadline } from './deadline.js';
 import type { DeviceManager } from './device-manager.js';
 import { VmError } from './errors.js';
@@ -34,24 +35,50 @@ export interface MachineOptions {
   readonly log: string;
 }
 
-const PROCESSOR: Record<Accelerator, readonly string[]> = {
-  // Room for translated code, in MiB. A running Node.js needs some 100; all code is translated again each time
-  // that it is full. QEMU's own choice is an eighth of the host's memory per machine.
-  // Without cmpxchg16b, by which the kernel allocates memory: QEMU before 8.0 computes its flags from what an
-  // instruction before it left, so that an interrupt behind it saves anything as flags, and the kernel comes back
-  // from it in virtual 8086 mode, step by step, or not at all.
-  tcg: ['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'qemu64,-cx16'],
-  kvm: ['-accel', 'kvm', '-cpu', 'host'],
+/**
+ * Room for translated code, in MiB. A running Node.js needs some 100; all code is translated again each time
+ * that it is full. QEMU's own choice is an eighth of the host's memory per machine.
+ */
+const EMULATED = ['-accel', 'tcg,thread=multi,tb-size=512'];
+
+/** What the machine is, and what the kernel is told of it, beside what all machines have. */
+interface Model {
+  readonly machine: string;
+  readonly console: string;
+  readonly emulatedProcessor: string;
+  readonly parameters: readonly string[];
+  readonly emulatedParameters: readonly string[];
+}
+
+const MODELS: Record<Architecture, Model> = {
+  x64: {
+    machine: 'pc',
+    console: 'ttyS0',
+    // Without cmpxchg16b, by which the kernel allocates memory: QEMU before 8.0 computes its flags from what an
+    // instruction before it left, so that an interrupt behind it saves anything as flags, and the kernel comes
+    // back from it in virtual 8086 mode, step by step, or not at all.
+    emulatedProcessor: 'qemu64,-cx16',
+    // At boot the kernel counts timer interrupts, and panics when a busy host lets too few through.
+    parameters: ['no_timer_check'],
+    // A quarter of a boot went to ACPI's programs that find the routes of PCI interrupts, which no device here
+    // uses (MSI-X).
+    emulatedParameters: ['acpi=noirq'],
+  },
+  arm64: {
+    machine: 'virt,gic-version=3',
+    console: 'ttyAMA0',
+    // One that exists: the kernel signs pointers on "max", which takes long to emulate.
+    emulatedProcessor: 'cortex-a72',
+    parameters: [],
+    emulatedParameters: [],
+  },
 };
 
-/**
- * What the kernel is told beside that. Under emulation a quarter of a boot went to ACPI's programs that find
- * the routes of PCI interrupts, which no device here uses (MSI-X), and to tests of ciphers.
- */
-const KERNEL_PARAMETERS: Record<Accelerator, readonly string[]> = {
-  tcg: ['acpi=noirq', 'cryptomgr.notests'],
-  kvm: [],
-};
+function processorArguments({ emulatedProcessor }: Model, accelerator: Accelerator): string[] {
+  return accelerator === 'kvm'
+    ? ['-accel', 'kvm', '-cpu', 'host']
+    : [...EMULATED, '-cpu', emulatedProcessor];
+}
 
 /** The agent prints it on the console once it listens. */
 const READY = 'STACKGLUE-GUEST-READY';
@@ -61,11 +88,13 @@ const TAIL_LENGTH = 2000;
 
 function qemuArguments(options: MachineOptions): string[] {
   const { image, node, nodes, devices = 'devtmpfs' } = options;
+  const model = MODELS[image.architecture];
   const append = [
-    'console=ttyS0 quiet mitigations=off nokaslr panic=-1 reboot=t rdinit=/init',
-    // At boot the kernel counts timer interrupts, and panics when a busy host lets too few through.
-    'no_timer_check',
-    ...KERNEL_PARAMETERS[options.accelerator],
+    `console=${model.console} quiet mitigations=off nokaslr panic=-1 reboot=t rdinit=/init`,
+    ...model.parameters,
+    // Under emulation the tests of ciphers take their time, too.
+    ...(options.accelerator === 'tcg' ? ['cryptomgr.notests', ...model.emulatedParameters] : []),
+    ...(isForeign(image.architecture) ? ['stackglue.foreign'] : []),
     `stackglue.node=${node} stackglue.nodes=${nodes} stackglue.devices=${devices}`,
   ];
   const cluster =
@@ -76,8 +105,8 @@ function qemuArguments(options: MachineOptions): string[] {
           ...['-device', `virtio-net-pci,netdev=cluster,mac=${clusterMac(node)},romfile=`],
         ];
   return [
-    ...PROCESSOR[options.accelerator],
-    ...['-M', 'pc', '-smp', String(options.cpus), '-m', String(options.memoryMiB)],
+    ...processorArguments(model, options.accelerator),
+    ...['-M', model.machine, '-smp', String(options.cpus), '-m', String(options.memoryMiB)],
     ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
     ...['-kernel', image.kernel, '-initrd', image.initramfs, '-append', append.join(' ')],
     // The console is QEMU's standard output, its monitor the socket that it inherits as 3.
@@ -130,7 +159,7 @@ export class Machine {
     this.#options = options;
     this.#process = spawn(
       'setpriv',
-      ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...qemuArguments(options)],
+      ['--pdeathsig', 'KILL', factsOf(options.image.architecture).qemu, ...qemuArguments(options)],
       { stdio: ['ignore', 'pipe', 'pipe', 'pipe'] },
     );
     const log = createWriteStream(options.log, { flags: 'a' });

@@ -30,8 +30,14 @@ export const LINUX_6_12 = 'linux-image-6.12-amd64';
 /** The newest kernels that Debian has: of the stable release's backports, and of the next release. */
 export const LINUX_BACKPORTS = 'linux-image-amd64/trixie-backports';
 export const LINUX_SID = 'linux-image-amd64/sid';
+/** That of the release for 64-bit ARM. */
+export const LINUX_ARM64 = 'linux-image-arm64';
 export type Kernel =
-  typeof LINUX_6_1 | typeof LINUX_6_12 | typeof LINUX_BACKPORTS | typeof LINUX_SID;
+  | typeof LINUX_6_1
+  | typeof LINUX_6_12
+  | typeof LINUX_BACKPORTS
+  | typeof LINUX_SID
+  | typeof LINUX_ARM64;
 
 /**
  * The limit of a test in virtual machines, and of a hook. Nothing is to be measured by it: what takes so long
@@ -52,8 +58,8 @@ const TOKEN_MS = 10_000;
 const EXPLAINED_FAILURES = 2;
 
 /** Skips the suite, and says why, where virtual machines can't run; in CI that is a failure. */
-export async function requireVms(context: Mocha.Context): Promise<void> {
-  const reason = await whyNotHere();
+export async function requireVms(context: Mocha.Context, kernel?: string): Promise<void> {
+  const reason = await whyNotHere(kernel);
   if (reason !== undefined) skipBecause(context, reason);
 }
 
@@ -103,7 +109,7 @@ export function useCluster(options: ClusterOptions): () => Cluster {
   let cluster: Cluster | undefined;
   before(async function () {
     this.timeout(TEST_TIMEOUT_MS);
-    await requireVms(this);
+    await requireVms(this, options.kernel);
     cluster = await bootOrSkip(this, { progress, tokenMs: TOKEN_MS, ...options });
   });
   let explained = 0;

@@ -8,12 +8,13 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
+import { architectureOf, HOST_ARCHITECTURE } from '../../scripts/vm/architecture.js';
 import { writeCpio } from '../../scripts/vm/cpio.js';
 import { FrameReader, frame } from '../../scripts/vm/framing.js';
 import { describeInGuest } from '../../scripts/vm/guest-mocha.js';
 import { Hub, clusterMac } from '../../scripts/vm/hub.js';
 import { VmError, type GuestNode } from '../../scripts/vm/index.js';
-import { modulesDep } from '../../scripts/vm/kernel.js';
+import { extractKernel, modulesDep } from '../../scripts/vm/kernel.js';
 import { withLock } from '../../scripts/vm/lock.js';
 import { GUEST_PACKAGES, hasPackages } from '../../scripts/vm/packages.js';
 import { runToEnd } from '../../scripts/vm/run.js';
@@ -53,6 +54,36 @@ describe('vm: packages', function () {
       expect(await has({ chosenFor: GUEST_PACKAGES.slice(1) })).to.equal(false);
       expect(await has({ chosenFor: GUEST_PACKAGES })).to.equal(true);
       expect(await has({ chosenFor: [...GUEST_PACKAGES, 'another'] })).to.equal(true);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('vm: processors', function () {
+  it('are those that the names of kernels say', function () {
+    for (const kernel of ['linux-image-arm64', 'linux-image-6.12.1+deb13-arm64-16k/sid']) {
+      expect(architectureOf(kernel)).to.equal('arm64');
+    }
+    expect(architectureOf('linux-image-6.1.0-57-amd64')).to.equal('x64');
+    expect(architectureOf('a-kernel-of-my-own/arm64')).to.equal(HOST_ARCHITECTURE);
+  });
+
+  it('boot no kernel whose form is not known', async function () {
+    const folder = mkdtempSync(join(tmpdir(), 'stackglue-kernel-'));
+    const [image, output] = [join(folder, 'image'), join(folder, 'output')];
+    try {
+      for (const bytes of [Buffer.alloc(100), Buffer.alloc(4096)]) {
+        writeFileSync(image, bytes);
+        const error: unknown = await extractKernel('arm64', image, output).catch((e: unknown) => e);
+        expect(error).to.be.instanceOf(VmError).and.to.have.property('code', 'build');
+        expect(existsSync(output)).to.equal(false);
+      }
+      const known = Buffer.alloc(4096);
+      known.write('ARM\x64', 56);
+      writeFileSync(image, known);
+      await extractKernel('arm64', image, output);
+      expect(readFileSync(output).equals(known)).to.equal(true);
     } finally {
       rmSync(folder, { recursive: true });
     }
