@@ -7,7 +7,7 @@ import { missingHostPackages } from '../vm/index.js';
 import { PROJECT_ROOT } from '../vm/paths.js';
 import { findTool } from '../vm/tools.js';
 import { filesOf, parse } from './command-line.js';
-import { needsMachines } from './selection.js';
+import { foreignProcessor, needsMachines } from './selection.js';
 
 /** A package that is missing, and why it is wanted. */
 export interface Need {
@@ -96,7 +96,9 @@ export async function missingNeeds(args: readonly string[]): Promise<Need[]> {
   }
   if (files.some(needsMachines)) {
     const purpose = 'for virtual machines';
-    needs.push(...missingHostPackages().map((debianPackage) => ({ debianPackage, purpose })));
+    const processors = new Set(files.filter(needsMachines).map(foreignProcessor));
+    const missing = [...processors].flatMap((processor) => missingHostPackages(processor));
+    needs.push(...[...new Set(missing)].map((debianPackage) => ({ debianPackage, purpose })));
   }
   return needs;
 }

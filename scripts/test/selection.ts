@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 
+import type { Architecture } from '../vm/index.js';
 import { PROJECT_ROOT } from '../vm/paths.js';
 
 /**
@@ -38,12 +39,23 @@ const WITH_DAEMONS = /^(three-nodes|notices)-corosync\./;
 /** Kernels that change from week to week: what they do is looked at when somebody asks for it. */
 const NEWEST = /^dist\/test\/vm\/linux-(backports|sid)\//;
 
+/**
+ * Machines with another processor than the host's. Making the binaries for it and emulating it take minutes, and
+ * what can go wrong on it alone is in the compiler and in few lines of native code.
+ */
+const FOREIGN = `${MACHINES}arm64.`;
+
 /** The machines of a quick run, on whichever kernel has its turn: the behaviours of any stack, deaths, stops. */
 const QUICK = /\/vm\/linux-6[^/]+\/(three-nodes|notices)\.test\.js$/;
 
 /** What needs no machine and yet takes its time: it compiles, lints or measures. */
 const SLOW =
   /^dist\/test\/([^/]+|(bench|house)\/[^/]+|locks\/leaks\.test\.js|package\/packed\.test\.js)$/;
+
+/** The processor of the machines that a file boots, if it is not the host's. */
+export function foreignProcessor(file: string): Architecture | undefined {
+  return file.startsWith(FOREIGN) ? 'arm64' : undefined;
+}
 
 /** Whether a file boots virtual machines. */
 export function needsMachines(file: string): boolean {
@@ -135,8 +147,8 @@ export function select(extent: Extent, files: readonly string[], date: Date): Se
       return { files: chosen, leftOut: [sentence] };
     }
     case 'full': {
-      const chosen = inTurn.filter((file) => !NEWEST.test(file));
-      const sentence = `${count(chosen)} whose turn is on another day, or on the newest kernels: npm test -- --full --all`;
+      const chosen = inTurn.filter((file) => !NEWEST.test(file) && !file.startsWith(FOREIGN));
+      const sentence = `${count(chosen)} whose turn is on another day, on the newest kernels, or on 64-bit ARM: npm test -- --full --all`;
       const absent = absentFrom(chosen, files);
       const names = `Of these on no kernel today: ${absent.join(', ')}.`;
       return {
