@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <fstream>
+#include <charconv>
+#include <string_view>
+
+#include "util/text_file.h"
 
 namespace stackglue::keeper {
 
@@ -14,11 +17,14 @@ std::string ControlDevice::PathOf(const std::string& lockspace) const {
 }
 
 std::optional<uint32_t> ControlDevice::Find(const std::string& device) const {
-  std::ifstream devices(list_path_);
-  uint32_t minor = 0;
-  std::string name;
-  while (devices >> minor >> name) {
-    if (name == device) return minor;
+  TextFile devices(list_path_);
+  for (std::string line; devices.Next(&line);) {
+    std::string_view words = line;
+    const std::string_view number = TakeWord(&words);
+    if (TakeWord(&words) != device) continue;
+    uint32_t minor = 0;
+    const char* end = number.data() + number.size();
+    if (std::from_chars(number.data(), end, minor).ptr == end) return minor;
   }
   return std::nullopt;
 }

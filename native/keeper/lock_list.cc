@@ -1,11 +1,12 @@
 #include "keeper/lock_list.h"
 
+#include <charconv>
 #include <cstdint>
-#include <fstream>
-#include <sstream>
 #include <string>
+#include <string_view>
 
 #include "util/host_path.h"
+#include "util/text_file.h"
 
 namespace stackglue::keeper {
 namespace {
@@ -14,12 +15,12 @@ namespace {
 constexpr uint32_t kMasterCopy = 0x00010000;
 
 // lkb id nodeid remid pid xid exflags flags ... (fs/dlm/debug_fs.c:print_format3_lock)
-bool IsMasterCopy(std::istringstream* fields) {
-  std::string skipped;
-  for (int i = 0; i < 6; ++i) *fields >> skipped;
+bool IsMasterCopy(std::string_view fields) {
+  for (int i = 0; i < 6; ++i) TakeWord(&fields);
+  const std::string_view digits = TakeWord(&fields);
   uint32_t flags = 0;
-  *fields >> std::hex >> flags;
-  return !fields->fail() && (flags & kMasterCopy) != 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), flags, 16);
+  return (flags & kMasterCopy) != 0;
 }
 
 }  // namespace
@@ -27,17 +28,15 @@ bool IsMasterCopy(std::istringstream* fields) {
 // NAME_all and not NAME_locks: there a resource's name stands as it is, be there a line in it, and
 // here in hexadecimal digits unless all of it can be printed.
 bool HasOnlyOthersLocks(const std::string& lockspace) {
-  std::ifstream list(HostPath("/sys/kernel/debug/dlm/") + lockspace + "_all");
+  TextFile list(HostPath("/sys/kernel/debug/dlm/") + lockspace + "_all");
   bool has_any = false;
-  for (std::string line; std::getline(list, line);) {
-    std::istringstream fields(line);
-    std::string kind;
-    fields >> kind;
-    if (kind != "lkb") continue;
-    if (!IsMasterCopy(&fields)) return false;
+  for (std::string line; list.Next(&line);) {
+    std::string_view fields = line;
+    if (TakeWord(&fields) != "lkb") continue;
+    if (!IsMasterCopy(fields)) return false;
     has_any = true;
   }
-  return has_any && list.eof() && !list.bad();
+  return has_any && list.error() == 0;
 }
 
 }  // namespace stackglue::keeper

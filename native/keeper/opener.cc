@@ -9,14 +9,13 @@
 
 #include <cerrno>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <thread>
 #include <utility>
 
 #include "keeper/device_users.h"
 #include "keeper/lock_list.h"
 #include "util/host_path.h"
+#include "util/text_file.h"
 
 namespace stackglue::keeper {
 namespace {
@@ -67,8 +66,7 @@ OpenFailure DeniedOr(int error, OpenFailure other) {
 // Whether a thread of this process sleeps where a signal would wake it, so in no call that waits
 // for the cluster.
 bool IsAsleep(pid_t thread) {
-  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
-  const std::string stat{std::istreambuf_iterator<char>(file), {}};
+  const std::string stat = ReadText("/proc/self/task/" + std::to_string(thread) + "/stat");
   const size_t name_end = stat.rfind(')');
   return name_end != std::string::npos && stat.compare(name_end, 3, ") S") == 0;
 }

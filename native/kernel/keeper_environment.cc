@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <string_view>
+
+#include "util/text_file.h"
 
 // A build for tests names what its doubles need, too (test/fake-device).
 #ifndef STACKGLUE_KEEPER_VARIABLES
@@ -25,8 +26,8 @@ bool IsForKeeper(std::string_view variable) {
 const std::vector<std::string>& KeeperEnvironment() {
   static const std::vector<std::string> environment = [] {
     std::vector<std::string> variables;
-    std::ifstream all("/proc/self/environ");
-    for (std::string variable; std::getline(all, variable, '\0');) {
+    TextFile all("/proc/self/environ", '\0');
+    for (std::string variable; all.Next(&variable);) {
       if (IsForKeeper(variable)) variables.push_back(variable);
     }
     return variables;

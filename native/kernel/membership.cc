@@ -2,18 +2,15 @@
 #include "kernel/membership.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <sstream>
 #include <string_view>
 
 #include "util/host_path.h"
+#include "util/text_file.h"
 
 namespace stackglue::kernel {
 namespace {
@@ -43,20 +40,10 @@ bool HasComms(int node) {
   return stat(CommsOf(node).c_str(), &info) == 0;
 }
 
-// A small file of configfs; empty when it cannot be read. No child of this process inherits it.
-std::string ReadFile(const std::string& path) {
-  char text[4096];
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return {};
-  const ssize_t size = read(fd, text, sizeof text);
-  close(fd);
-  return {text, static_cast<size_t>(std::max<ssize_t>(size, 0))};
-}
-
 int FindThisNode() {
   int local_node = 0;
   ForEachNode(Membership::CommsPath(), [&local_node](int node) {
-    if (ReadFile(CommsOf(node) + "/local").rfind("1", 0) == 0) local_node = node;
+    if (ReadText(CommsOf(node) + "/local").rfind("1", 0) == 0) local_node = node;
   });
   return local_node;
 }
@@ -82,11 +69,14 @@ int Membership::List(const std::string& lockspace) {
 
 std::vector<std::string> Membership::AddressesOf(int node) {
   // Lines of a family, such as AF_INET, and an address.
-  std::istringstream list(ReadFile(CommsOf(node) + "/addr_list"));
+  const std::string list = ReadText(CommsOf(node) + "/addr_list");
   std::vector<std::string> addresses;
-  std::string family;
-  std::string address;
-  while (list >> family >> address) addresses.push_back(address);
+  std::string_view words = list;
+  while (!TakeWord(&words).empty()) {
+    if (const std::string_view address = TakeWord(&words); !address.empty()) {
+      addresses.emplace_back(address);
+    }
+  }
   return addresses;
 }
 
