@@ -14,6 +14,28 @@ import { CACHE, toolchain } from './toolchain.js';
 /** Where the package has them. */
 export const PREBUILDS = join(PROJECT_ROOT, 'prebuilds');
 
+/** Runs `work` while nobody else replaces or packs what is in {@link PREBUILDS}. */
+export function withPrebuilds<T>(work: () => Promise<T>): Promise<T> {
+  return withLock(join(CACHE, 'prebuilds.lock'), work);
+}
+
+/** Puts what was made for `target` into its folder. */
+async function place(made: string, target: Target): Promise<void> {
+  const folder = join(PREBUILDS, target.name);
+  await mkdir(folder, { recursive: true });
+  for (const [file, mode] of [
+    [ADDON, 0o644],
+    [KEEPER, 0o755],
+  ] as const) {
+    // Another file, not other bytes: who runs the old one goes on with it.
+    const fresh = join(folder, `.${file}`);
+    await copyFile(join(made, file), fresh);
+    await chmod(fresh, mode);
+    await rename(fresh, join(folder, file));
+  }
+  await writeSums(PREBUILDS);
+}
+
 /** What is wrong with the two files of `target` in `folder`, a sentence each. */
 async function faultsIn(folder: string, target: Target): Promise<string[]> {
   const faults: string[] = [];
@@ -56,25 +78,12 @@ export async function checkPrebuilds(targets: readonly Target[] = TARGETS): Prom
 export async function prebuild(targets: readonly Target[]): Promise<void> {
   const tools = await toolchain();
   await withLock(join(CACHE, 'lock'), async () => {
-    await mkdir(PREBUILDS, { recursive: true });
     for (const target of targets) {
       const made = await compile(target, tools);
       const faults = await faultsIn(made, target);
       if (faults.length > 0) throw new Error(faults.join('\n'));
-      const folder = join(PREBUILDS, target.name);
-      await mkdir(folder, { recursive: true });
-      for (const [file, mode] of [
-        [ADDON, 0o644],
-        [KEEPER, 0o755],
-      ] as const) {
-        // Another file, not other bytes: who runs the old one goes on with it.
-        const fresh = join(folder, `.${file}`);
-        await copyFile(join(made, file), fresh);
-        await chmod(fresh, mode);
-        await rename(fresh, join(folder, file));
-      }
+      await withPrebuilds(() => place(made, target));
     }
-    await writeSums(PREBUILDS);
   });
 }
 

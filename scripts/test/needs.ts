@@ -74,6 +74,24 @@ const WANTED: readonly Wanted[] = [
     isMissing: () => findTool('taskset') === undefined,
   },
   {
+    debianPackage: 'mmdebstrap',
+    purpose: 'to install the package on a bare Debian',
+    files: /\/package\/bare-debian/,
+    isMissing: () => findTool('mmdebstrap') === undefined,
+  },
+  {
+    debianPackage: 'bubblewrap',
+    purpose: 'to use the package where nothing else is',
+    files: /\/package\/(bare-debian|musl)/,
+    isMissing: () => findTool('bwrap') === undefined,
+  },
+  {
+    debianPackage: 'musl',
+    purpose: 'to use the package with this libc',
+    files: /\/package\/musl/,
+    isMissing: () => !existsSync('/lib/ld-musl-x86_64.so.1'),
+  },
+  {
     debianPackage: 'libdlm-dev',
     purpose: 'for C programs that use the DLM',
     files: /\/vm\/|\/bench\//,

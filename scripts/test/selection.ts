@@ -50,7 +50,7 @@ const QUICK = /\/vm\/linux-6[^/]+\/(three-nodes|notices)\.test\.js$/;
 
 /** What needs no machine and yet takes its time: it compiles, lints or measures. */
 const SLOW =
-  /^dist\/test\/([^/]+|(bench|house)\/[^/]+|locks\/leaks\.test\.js|package\/packed\.test\.js)$/;
+  /^dist\/test\/([^/]+|(bench|house)\/[^/]+|locks\/leaks\.test\.js|package\/(packed|bare-debian|musl)\.test\.js)$/;
 
 /** The processor of the machines that a file boots, if it is not the host's. */
 export function foreignProcessor(file: string): Architecture | undefined {

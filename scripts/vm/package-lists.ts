@@ -152,6 +152,16 @@ interface Source {
   readonly suite: string;
 }
 
+/**
+ * The address of the Debian archive that this host's own lists are from.
+ *
+ * @throws {VmError} `unavailable` when they are none of Debian's.
+ */
+export async function archiveOfHost(): Promise<string> {
+  const [{ address }] = await sourcesOfHost();
+  return address;
+}
+
 /** Those of Debian that this host's own lists are from; of the main archive first. */
 async function sourcesOfHost(): Promise<[Source, ...Source[]]> {
   const format = '$(ORIGIN)|$(LABEL)|$(REPO_URI)|$(RELEASE)';

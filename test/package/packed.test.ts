@@ -1,46 +1,18 @@
 /** The tarball, as its users get at it: installed by each package manager, on each line of Node.js. */
 import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { installPinned } from '../../scripts/pinned.js';
-import { prebuild } from '../../scripts/prebuild/prebuild.js';
-import { TARGETS } from '../../scripts/prebuild/targets.js';
 import { pack, type Packed } from '../../scripts/release/pack.js';
 import { PROJECT_ROOT } from '../../scripts/vm/paths.js';
 import { ownTarget } from '../../lib/addon-place.js';
+import { consumerIn, MODULE, npm, OF_NPM, prebuildFor } from './consumer.js';
+import { run, toolsOrSkip, USE, USED } from './consumer.js';
 
 const LINES = ['20', '22', '24', '26'];
-/** Of the lock file: which Node.js its npm runs on. */
-const OF_NPM = '24';
-
-const USE = `
-  for (const stack of ['emulated', 'o2cb']) {
-    const lockspace = await openLockspace('packed', { stack });
-    await lockspace.using('name', 'EX', (lock) => console.log(stack, lock.mode));
-    await lockspace.close();
-  }`;
-const USED = 'emulated EX\no2cb EX\n';
-
-const MODULE = `import { openLockspace } from 'stackglue';
-import { defaultGlue } from 'stackglue/glue';
-import { Simulation } from 'stackglue/simulator';
-import { stackConformance } from 'stackglue/conformance';
-new Simulation({ seed: 1 }).close();
-if (!defaultGlue || !stackConformance) throw new Error('not whole');
-${USE}
-`;
 const COMMON_JS = `const { openLockspace } = require('stackglue');
 (async () => {${USE}})();
 `;
@@ -59,20 +31,6 @@ export const none = async (): Promise<Lock> => (await openLockspace('typed', opt
 export const all = [StackGlue, createO2cbPlugin, Simulation, stackConformance, DlmError];
 `;
 
-/** Runs a program to its end; what it printed. */
-function run(cwd: string, command: string, args: readonly string[], env = {}): string {
-  const { status, stdout, stderr, error } = spawnSync(command, args, {
-    cwd,
-    encoding: 'utf8',
-    env: { ...process.env, ...env },
-  });
-  expect(
-    status,
-    `${command} ${args.join(' ')}: ${error?.message ?? ''}${stdout}${stderr}`,
-  ).to.equal(0);
-  return stdout;
-}
-
 describe('the packed tarball', () => {
   let tools: string;
   let folder = '';
@@ -81,34 +39,21 @@ describe('the packed tarball', () => {
   const node = (line: string): string => join(tools, `node-${line}/bin/node`);
 
   before(async function () {
-    const target = TARGETS.find(({ name }) => name === ownTarget());
-    if (target?.name !== 'linux-x64') {
-      console.log(`      skipped: the tools for it are for linux-x64, and this is ${ownTarget()}`);
-      this.skip();
-    }
-    tools = await installPinned('scripts/release/tools');
-    await prebuild([target]);
+    tools = await toolsOrSkip(this);
+    await prebuildFor(ownTarget());
     folder = mkdtempSync(join(tmpdir(), 'stackglue-packed-'));
     consumers = join(folder, 'consumers');
     packed = await pack(folder);
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  /** An empty program's folder. */
-  function consumer(name: string): string {
-    const path = join(consumers, name);
-    mkdirSync(path, { recursive: true });
-    writeFileSync(join(path, 'package.json'), '{ "name": "consumer", "type": "module" }');
-    return path;
-  }
+  const consumer = (name: string): string => consumerIn(join(consumers, name));
 
   /** The same with the tarball installed, once. */
   function installed(): string {
     const path = join(consumers, 'installed');
     if (!existsSync(path)) {
-      run(consumer('installed'), 'npm', [
-        ...['install', '--ignore-scripts', '--no-audit', '--no-fund', packed.path],
-      ]);
+      run(consumer('installed'), 'npm', [...npm(packed.path), '--ignore-scripts']);
     }
     return path;
   }
@@ -125,7 +70,6 @@ describe('the packed tarball', () => {
     ]);
   });
 
-  const npm = (path: string): string[] => ['install', '--no-audit', '--no-fund', path];
   for (const [name, command] of Object.entries({
     'the npm of this machine': (path: string) => ['npm', ...npm(path), '--ignore-scripts'],
     'npm 12, as it is': (path: string) => [
