@@ -13,15 +13,21 @@ import { runTool } from './vm/tools.js';
 const FILES = ['package.json', 'package-lock.json'] as const;
 const CACHE = join(PROJECT_ROOT, '.cache', 'pinned');
 
+/** What packages are for, where it is not for this machine. */
+interface Target {
+  /** Another processor, as npm names it. npm takes what is for another only where it is optional. */
+  readonly cpu?: string;
+  /** They are for another libc, which npm would refuse. */
+  readonly isOtherLibc?: boolean;
+}
+
 /**
  * Installs what the lock file in the folder `pinned` of the project names, unless it is here. npm compares it
  * with the hashes of that file, and runs no script of it. Resolves to the folder of the packages.
  *
- * @param cpu another processor than the host's, as npm names it. npm takes what is for another only where it is
- * optional.
  * @throws {VmError} `build`, with npm's words.
  */
-export async function installPinned(pinned: string, cpu?: string): Promise<string> {
+export async function installPinned(pinned: string, target: Target = {}): Promise<string> {
   const source = join(PROJECT_ROOT, pinned);
   const hash = createHash('sha256').update(await readFile(join(source, 'package-lock.json')));
   const folder = join(CACHE, `${basename(pinned)}-${hash.digest('hex').slice(0, 12)}`);
@@ -29,7 +35,8 @@ export async function installPinned(pinned: string, cpu?: string): Promise<strin
     buildOnce(folder, async (work) => {
       for (const file of FILES) await copyFile(join(source, file), join(work, file));
       const flags = ['--ignore-scripts', '--no-audit', '--no-fund'];
-      if (cpu !== undefined) flags.push('--cpu', cpu);
+      if (target.cpu !== undefined) flags.push('--cpu', target.cpu);
+      if (target.isOtherLibc === true) flags.push('--force');
       const said = await runTool('npm', ['ci', ...flags], { cwd: work });
       await refuseGaps(work, said);
     }),

@@ -44,7 +44,7 @@ export async function buildNodeDisk(work: string, architecture: Architecture): P
 
 async function nodeFor(architecture: Architecture): Promise<string> {
   if (!isForeign(architecture)) return process.execPath;
-  const packages = await installPinned(pinnedFor(architecture), architecture);
+  const packages = await installPinned(pinnedFor(architecture), { cpu: architecture });
   return join(packages, `node-linux-${architecture}`, 'bin', 'node');
 }
 
