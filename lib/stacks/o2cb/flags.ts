@@ -29,13 +29,21 @@ const LKM: Record<Flag, number> = {
 
 const PAIRS = (Object.keys(LKM) as Flag[]).map((flag) => [DLM_LKF[flag], LKM[flag]] as const);
 
-/** What the flags become, seven bits at a time: every lock and unlock asks. */
-const TABLES = [0, 7, 14].map((shift) =>
-  Int32Array.from({ length: 128 }, (_, bits) =>
-    PAIRS.reduce((mapped, [from, to]) => ((bits << shift) & from ? mapped | to : mapped), 0),
-  ),
-) as [Int32Array, Int32Array, Int32Array];
-const [LOW, MIDDLE, HIGH] = TABLES;
+/** What seven of the flags' bits become. By the few bits and not by all their sums: a program's start waits. */
+function tableFrom(shift: number): Int32Array {
+  const table = new Int32Array(128);
+  for (const [from, to] of PAIRS) {
+    const bit = (from >> shift) & 0x7f;
+    if (bit === 0) continue;
+    for (let bits = bit; bits < table.length; bits = (bits + 1) | bit) {
+      table[bits] = (table[bits] ?? 0) | to;
+    }
+  }
+  return table;
+}
+
+/** Seven bits at a time: every lock and unlock asks. */
+const [LOW, MIDDLE, HIGH] = [tableFrom(0), tableFrom(7), tableFrom(14)] as const;
 
 /** The `LKM_*` flags for `DLM_LKF_*` flags. */
 export function flagsToO2dlm(flags: number): number {
