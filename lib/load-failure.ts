@@ -75,7 +75,14 @@ export function platformError(platform: string): DlmError {
 /** The error for Deno, which takes addons, but not those that use the event loop themselves. */
 export function denoError(): DlmError {
   return error(
-    'stackglue takes no locks under Deno, which has no libuv, by whose event loop the addon works: use Node.js, or Bun. Types, constants and errors are here all the same',
+    'stackglue takes no locks under Deno, which has no libuv, by whose event loop the addon works: use Node.js. Types, constants and errors are here all the same',
+  );
+}
+
+/** The error for stack `user` under Bun, which would end the process: it has the rest of libuv. */
+export function bunError(): DlmError {
+  return error(
+    'stackglue takes no locks of the cluster under Bun, which lacks uv_poll of libuv: use Node.js. The emulations work there',
   );
 }
 

@@ -124,12 +124,17 @@ describe('the packed tarball', () => {
     });
   }
 
-  it('runs on Bun, and says that it does not on Deno', () => {
+  it('runs on Bun, and says that the cluster does not', () => {
     const path = installed();
+    const bun = join(tools, '@oven/bun-linux-x64-baseline/bin/bun');
     writeFileSync(join(path, 'main.mjs'), MODULE);
-    expect(run(path, join(tools, '@oven/bun-linux-x64-baseline/bin/bun'), ['main.mjs'])).to.equal(
-      USED,
-    );
+    expect(run(path, bun, ['main.mjs'])).to.equal(USED);
+    writeFileSync(join(path, 'user.mjs'), BUNDLED.replaceAll("'emulated'", "'user'"));
+    expect(run(path, bun, ['user.mjs'])).to.match(/^ERR_DLM_ADDON: .*Bun/);
+  });
+
+  it('says that it does not run on Deno', () => {
+    const path = installed();
     writeFileSync(join(path, 'told.mjs'), BUNDLED.replaceAll('process.argv[2]', 'false'));
     const env = { DENO_NO_UPDATE_CHECK: '1', DENO_DIR: join(folder, 'deno') };
     const deno = [

@@ -11,6 +11,7 @@ import {
   checkText,
   outOfRange,
 } from '../../errors.js';
+import { bunError } from '../../load-failure.js';
 import { native as addon, Submission } from '../../native.js';
 import type { StackPlugin } from '../../stackglue/plugin.js';
 import type { LockspaceSource } from './link.js';
@@ -125,7 +126,10 @@ export function createUserPlugin(options: UserStackOptions = {}): StackPlugin {
     submission: Submission[submit],
   };
   const source: LockspaceSource = {
-    open: (name, ...channel) => new (addon().NativeUserConnection)({ ...native, name }, ...channel),
+    open: (name, ...channel) => {
+      if (process.versions.bun !== undefined) throw bunError();
+      return new (addon().NativeUserConnection)({ ...native, name }, ...channel);
+    },
     needsKeeper: submit === 'keeper',
     // What this node masters is granted in the call, and this thread makes the calls.
     answersAtOnce: submit === 'loop',
