@@ -11,10 +11,12 @@ import { isNativeChosen, isNativeRow, LIMITS, runNative } from './native/native.
 import { drawNative } from './native/plot.js';
 import { whyNotNative } from './native/world.js';
 import { formatRows, type Row } from './result.js';
+import { runStart } from './start.js';
 
 const ABOUT = `Measures locks of stack "user" against a C program on libdlm, on the host with a double of the
 kernel's device ("native") and in virtual machines ("local", "remote", "giving up", "held"), and the engines and
-stack "o2cb" against libraries for one process, on the host ("embedded").`;
+stack "o2cb" against libraries for one process, on the host ("embedded"), and how long a program takes to its first
+lock ("start").`;
 
 interface Flags {
   readonly only: RegExp;
@@ -82,6 +84,7 @@ async function main(): Promise<void> {
   const progress = printingProgress(tell);
   const report = (row: Row): number => rows.push(row);
   await runNative({ ...chosen, progress, report, tell });
+  await runStart({ ...chosen, progress, report });
   await runEmbedded({ ...chosen, progress, report });
   if (inClusters) await runBenchmarks({ ...chosen, progress, report });
   if (rows.length === 0) {

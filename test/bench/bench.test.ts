@@ -41,6 +41,23 @@ describe('the benchmark of what runs inside one process', () => {
   });
 });
 
+describe('the benchmark of a program from its start to its first lock', () => {
+  it('compares it with one that does nothing', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'stackglue-bench-'));
+    try {
+      const json = join(folder, 'rows.json');
+      await bench('--rounds', '1', '--json', json, '--only', '^start');
+      const [row, ...others] = JSON.parse(readFileSync(json, 'utf8')) as Row[];
+      expect(others).to.deep.equal([]);
+      expect(row).to.include({ unit: 'ms', reference: 25 });
+      expect(row?.rates).to.have.lengthOf(8);
+      expect(row?.rates.every(Number.isFinite)).to.equal(true);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
+
 describe('the benchmarks', () => {
   it('tell what they take when they are asked for something else', async () => {
     const failure: unknown = await bench('--modes', 'spin').catch((error: unknown) => error);
