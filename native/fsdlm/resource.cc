@@ -94,7 +94,9 @@ void Resource::Count(const Lock& lock, uint32_t count) {
       break;
     case Lock::Queue::kWaiting:
       contention_->waiting_for[lock.rqmode] += count;
-      if ((lock.exflags & kLkfNoOrder) != 0) contention_->noorder_waiters += count;
+      if ((lock.exflags & (kLkfNoOrder | kLkfExpedite)) != 0) {
+        contention_->unordered_waiters += count;
+      }
       break;
   }
 }

@@ -122,7 +122,8 @@ class Resource {
     // Converting locks that may be granted out of turn, or stand in each other's way: the whole
     // queue is looked at as long as there are any.
     uint32_t unordered_conversions = 0;
-    uint32_t noorder_waiters = 0;
+    // Likewise. With EXPEDITE one waits only when its grant was lost with the master.
+    uint32_t unordered_waiters = 0;
     // Every granted lock in the way of this mode has been told of it, or of a higher one.
     int8_t told = kModeIv;
     bool reordered = false;  // by recovery

@@ -179,7 +179,7 @@ void Resource::GrantConversions(bool recover, Blocked* blocked, CallbackSink* si
 void Resource::GrantWaiting(Blocked* blocked, CallbackSink* sink) {
   if (none_waiting()) return;
   const Ring<QueueLink>& ring = contention_->waiting;
-  if (contention_->noorder_waiters == 0) {
+  if (contention_->unordered_waiters == 0) {
     while (QueueLink* head = ring.front()) {
       Lock* lock = &ToLock(*head);
       if (!TryMode(lock, false, false, nullptr)) break;

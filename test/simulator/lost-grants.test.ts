@@ -5,8 +5,8 @@ import { DLM_LKF, DLM_LOCK, dlmLvb, DlmLksb } from '../../lib/glue.js';
 import { Simulation } from '../../lib/simulator/index.js';
 import { connectNode } from './lock-program.js';
 
-const { CONVERT, VALBLK } = DLM_LKF;
-const { EX, PR } = DLM_LOCK;
+const { CONVERT, EXPEDITE, VALBLK } = DLM_LKF;
+const { EX, NL, PR } = DLM_LOCK;
 
 describe('a grant that was lost with its master, profile fsdlm', () => {
   it('takes the block that it had with it: who is granted anew sees what all others see', async () => {
@@ -40,6 +40,33 @@ describe('a grant that was lost with its master, profile fsdlm', () => {
       expect(await third.lock(PR, 0)).to.equal(0);
       expect(dlmLvb(third.lksb)[0], 'what nobody but the dead one knew').to.equal(0);
       expect(dlmLvb(second.lksb)[0]).to.equal(0);
+    });
+    await simulation.close();
+  });
+
+  it('is made again out of turn, where it was out of turn', async () => {
+    const simulation = new Simulation({ profile: 'fsdlm', delayUs: [100, 100], detectMs: 1000 });
+    const member = async (number: number) => {
+      const { glue, connection } = await connectNode(simulation.node(number).context);
+      return (mode: typeof EX | typeof NL, flags: number) =>
+        new Promise<number>((resolve) => {
+          const lksb = new DlmLksb();
+          const completed = (): void => resolve(glue.dlmLockStatus(lksb));
+          const status = glue.dlmLock(connection, mode, lksb, flags, 'expedited', completed);
+          if (status !== 0) resolve(status);
+        });
+    };
+    await simulation.run(async () => {
+      const [master, second, third] = [await member(1), await member(2), await member(3)];
+      expect(await master(NL, 0)).to.equal(0);
+      expect(await second(EX, 0)).to.equal(0);
+      void third(EX, 0);
+      await simulation.sleep(10);
+      // It is granted at node 1, which is cut off before it can say so.
+      const granted = third(NL, EXPEDITE);
+      simulation.setTimeout(() => simulation.node(1).partition(), 0.15);
+      expect(await granted).to.equal(0);
+      expect(simulation.node(1).state).to.equal('down');
     });
     await simulation.close();
   });
