@@ -12,6 +12,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** From the top down: a file may import from its own row and from those below it. */
 const LIB_LAYERS = [
   /^lib\/index\.ts$/,
+  /^lib\/(web-locks|recipes)\//,
   /^lib\/locks\//,
   /^lib\/tokens\//,
   /^lib\/conformance\//,
@@ -40,6 +41,8 @@ const FORBIDDEN_INCLUDES = {
   'native/simulator': /^(napi|node|uv|js_native)|^(\.\.\/)*(kernel|emulation|binding|keeper)\//,
   'native/keeper': /^(napi|uv)\b|^(\.\.\/)*(o2dlm|fsdlm|emulation|simulator|binding)\//,
 };
+/** Each of these folders stands alone, on the locks. */
+const ON_LOCKS = /^lib\/(web-locks|recipes)\//;
 const STACK_FILES = ['index.ts', 'flags.ts', 'status.ts', 'operations.ts'];
 
 const faults = [];
@@ -64,7 +67,12 @@ for (const path of filesIn('lib')) {
     // What the stacks share lies in lib/stacks itself; it knows none of them.
     const isSideways =
       toStack !== undefined && toStack !== fromStack && !/^lib\/(glue\.ts$|simulator\/)/.test(path);
-    if (layerOf(target) < layerOf(path) || isSideways) {
+    // What is made of locks could be anybody's program: it uses what is public, and so can be read as an example.
+    const isInside =
+      ON_LOCKS.test(path) && target.startsWith('lib/locks/') && target !== 'lib/locks/index.ts';
+    const isBeside =
+      ON_LOCKS.exec(path)?.[1] !== (ON_LOCKS.exec(target)?.[1] ?? ON_LOCKS.exec(path)?.[1]);
+    if (layerOf(target) < layerOf(path) || isSideways || isInside || isBeside) {
       faults.push(`${path}: must not import ${target}`);
     }
   }
