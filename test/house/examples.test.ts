@@ -65,6 +65,12 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     'moved from b to a',
     'moved from a to b',
   ],
+  'dist/scripts/examples/elect.js': [
+    'first leads\nsecond leads\nthird leads\nthird is told: all is done',
+    'first has ended: all is done',
+    'second has ended: well',
+    'third has ended: well',
+  ],
   'dist/scripts/examples/tokens.js': [
     'written: one',
     'written: two',

@@ -27,8 +27,10 @@ export const MODULE = `import { openLockspace } from 'stackglue';
 import { defaultGlue } from 'stackglue/glue';
 import { Simulation } from 'stackglue/simulator';
 import { stackConformance } from 'stackglue/conformance';
+import { webLocks } from 'stackglue/web-locks';
+import { elect } from 'stackglue/recipes';
 new Simulation({ seed: 1 }).close();
-if (!defaultGlue || !stackConformance) throw new Error('not whole');
+if (!defaultGlue || !stackConformance || !webLocks || !elect) throw new Error('not whole');
 ${USE}
 `;
 /** Arguments of npm that install a tarball. */

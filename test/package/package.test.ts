@@ -17,6 +17,8 @@ import { fileURLToPath } from 'node:url';
 
 import * as lib from '../../lib/glue.js';
 import * as shared from '../../lib/index.js';
+import * as recipes from '../../lib/recipes/index.js';
+import * as web from '../../lib/web-locks/index.js';
 
 const packageRoot = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -97,7 +99,9 @@ import {
   type StackChoice, type WaitOptions,
 } from 'stackglue';
 import { localNode, stackConformance } from 'stackglue/conformance';
+import { elect, type ElectOptions, type Term } from 'stackglue/recipes';
 import { explore, replay, Simulation, SimulationError } from 'stackglue/simulator';
+import { webLocks, type WebLock, type WebLockManager } from 'stackglue/web-locks';
 
 const protocol: LockingProtocol = {
   maxVersion: { major: 1, minor: 0 },
@@ -152,7 +156,11 @@ async function locks(): Promise<void> {
   const busy: Lock | null = await ls.tryLock('inode/42', 'PR');
   const set: LockSet = await ls.lockAll(['a', 'b'], 'EX');
   ls.on('health', (health: Health) => void health.state);
-  void [size, busy, set, lock];
+  const locks: WebLockManager = webLocks(ls);
+  const length: number = await locks.request('name', async (held: WebLock | null) => held?.name.length ?? 0);
+  const options: ElectOptions = {};
+  for await (const term of elect(ls, 'leader', options)) { const its: Term = term; void its.token; break; }
+  void [size, busy, set, lock, length];
 }
 export type Locks = [BlockedHandler, LockspaceOptions, Mode, StackChoice, WaitOptions];
 void [locks, result, SharedError, localNode, stackConformance, explore, replay, SimulationError];
@@ -162,6 +170,8 @@ describe('package', () => {
   it('exports what is documented, and no more', () => {
     expect(Object.keys(lib).sort()).to.deep.equal(EXPORTS);
     expect(Object.keys(shared).sort()).to.deep.equal(SHARED_EXPORTS);
+    expect(Object.keys(web)).to.deep.equal(['webLocks']);
+    expect(Object.keys(recipes)).to.deep.equal(['elect']);
     const { openLockspace, ...both } = shared;
     expect(openLockspace).to.be.a('function');
     expect(lib).to.include(both);
