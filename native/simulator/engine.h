@@ -33,6 +33,7 @@ struct Request {
   int mode = 0;
   uint32_t flags = 0;            // the engine's own, CONVERT excepted
   uint64_t sequence = 0;         // the simulator's, of each time that it was sent
+  uint64_t about = 0;            // an unlock or a cancel: CallerLock::asked of what it is to end
   bool breaks_deadlock = false;  // a cancel of fs/dlm that is told of as a deadlock
   std::string resource;
   std::vector<uint8_t> block;  // empty: none

@@ -46,6 +46,7 @@ int64_t Simulation::Submit(Request* request) {
   if (accepted && lock != nullptr && verdict.way != Verdict::Way::kNothing) {
     const bool is_busy = lock->operation != CallerLock::Operation::kNone || lock->unlocking;
     if (!is_busy) lock->asked = ++last_asked_;
+    request->about = lock->asked;
     caller_->Begin(*request, lock);
   }
   if (verdict.way == Verdict::Way::kAsk) {
@@ -123,9 +124,14 @@ void Simulation::Serve(Request request, int master) {
       has_master = true;
     }
     const auto lock = locks_.find(request.lock);
-    const bool is_early =
-        request.kind == Request::Kind::kUnlock && lock != locks_.end() && lock->second.in_flight;
-    if (is_early && now == master) {
+    const bool is_unlock = request.kind == Request::Kind::kUnlock && lock != locks_.end();
+    const bool is_late = is_unlock && lock->second.asked != request.about;
+    if (is_late && !caller_->TellsRefusal(request)) {
+      // What it was to cancel has ended, and the next must not end by it.
+      EndCourse(request);
+      return;
+    }
+    if (is_unlock && !is_late && lock->second.in_flight && now == master) {
       course->second.early.push_back(std::move(request));
       return;
     }

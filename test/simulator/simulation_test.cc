@@ -259,6 +259,49 @@ TEST_CASE("simulator: fsdlm tells a busy resource by an event, and cancels what 
   CHECK(simulation->Waiting().empty());
 }
 
+TEST_CASE("simulator: fsdlm's cancel that comes too late does not end what was asked for next") {
+  int late = 0;
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    auto simulation = Make(Profile::kFsdlm, seed, 2);
+    const auto convert = [&simulation](ConnectionId node, uint64_t lock, int mode) {
+      Request request;
+      request.kind = Request::Kind::kConvert;
+      request.connection = node;
+      request.lock = lock;
+      request.mode = mode;
+      return simulation->Submit(&request);
+    };
+    const uint64_t first = Submit(simulation.get(), Lock(1, kPr));
+    const uint64_t second = Submit(simulation.get(), Lock(2, kPr));
+    REQUIRE(simulation->Run());
+    // One of the two is told of a deadlock, while its cancel is on its way.
+    CHECK(convert(1, first, kEx) == 0);
+    CHECK(convert(2, second, kEx) == 0);
+    Submit(simulation.get(), Unlock(2, second, fsdlm::kLkfCancel));
+    bool unlocks = false;
+    bool converts = false;
+    bool asks = false;
+    simulation->set_handler([&](const Event& event) {
+      if (event.kind != Event::Kind::kCompletion) return;
+      if (event.lock == first) {
+        if (!unlocks) Submit(simulation.get(), Unlock(1, first));
+        unlocks = true;
+      } else if (!converts) {
+        converts = true;
+        CHECK(convert(2, second, fsdlm::kModeNl) == 0);
+      } else if (!asks) {
+        asks = true;
+        late += convert(2, second, kEx) == 0 ? 1 : 0;
+      } else {
+        CHECK(event.value == 0);
+      }
+    });
+    REQUIRE(simulation->Run());
+    CHECK(asks);
+  }
+  CHECK(late > 0);
+}
+
 TEST_CASE("simulator: fsdlm writes the value block at unlock exactly when it is said") {
   auto simulation = Make(Profile::kFsdlm, 1, 1);
   std::vector<uint8_t> read;
