@@ -30,6 +30,11 @@ export function modeNumber(mode: Mode, modes: ModeNumbers): LockMode {
   throw outOfRange('mode', `one of ${[...modes.keys()].join(', ')} on this stack`, mode);
 }
 
+/** Whether two may be held at the same time. */
+export function goTogether(a: LockMode, b: LockMode): boolean {
+  return ((TOGETHER[a] ?? 0) & (1 << b)) !== 0;
+}
+
 /**
  * Whether a conversion from `held` to `wanted` is a step down: everything that goes with `held` goes with
  * `wanted`, so nobody can be in its way.
