@@ -89,6 +89,12 @@ export type DlmErrorCode =
   | 'ERR_DLM_NO_TOKEN'
   /** A lock of that name was left by a process that has ended, but in another mode. */
   | 'ERR_DLM_ORPHAN_MODE'
+  /** A hold in `EX` inside one in `PR`. */
+  | 'ERR_DLM_NESTED'
+  /** The name is cached otherwise: with its value, or without. */
+  | 'ERR_DLM_CACHED'
+  /** What was to be stored before a cached lock went has not been. */
+  | 'ERR_DLM_REVOKE'
   /** No hangup is pending. */
   | 'ERR_DLM_NO_HANGUP'
   /** `DLM_LKF.TIMEOUT` was asked for, which no current kernel honours. */
@@ -179,6 +185,9 @@ export const ERROR_KINDS: Readonly<Record<DlmErrorCode, DlmErrorKind>> = Object.
   ERR_DLM_TOKENS: 'refused',
   ERR_DLM_NO_TOKEN: 'misuse',
   ERR_DLM_ORPHAN_MODE: 'refused',
+  ERR_DLM_NESTED: 'misuse',
+  ERR_DLM_CACHED: 'misuse',
+  ERR_DLM_REVOKE: 'refused',
   ERR_DLM_NO_HANGUP: 'misuse',
   ERR_DLM_TIMEOUT_FLAG: 'misuse',
   ERR_DLM_SIMULATION_STUCK: 'simulation',

@@ -25,3 +25,21 @@ export {
   type ValueState,
   type WaitOptions,
 } from './locks/index.js';
+export {
+  type CachedLock,
+  type CachedMode,
+  type CachedOptions,
+  type CachedValue,
+  type CachedValueOptions,
+  type CacheLimits,
+  type Change,
+  type Hold,
+  type HoldOptions,
+  type HoldWork,
+  type Revocation,
+  type RevocationState,
+  type RevokeHandler,
+  type RevokeReason,
+  type TrimOptions,
+  type TryHoldOptions,
+} from './cached/index.js';

@@ -3,6 +3,7 @@ import { checkFunction, checkString, outOfRange } from '../errors.js';
 import type { Health } from './health.js';
 import type { Lock } from './lock.js';
 import type { Mode } from './modes.js';
+import type { LockName } from './rules.js';
 
 /** What a lockspace tells, and with what. */
 export interface LockspaceEvents {
@@ -16,6 +17,8 @@ export interface LockspaceEvents {
   memberFailed: [node: number];
   /** A lock of ours is in the way of a request for `mode`; once for each higher mode, as `lock.onBlocked`. */
   blocked: [lock: Lock, mode: Mode];
+  /** An `onRevoke` of a cached lock has failed, so others wait. Without a listener it is a process warning. */
+  revokeFailed: [name: LockName, error: unknown];
 }
 
 const EVENTS: Readonly<Record<keyof LockspaceEvents, true>> = {
@@ -24,6 +27,7 @@ const EVENTS: Readonly<Record<keyof LockspaceEvents, true>> = {
   memberLeft: true,
   memberFailed: true,
   blocked: true,
+  revokeFailed: true,
 };
 
 /** Throws unless it is an event, and a listener. */

@@ -10,7 +10,7 @@ const { errno } = constants;
 
 /** What a failure is about. */
 export interface About {
-  readonly op: 'lock' | 'adopt' | 'convert' | 'release';
+  readonly op: 'lock' | 'hold' | 'adopt' | 'convert' | 'release';
   readonly name: LockName;
   readonly group: string;
   readonly mode: LockMode;

@@ -16,6 +16,11 @@ const { isUint8Array } = types;
 /** Called when somebody waits for `mode`, and this lock is in the way. */
 export type BlockedHandler = (mode: Mode) => void;
 
+/** Who watches a lock from inside, in place of `onBlocked`: then nobody else hears of it. */
+export interface BlockedWatcher {
+  blocked(mode: Mode): void;
+}
+
 const NO_OPTIONS: WaitOptions = Object.freeze({});
 
 /** For people: what there is to see of a lock. */
@@ -25,6 +30,7 @@ function inspectLock(this: Lock, _depth: number, options: InspectOptions): strin
 }
 
 let takeBack: (lock: Lock) => void;
+let watchFrom: (lock: Lock, watcher: BlockedWatcher) => void;
 let makePersistent: (lock: Lock, options: WaitOptions) => Promise<undefined>;
 
 /**
@@ -43,6 +49,11 @@ export class Lock {
 
   static {
     takeBack = (lock) => lock.#requests.giveBack(lock.#record);
+    watchFrom = (lock, watcher) => {
+      const record = lock.#record;
+      record.onBlocked = watcher;
+      tellBlocked(record);
+    };
     makePersistent = (lock, options) => lock.#requests.persist(lock.#record, options);
     // Every grant resolves a promise with a lock, for which V8 looks whether it is a thenable: along all
     // prototypes, if none of them says that it is not. That took a seventh of lock and release.
@@ -96,14 +107,15 @@ export class Lock {
    * promise rejects with, is an uncaught exception; and it is called again while that promise is pending.
    */
   get onBlocked(): BlockedHandler | undefined {
-    return this.#record.onBlocked;
+    const { onBlocked } = this.#record;
+    return typeof onBlocked === 'function' ? onBlocked : undefined;
   }
 
   set onBlocked(handler: BlockedHandler | undefined) {
     if (handler !== undefined) checkFunction('onBlocked', handler);
     const record = this.#record;
     record.onBlocked = handler;
-    if (handler === undefined || record.wantedByOthers <= record.toldOf) return;
+    if (handler === undefined || record.wantedByOthers < 0 || record.isTold) return;
     queueMicrotask(() => {
       if (record.onBlocked === handler && this.held) tellBlocked(record);
     });
@@ -139,11 +151,11 @@ export class Lock {
    * change even if they are the same, and makes an `invalid` value good when it is written.
    */
   get value(): ValueBytes {
-    return this.#block('lock').value;
+    return this.blockFor('lock').value;
   }
 
   set value(bytes: Uint8Array) {
-    const block = this.#block('lock');
+    const block = this.blockFor('lock');
     const { value } = block;
     if (!isUint8Array(bytes)) throw invalidType('value', 'an instance of Uint8Array', bytes);
     if (bytes.length > value.length) {
@@ -160,7 +172,7 @@ export class Lock {
    * change that until it is written.
    */
   get valueState(): ValueState {
-    const block = this.#block('lock');
+    const block = this.blockFor('lock');
     return this.held ? block.stateIn(this.#record.certainMode) : 'stale';
   }
 
@@ -170,7 +182,7 @@ export class Lock {
    */
   writeValue(): Promise<void> {
     try {
-      this.#block('convert');
+      this.blockFor('convert');
       return this.#requests.write(this.#record);
     } catch (error) {
       return rejected(error);
@@ -197,7 +209,7 @@ export class Lock {
     return this.#requests.release(this.#record);
   }
 
-  #block(op: 'lock' | 'convert'): LockBlock {
+  private blockFor(op: 'lock' | 'convert'): LockBlock {
     const { block } = this.#record;
     if (block?.hasValue !== true) throw this.#requests.failures.noValue(this.#record, op);
     return block;
@@ -216,6 +228,9 @@ export class Lock {
 /** Gives a lock up behind the program's back, which has not seen it. */
 export const giveBack = takeBack;
 
+/** Has a watcher told of what others want, and of what they have wanted since the last grant at once. */
+export const watchBlocked = watchFrom;
+
 /** Has a lock stay when this process ends. Resolves when it does. */
 export const persist = makePersistent;
 
@@ -223,8 +238,9 @@ export const persist = makePersistent;
 export function tellBlocked(record: LockRecord): unknown {
   const { onBlocked, wantedByOthers } = record;
   const mode = MODE_NAMES[wantedByOthers];
-  if (onBlocked === undefined || mode === undefined || wantedByOthers <= record.toldOf)
-    return undefined;
-  record.toldOf = wantedByOthers;
-  return onBlocked(mode);
+  if (onBlocked === undefined || mode === undefined || record.isTold) return undefined;
+  record.isTold = true;
+  if (typeof onBlocked === 'function') return onBlocked(mode);
+  onBlocked.blocked(mode);
+  return undefined;
 }

@@ -17,6 +17,22 @@ import {
 import type { OwnLimit } from '../tokens/locks.js';
 import { Member } from '../tokens/member.js';
 import { joinPlain } from '../tokens/plain.js';
+import { CachedLocks } from '../cached/cached-locks.js';
+import type { CachedLock } from '../cached/cached-lock.js';
+import {
+  CachedValue,
+  checkCachedValueOptions,
+  type CachedValueOptions,
+} from '../cached/cached-value.js';
+import { notStored, tokensNeeded, warnNotStored } from '../cached/failures.js';
+import {
+  checkCachedOptions,
+  checkTrimOptions,
+  type CachedOptions,
+  type CacheLimits,
+  type TrimOptions,
+} from '../cached/options.js';
+import type { Revocation } from '../cached/revocation.js';
 import { LockBlock } from './block.js';
 import { closedError, lostError, noOrphans, noOrphansBesideTokens } from './failures.js';
 import { checkEvent, type LockspaceEvents } from './events.js';
@@ -30,7 +46,7 @@ import {
   type PurgeOptions,
 } from './lock-options.js';
 import { lockOrder, LockSet, sharedLimit } from './lock-set.js';
-import { giveBack, type Lock } from './lock.js';
+import { giveBack, type BlockedWatcher, type Lock } from './lock.js';
 import { MODE_NAMES, modeNumber, type Mode } from './modes.js';
 import { addNeighbour, holdersOf, removeNeighbour } from './neighbours.js';
 import { adoptLock, lockPersistently, purgeOrphans } from './orphans.js';
@@ -89,6 +105,9 @@ export class Lockspace {
   readonly #treatUnsureAsLost: boolean;
   readonly #events = new EventEmitter();
   readonly #shapes: Shapes;
+  readonly #cached: CachedLocks;
+  /** How often members have come and gone. */
+  #changes = 0;
   #end: DlmError | undefined;
   #lost: AbortController | undefined;
   #closing: Promise<undefined> | undefined;
@@ -107,6 +126,7 @@ export class Lockspace {
     connection: ClusterConnection<LockRecord>,
     wiring: Wiring,
     treatUnsureAsLost: boolean,
+    cacheLimits?: CacheLimits,
   ) {
     this.name = connection.name;
     this.scope = connection.scope;
@@ -129,9 +149,23 @@ export class Lockspace {
       },
       this.#rules,
     );
+    this.#cached = new CachedLocks(
+      {
+        group: this.name,
+        clock: this.clock,
+        keepsPlaces: stack.plugin.features.newReaders === 'pass',
+        health: this.health.state,
+        lock: (name, mode, signal, value, watcher) =>
+          this.#lockToCache(name, mode, { signal, value }, watcher),
+        holdersOf: (name) => holdersOf(this.#requests, name),
+        onRevokeFailed: (name, error) => this.#revokeFailed(name, error),
+      },
+      cacheLimits,
+    );
     addNeighbour(this.#requests, stack.world, connection.name, this.thisNode);
     wiring.requests = this.#requests;
     wiring.nodeDown = (node) => {
+      this.#changes += 1;
       this.#member?.changed();
       this.#events.emit('memberFailed', node);
     };
@@ -241,6 +275,49 @@ export class Lockspace {
       return rejected(error);
     }
     return this.#ask(name, 'NL', DLM_LKF.EXPEDITE, { ...options, value: true }) as Promise<Lock>;
+  }
+
+  /**
+   * A cached lock: it stays with this process while nobody else wants the name, so that who takes it again asks nobody
+   * (`lib/cached`). Makes no request. Keep the object: calls with other options add theirs, for as long as the name is
+   * cached.
+   */
+  cached(name: LockName, options: CachedOptions = {}): CachedLock {
+    checkWellFormed('name', name);
+    const itsName = checkName('name', name, this.#rules);
+    checkCachedOptions(options);
+    return this.#cached.cached(itsName, options);
+  }
+
+  /**
+   * An object that this process caches as long as no node has changed it: `read()` and `update()` (`lib/cached`). Takes a lockspace
+   * with `tokens`, else `ERR_DLM_NO_TOKEN`. A name is used by this or by `cached()`, not by both. Keep the object.
+   */
+  cachedValue<Value>(name: LockName, options: CachedValueOptions<Value>): CachedValue<Value> {
+    checkWellFormed('name', name);
+    const itsName = checkName('name', name, this.#rules);
+    checkCachedValueOptions(options);
+    if (this.#member === undefined) throw tokensNeeded(this.name, itsName);
+    const { minHoldMs } = options;
+    return new CachedValue(
+      options,
+      (onRevoke) => this.#cached.cached(itsName, { onRevoke, minHoldMs }, true),
+      () => this.#changes,
+    );
+  }
+
+  /** What is being given away of what is cached, and what that waits for. */
+  revocations(): readonly Revocation[] {
+    return this.#cached.revocations;
+  }
+
+  /**
+   * Gives back cached locks that no hold has and nobody waits for, oldest first, after `onRevoke`. Resolves to how many,
+   * when they have gone. One whose `onRevoke` fails is waited for.
+   */
+  async trim(options: TrimOptions = {}): Promise<number> {
+    checkTrimOptions(options);
+    return this.#cached.trim(options);
   }
 
   /**
@@ -426,16 +503,44 @@ export class Lockspace {
     return options?.value === true ? new LockBlock(plain) : undefined;
   }
 
+  /** For what is cached. */
+  async #lockToCache(
+    name: LockName,
+    mode: Mode,
+    options: LockOptions,
+    watcher: BlockedWatcher,
+  ): Promise<Lock> {
+    const block = this.#newBlock(options);
+    const number = modeNumber(mode, this.#rules.modes);
+    const requests = this.#requests;
+    return requests.lock(name, number, 0, options, block, false, watcher) as Promise<Lock>;
+  }
+
+  /** Nobody may notice, and others wait. */
+  #revokeFailed(name: LockName, error: unknown): void {
+    if (this.#events.listenerCount('revokeFailed') > 0) {
+      queueMicrotask(() => this.#events.emit('revokeFailed', name, error));
+      return;
+    }
+    warnNotStored(this.name, name, error);
+  }
+
   async #close(closing: Promise<undefined>): Promise<undefined> {
+    // First what is cached, with the lock still here; then as if nothing had been.
+    const unstored = this.#cached.isEmpty
+      ? []
+      : await this.#cached.finish(closedError(this.name), 'closed');
     const changes = this.#monitor.lose('closed');
     this.#finish(closedError(this.name), closing);
     if (changes) this.#tellHealth();
     await this.#stack.glue.clusterDisconnect(this.#connection);
+    if (unstored.length > 0) throw notStored(this.name, unstored);
   }
 
   #notice(notice: ClusterNotice): void {
     if (notice.kind === 'keeperGone') this.#member?.changesEnd();
     if (notice.kind === 'memberJoined' || notice.kind === 'memberLeft') {
+      this.#changes += 1;
       // This node's own is before all that is counted, whoever is told of it.
       if (notice.node !== this.thisNode) this.#member?.changed();
       this.#events.emit(notice.kind, notice.node);
@@ -443,6 +548,7 @@ export class Lockspace {
     }
     if (!this.#monitor.take(notice)) return;
     const { state, reason } = this.health;
+    this.#cached.healthChanged(state);
     const loss = LOSSES[reason as keyof typeof LOSSES];
     if (state === 'lost') this.#finish(lostError(this.name, loss));
     else if (state === 'unsure' && this.#treatUnsureAsLost) {
@@ -468,6 +574,9 @@ export class Lockspace {
   #finish(end: DlmError, released?: Promise<undefined>): void {
     if (this.#end !== undefined) return;
     this.#end = end;
+    void this.#cached.finish(end, 'lost').then((errors) => {
+      for (const error of errors) warnNotStored(this.name, undefined, error);
+    });
     this.#requests.end(end, released);
     this.#lost?.abort(end);
     removeNeighbour(this.#requests);

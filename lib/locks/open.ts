@@ -44,7 +44,8 @@ export async function openLockspace(name: string, options: LockspaceOptions): Pr
       noticeHandler: (notice) => wiring.notice(notice),
       signal: giveUp.signal,
     });
-    const lockspace = new Lockspace(stack, connection, wiring, options.treatUnsureAsLost ?? false);
+    const { treatUnsureAsLost = false, cache } = options;
+    const lockspace = new Lockspace(stack, connection, wiring, treatUnsureAsLost, cache);
     await joined(lockspace, options, giveUp.signal);
     return lockspace;
   } finally {

@@ -10,6 +10,7 @@ import {
 } from '../errors.js';
 import type { ProtocolVersion, StackPlugin, UserStackOptions } from '../glue.js';
 import type { TokensAbove } from '../tokens/member.js';
+import { checkCacheLimits, type CacheLimits } from '../cached/options.js';
 import { checkWait, type WaitOptions } from './limit.js';
 
 /**
@@ -57,6 +58,8 @@ export interface LockspaceOptions extends WaitOptions {
    * either they begin at the same one each time.
    */
   readonly tokensAbove?: TokensAbove | undefined;
+  /** How many cached locks are kept that nobody uses: `Lockspace.cached`. */
+  readonly cache?: CacheLimits | undefined;
 }
 
 const OPTIONS: Readonly<Record<keyof LockspaceOptions, true>> = {
@@ -70,6 +73,7 @@ const OPTIONS: Readonly<Record<keyof LockspaceOptions, true>> = {
   treatUnsureAsLost: true,
   tokens: true,
   tokensAbove: true,
+  cache: true,
   signal: true,
   timeoutMs: true,
 };
@@ -97,6 +101,7 @@ export function checkLockspaceOptions(options: LockspaceOptions): void {
     checkBoolean('options.treatUnsureAsLost', treatUnsureAsLost);
   }
   checkTokens(options);
+  if (options.cache !== undefined) checkCacheLimits('options.cache', options.cache);
   if (protocol === undefined) return;
   checkOptions<ProtocolVersion>('options.protocol', protocol, { major: true, minor: true });
   checkInteger('options.protocol.major', protocol.major, 1, 255);

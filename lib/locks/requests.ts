@@ -18,7 +18,7 @@ import * as failures from './failures.js';
 import type { About } from './failures.js';
 import { Limit, type OnReached, type WaitOptions } from './limit.js';
 import type { LockOptions } from './lock-options.js';
-import { Lock, tellBlocked } from './lock.js';
+import { Lock, tellBlocked, type BlockedWatcher } from './lock.js';
 import { isDown } from './modes.js';
 import { LockRecord, type NextConversion } from './record.js';
 import { RecordList } from './record-list.js';
@@ -101,8 +101,8 @@ export class Requests {
 
   /**
    * Asks for a new lock, with `flags` of `DLM_LKF`. Resolves to it; with NOQUEUE, where somebody is in the way, to
-   * null. With ORPHAN an orphan is adopted: null if there is none. `isOwn`: on a name of ours. The arguments have been
-   * checked.
+   * null. With ORPHAN an orphan is adopted: null if there is none. `isOwn`: on a name of ours. `watcher`: hears of what
+   * others want, and the program does not. The arguments have been checked.
    */
   lock(
     name: LockName,
@@ -111,6 +111,7 @@ export class Requests {
     options: LockOptions | undefined,
     block?: LockBlock,
     isOwn = false,
+    watcher?: BlockedWatcher,
   ): Promise<Lock | null> {
     if (this.#end !== undefined)
       throw this.#failures.ended((flags & ORPHAN) === 0 ? 'lock' : 'adopt', name, mode, this.#end);
@@ -121,6 +122,7 @@ export class Requests {
     const promise = new Promise<Lock | null>(this.#take as (resolve: Settle<Lock | null>) => void);
     const record = new LockRecord(lksb, name, mode, this.#taken, this.#list.size, block);
     record.isOwn = isOwn;
+    record.onBlocked = watcher;
     record.isLksbOwn = transactionId !== undefined;
     record.adopts = (flags & ORPHAN) !== 0;
     record.isPersistent = (flags & PERSISTENT) !== 0;
@@ -252,7 +254,7 @@ export class Requests {
     const { lock } = record;
     // Who has not been told of the grant cannot give it up yet, and would not be told again.
     if (lock === undefined || record.isReleasing || record.phase === 'numbering') return undefined;
-    if (record.isOwn) return tellBlocked(record);
+    if (record.isOwn || typeof record.onBlocked === 'object') return tellBlocked(record);
     this.#emitBlocked(lock, level);
     return tellBlocked(record);
   }
@@ -294,7 +296,7 @@ export class Requests {
       this.#handOut(record);
       return;
     }
-    record.wantedByOthers = record.toldOf = -1;
+    record.wantedByOthers = -1;
     // Given back untold, unless that could make it wait: then `lock.mode` tells.
     const isUnwanted = record.phase !== 'reverting' && record.isWithdrawn && !record.isReleasing;
     record.phase = 'held';
@@ -359,6 +361,10 @@ export class Requests {
   #tellWanted(record: LockRecord): void {
     const { lock, wantedByOthers } = record;
     if (lock === undefined || wantedByOthers < 0) return;
+    if (typeof record.onBlocked === 'object') {
+      tellBlocked(record);
+      return;
+    }
     this.#emitBlocked(lock, wantedByOthers as LockMode);
     queueMicrotask(() => {
       if (lock.held) tellBlocked(record);

@@ -13,7 +13,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const LIB_LAYERS = [
   /^lib\/index\.ts$/,
   /^lib\/(web-locks|recipes)\//,
-  /^lib\/locks\//,
+  // Cached locks are a part of the locks' interface.
+  /^lib\/(locks|cached)\//,
   /^lib\/tokens\//,
   /^lib\/conformance\//,
   /^lib\/simulator\//,

@@ -56,7 +56,7 @@ function emulation(stack: 'o2cb' | 'user'): World {
       try {
         await body(nodes);
       } finally {
-        for (const lockspace of open) await lockspace.close();
+        for (const lockspace of open) await lockspace[Symbol.asyncDispose]();
       }
     },
   };

@@ -20,16 +20,17 @@ const NATIVE = 'lib/native.js';
 
 /**
  * Imports a compiled module of the tests, by its path in the project, with a library of its own that has these faults.
- * `title` is of one such copy in the project, and a folder's name.
+ * `title` is of one such copy in the project, and a folder's name; `beside`: folders that the module imports from.
  */
 export async function importWithFaults<Module>(
   title: string,
   edits: readonly Edit[],
   module: string,
+  beside: readonly string[] = [],
 ): Promise<Module> {
   const folder = join(COPIES, title);
   rmSync(folder, { recursive: true, force: true });
-  for (const part of ['lib', dirname(module)]) {
+  for (const part of ['lib', dirname(module), ...beside]) {
     cpSync(join(COMPILED, part), join(folder, part), { recursive: true });
   }
   const native = pathToFileURL(join(COMPILED, NATIVE)).href;
