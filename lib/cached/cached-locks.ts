@@ -2,6 +2,7 @@
 import type { DlmError } from '../errors.js';
 import type { StackClock } from '../glue.js';
 import { DLM_LOCK } from '../constants.js';
+import { REVOKED } from '../locks/channels.js';
 import * as failures from '../locks/failures.js';
 import type { HealthState } from '../locks/health.js';
 import type { BlockedWatcher, Lock } from '../locks/lock.js';
@@ -17,7 +18,7 @@ import {
   type CacheLimits,
   type TrimOptions,
 } from './options.js';
-import type { Revocation } from './revocation.js';
+import type { Revocation, RevokeReason } from './revocation.js';
 import { Uses } from './uses.js';
 
 type LevelMode = (typeof LEVEL_MODES)[number];
@@ -205,6 +206,18 @@ export class CachedLocks {
 
   revokeFailed(name: LockName, error: unknown): void {
     this.#floor.onRevokeFailed(name, error);
+  }
+
+  /** For whoever follows what is given away. */
+  tellRevoked(name: LockName, from: Level, to: Level, reason: RevokeReason, since: number): void {
+    REVOKED.publish({
+      lockspace: this.#floor.group,
+      name,
+      from: LEVEL_MODES[from],
+      to: LEVEL_MODES[to],
+      reason,
+      durationMs: this.clock.now() - since,
+    });
   }
 
   holdersOf(name: LockName): string {

@@ -11,6 +11,7 @@
  * 5. It is in the lockspace's map while it has a lock, a request, or somebody who waits.
  */
 import { DlmError } from '../errors.js';
+import { REVOKED } from '../locks/channels.js';
 import { Limit, type WaitOptions } from '../locks/limit.js';
 import { watchBlocked, type BlockedWatcher, type Lock } from '../locks/lock.js';
 import type { Mode } from '../locks/modes.js';
@@ -565,13 +566,16 @@ export class Entry implements BlockedWatcher {
     this.run();
   }
 
-  private told(activity: Activity, { done }: Descent): void {
+  private told(activity: Activity, descent: Descent): void {
     const { locks } = this;
     if (locks.end !== undefined) return;
+    if (REVOKED.hasSubscribers) {
+      locks.tellRevoked(this.name, descent.from, this.level, activity.reason, descent.since);
+    }
     locks.revoking.delete(this);
     activity.descent = undefined;
     this.settled(activity);
-    for (const resolve of done) resolve();
+    for (const resolve of descent.done) resolve();
   }
 
   // ---- Ends ----

@@ -34,6 +34,7 @@ import {
 } from '../cached/options.js';
 import type { Revocation } from '../cached/revocation.js';
 import { LockBlock } from './block.js';
+import { RECOVERY, type RecoveryMessage } from './channels.js';
 import { closedError, lostError, noOrphans, noOrphansBesideTokens } from './failures.js';
 import { checkEvent, type LockspaceEvents } from './events.js';
 import { HealthMonitor, LOSSES, type Health } from './health.js';
@@ -167,6 +168,7 @@ export class Lockspace {
     wiring.nodeDown = (node) => {
       this.#changes += 1;
       this.#member?.changed();
+      this.#tellRecovery('memberFailed', node);
       this.#events.emit('memberFailed', node);
     };
     wiring.notice = (notice) => this.#notice(notice);
@@ -549,6 +551,7 @@ export class Lockspace {
     if (!this.#monitor.take(notice)) return;
     const { state, reason } = this.health;
     this.#cached.healthChanged(state);
+    if (notice.kind === 'stopped' || notice.kind === 'resumed') this.#tellRecovery(notice.kind);
     const loss = LOSSES[reason as keyof typeof LOSSES];
     if (state === 'lost') this.#finish(lostError(this.name, loss));
     else if (state === 'unsure' && this.#treatUnsureAsLost) {
@@ -556,6 +559,10 @@ export class Lockspace {
       return;
     }
     this.#tellHealth();
+  }
+
+  #tellRecovery(kind: RecoveryMessage['kind'], node?: number): void {
+    if (RECOVERY.hasSubscribers) RECOVERY.publish({ lockspace: this.name, kind, node });
   }
 
   #lose(reason: keyof typeof LOSSES): void {

@@ -14,6 +14,7 @@ import { DLM_ERRNO, DLM_LKF, DLM_LOCK, type LockMode } from '../constants.js';
 import type { DlmError } from '../errors.js';
 import { DlmLksb, type ClusterConnection, type StackGlue } from '../glue.js';
 import { NOTHING_HELD, type LockBlock } from './block.js';
+import { Teller } from './channels.js';
 import * as failures from './failures.js';
 import type { About } from './failures.js';
 import { Limit, type OnReached, type WaitOptions } from './limit.js';
@@ -55,6 +56,7 @@ export class Requests {
   readonly #owner: RequestsOwner;
   readonly #failures: RequestFailures;
   readonly #list: RecordList;
+  readonly #teller: Teller;
   #withdrawals = 0;
   #end: DlmError | undefined;
   /** Set when the lockspace is open, if it has tokens. */
@@ -76,6 +78,7 @@ export class Requests {
     this.#connection = connection;
     this.#owner = owner;
     this.#failures = new RequestFailures(connection.name);
+    this.#teller = new Teller(connection.name, connection.clock);
     this.#list = new RecordList((lksb) => glue.dlmLvb(lksb));
   }
 
@@ -129,6 +132,7 @@ export class Requests {
     // An adoption brings no block, whatever it says.
     const all = block === undefined || record.adopts ? flags : flags | VALBLK;
     const status = this.#glue.dlmLock(this.#connection, mode, lksb, all, name, record);
+    this.#teller.request(record);
     if (status !== 0) {
       // The glue may have refused the name before the status block was of any connection.
       if (status !== -EINVAL) this.#list.keepLksb(record);
@@ -254,6 +258,7 @@ export class Requests {
     const { lock } = record;
     // Who has not been told of the grant cannot give it up yet, and would not be told again.
     if (lock === undefined || record.isReleasing || record.phase === 'numbering') return undefined;
+    this.#teller.blocked(record, level);
     if (record.isOwn || typeof record.onBlocked === 'object') return tellBlocked(record);
     this.#emitBlocked(lock, level);
     return tellBlocked(record);
@@ -307,6 +312,7 @@ export class Requests {
     if (!record.isWriting && record.settle !== undefined && this.numbering !== undefined) {
       if (this.#isNumbered(record, this.numbering)) return;
     }
+    if (!record.isWriting && record.settle !== undefined) this.#teller.granted(record, false);
     record.isWriting = false;
     this.#settle(record, undefined as never);
     this.#atRest(record);
@@ -316,6 +322,7 @@ export class Requests {
   #handOut(record: LockRecord): void {
     const lock = new Lock(record, this);
     record.lock = lock;
+    this.#teller.granted(record, true);
     this.#settle(record, lock as never);
   }
 
@@ -351,6 +358,7 @@ export class Requests {
     if (record.lock === undefined) {
       this.#handOut(record);
     } else {
+      this.#teller.granted(record, false);
       this.#settle(record, undefined as never);
       this.#atRest(record);
     }
@@ -424,15 +432,20 @@ export class Requests {
     this.#lift(record);
     this.#gone(record);
     if (settle === undefined) return;
-    if (status === (record.adopts ? -ENOENT : -EAGAIN)) settle(null as never);
-    else settle(failWith(() => this.#failures.refused(opOf(record, 'asking'), record, status)));
+    if (status === (record.adopts ? -ENOENT : -EAGAIN)) {
+      this.#teller.refused(record, record.wanted, null);
+      settle(null as never);
+      return;
+    }
+    const refused = (): DlmError => this.#failures.refused(opOf(record, 'asking'), record, status);
+    settle(failWith(() => this.#refusedWith(record, record.wanted, refused())));
   }
 
   #notConverted(record: LockRecord, status: number): void {
     const { settle, wanted, mode, next } = record;
     this.#lift(record);
     const failed = (): DlmError => this.#failures.conversion(record, wanted, mode, status);
-    settle?.(failWith(failed));
+    settle?.(failWith(() => this.#refusedWith(record, wanted, failed())));
     if (record.isWriting) {
       record.isWriting = false;
       // What was to come behind it would have read over what was not written.
@@ -443,6 +456,12 @@ export class Requests {
     this.#atRest(record);
   }
 
+  /** The same, when whoever follows has been told. */
+  #refusedWith<Why>(record: LockRecord, mode: LockMode, why: Why): Why {
+    this.#teller.refused(record, mode, why);
+    return why;
+  }
+
   #unlocked(record: LockRecord, error: number): void {
     if (error !== 0) {
       this.#unlockRefused(record, error);
@@ -450,6 +469,7 @@ export class Requests {
     }
     const { settleRelease } = record;
     this.#gone(record);
+    if (record.lock !== undefined) this.#teller.released(record);
     settleRelease?.(undefined);
   }
 
@@ -466,6 +486,7 @@ export class Requests {
     const status = this.#ask(record, mode);
     if (status === 0) {
       record.phase = 'converting';
+      this.#teller.request(record);
       return;
     }
     if (this.#isLoss(status)) {
@@ -569,6 +590,7 @@ export class Requests {
 
   #lose(record: LockRecord, end: DlmError, released: Promise<undefined> | undefined): void {
     const { settle, settleRelease, next, phase } = record;
+    if (record.lock !== undefined) this.#teller.lost(record, end);
     record.phase = 'gone';
     record.end = end;
     record.isWithdrawn = false;
@@ -617,7 +639,8 @@ export class Requests {
     const { settle } = record;
     record.settle = record.limit = undefined;
     if (settle === undefined) return;
-    settle(failWith(why));
+    const { wanted } = record;
+    settle(failWith(() => this.#refusedWith(record, wanted, why())));
     this.#withdraw(record);
   }
 
@@ -653,10 +676,14 @@ export class Requests {
   }
 
   #refusedLock(record: LockRecord, status: number): Promise<null> {
-    if (status === (record.adopts ? -ENOENT : -EAGAIN)) return Promise.resolve(null);
+    if (status === (record.adopts ? -ENOENT : -EAGAIN)) {
+      this.#teller.refused(record, record.wanted, null);
+      return Promise.resolve(null);
+    }
     if (status === -EINVAL) checkWellFormed('name', record.name);
     if (this.#isLoss(status)) this.#owner.onLost();
-    throw this.#failures.refused(opOf(record, 'asking'), record, status);
+    const error = this.#failures.refused(opOf(record, 'asking'), record, status);
+    throw this.#refusedWith(record, record.wanted, error);
   }
 }
 

@@ -139,7 +139,8 @@ class Counter {
   }
 
   updated(title: string, value: number): void {
-    if (this.#told.has(value)) throw new Error(`${title} counts to ${value}, as somebody before it`);
+    if (this.#told.has(value))
+      throw new Error(`${title} counts to ${value}, as somebody before it`);
     this.#told.add(value);
     if (value > this.done) this.done = value;
   }
@@ -233,7 +234,7 @@ class Cache {
     const inner = await this.#lock.hold('PR', { within: hold });
     this.#world.tally.nested += 1;
     await this.#node.sleep(below(this.#node, 2));
-    if (inner.held) register.look(this.#cacher, this.#content ?? -1);
+    if (inner.held) register.look(this.#cacher, this.#content);
     inner.release();
   }
 
@@ -272,7 +273,13 @@ class Session {
   readonly #caches: Readonly<Record<Name, Cache>>;
   readonly #value: CachedValue<{ readonly count: number }>;
 
-  constructor(world: World, node: NodeContext, title: string, runs: () => boolean, lockspace: Lockspace) {
+  constructor(
+    world: World,
+    node: NodeContext,
+    title: string,
+    runs: () => boolean,
+    lockspace: Lockspace,
+  ) {
     this.#world = world;
     this.#node = node;
     this.lockspace = lockspace;
@@ -332,8 +339,10 @@ class Session {
       case 2:
       case 3:
         return this.#read(timeoutMs);
-      case 4:
-        return this.#peek();
+      case 4: {
+        this.#peek();
+        return;
+      }
       case 5:
         if (below(this.#node, 4) > 0) return undefined;
         this.#world.tally.trimmed += await this.lockspace.trim({ keep: below(this.#node, 3) });
@@ -362,10 +371,9 @@ class Session {
 
   async #update(timeoutMs: number): Promise<void> {
     const { counter, tally } = this.#world;
-    const { count } = await this.#value.update(
-      (value) => ({ count: value.count + 1 }),
-      { timeoutMs },
-    );
+    const { count } = await this.#value.update((value) => ({ count: value.count + 1 }), {
+      timeoutMs,
+    });
     tally.updates += 1;
     if (this.#cacher.isHere()) counter.updated(this.#cacher.title, count);
   }
@@ -412,7 +420,10 @@ class Program {
   }
 
   async #open(): Promise<Session> {
-    const options = (): { tokens: true; timeoutMs: number } => ({ tokens: true, timeoutMs: OPEN_MS });
+    const options = (): { tokens: true; timeoutMs: number } => ({
+      tokens: true,
+      timeoutMs: OPEN_MS,
+    });
     const lockspace = await openAgain(LOCKSPACE, this.#node, () => undefined, options);
     this.#opens += 1;
     const title = `${this.#title}, open ${this.#opens}`;

@@ -278,7 +278,7 @@ for (const world of WORLDS) {
       expect(await lockspace.trim()).to.equal(1);
       expect(locks.map(({ mode }) => mode)).to.deep.equal(['NL', 'PR', 'NL', 'NL']);
       release(held);
-      (await (locks[2] as CachedLock).hold('EX')).release();
+      (await locks[2]!.hold('EX')).release();
     });
 
     test('goes after idleMs, and beyond maxIdle', async (nodes) => {
@@ -287,7 +287,7 @@ for (const world of WORLDS) {
       for (const cached of locks) (await cached.hold('PR')).release();
       const isCached = ({ mode }: CachedLock): boolean => mode !== 'NL';
       await until(lockspace, () => locks.filter(isCached).length <= 3);
-      expect(isCached(locks[5] as CachedLock)).to.equal(true);
+      expect(isCached(locks[5]!)).to.equal(true);
       await until(lockspace, () => !locks.some(isCached));
     });
 
