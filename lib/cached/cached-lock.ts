@@ -3,11 +3,11 @@ import { inspect, type InspectOptions } from 'node:util';
 
 import { throwIfAborted } from '../abort-signal.js';
 import { checkFunction, outOfRange } from '../errors.js';
-import type { LockName } from '../locks/rules.js';
+import { copyName, type LockName } from '../locks/rules.js';
 import { isPrimitive, rejected, type Settle } from '../locks/settle.js';
 import type { Entry, User } from './entry.js';
 import * as failures from './failures.js';
-import { entryOf, Hold } from './hold.js';
+import { entryOf, Hold, kindOf as kindOfHold } from './hold.js';
 import {
   LEVEL_MODES,
   levelOf,
@@ -64,7 +64,7 @@ export class CachedLock {
 
   /** What it is on. Bytes as a copy. */
   get name(): LockName {
-    return this.#entry.name;
+    return copyName(this.#entry.name);
   }
 
   /** What this process has of it now, in use or not: `NL` is nothing. */
@@ -173,7 +173,8 @@ export class CachedLock {
     if (entry !== this.#entry.locks.find(this)) {
       throw outOfRange('options.within', 'a hold of the same name', outer);
     }
-    if (kind !== READ && outer.mode === 'PR') throw failures.nested(this.name);
+    const isAbove = kind === WRITE || kind === SHARED_WRITE;
+    if (isAbove && outer.mode === 'PR') throw failures.nested(this.name);
     return true;
   }
 }
@@ -185,7 +186,8 @@ function isRead(mode: string): boolean {
 
 function kindOf(mode: CachedMode, options: TryHoldOptions | undefined): HoldKind {
   if (checkMode(mode) === WRITE) return options?.shared === true ? SHARED_WRITE : WRITE;
-  return options?.within?.mode === 'EX' ? READ_INSIDE_WRITE : READ;
+  const outer = options?.within;
+  return outer === undefined || kindOfHold(outer) === READ ? READ : READ_INSIDE_WRITE;
 }
 
 /** What it was made with. */

@@ -5,11 +5,13 @@ import { DLM_LOCK } from '../constants.js';
 import { REVOKED } from '../locks/channels.js';
 import * as failures from '../locks/failures.js';
 import type { HealthState } from '../locks/health.js';
+import type { WaitOptions } from '../locks/limit.js';
 import type { BlockedWatcher, Lock } from '../locks/lock.js';
-import { printName, type LockName } from '../locks/rules.js';
+import type { LockOptions } from '../locks/lock-options.js';
+import { copyName, printName, type LockName } from '../locks/rules.js';
 import { CachedLock, entryOfCached, userOf } from './cached-lock.js';
 import { Entry, type User } from './entry.js';
-import { otherUse } from './failures.js';
+import { lostWhileClosing, otherUse } from './failures.js';
 import { LEVEL_MODES, levelOf, WRITE, type HoldKind, type Level } from './levels.js';
 import {
   CONCURRENCY,
@@ -28,18 +30,14 @@ export interface CacheFloor {
   /** The lockspace's name. */
   readonly group: string;
   readonly clock: StackClock;
-  /**
-   * Whether a lock has to stay in `NL` to be served in its turn: where new requests can be passed by others that came
-   * later, and conversions cannot.
-   */
-  readonly keepsPlaces: boolean;
+  /** Whether a new `PR` is granted although an `EX` waits, and only a conversion to `EX` is not passed. */
+  readonly readersPass: boolean;
   readonly health: HealthState;
   /** Asks for a lock. The watcher hears of what others want. */
   lock(
     name: LockName,
     mode: LevelMode,
-    signal: AbortSignal,
-    hasValue: boolean,
+    options: LockOptions,
     watcher: BlockedWatcher,
   ): Promise<Lock>;
   /** Who has it, for people. */
@@ -64,7 +62,7 @@ const NOBODY: User = Object.freeze({ onRevoke: undefined, minHoldMs: -1, hasValu
 
 export class CachedLocks {
   readonly clock: StackClock;
-  readonly keepsPlaces: boolean;
+  readonly readersPass: boolean;
   readonly uses = new Uses<Entry>();
   /** Where somebody of this process waits. */
   readonly waiting = new Set<Entry>();
@@ -74,6 +72,8 @@ export class CachedLocks {
   isSure: boolean;
   /** Why there is nothing any more. */
   end: DlmError | undefined;
+  /** The lock manager has taken it; else, with an end, it is still here while handlers store. */
+  isLost = false;
   readonly #floor: CacheFloor;
   readonly #maxIdle: number;
   readonly #idleMs: number;
@@ -86,7 +86,7 @@ export class CachedLocks {
   constructor(floor: CacheFloor, limits: CacheLimits = {}) {
     this.#floor = floor;
     this.clock = floor.clock;
-    this.keepsPlaces = floor.keepsPlaces;
+    this.readersPass = floor.readersPass;
     this.isSure = isSureIn(floor.health);
     this.#maxIdle = limits.maxIdle ?? LIMIT_DEFAULTS.maxIdle;
     this.#idleMs = limits.idleMs ?? LIMIT_DEFAULTS.idleMs;
@@ -108,18 +108,18 @@ export class CachedLocks {
   find(cached: CachedLock): Entry | undefined {
     const current = entryOfCached(cached);
     if (!current.hasGone) return current;
-    const entry = this.#entries.get(keyOf(cached.name));
+    const entry = this.#entries.get(keyOf(current.name));
     if (entry !== undefined) use(entry, cached);
     return entry;
   }
 
   /** The same, or something new. Throws when there is nothing to be had any more. */
   enter(cached: CachedLock, kind: HoldKind): Entry {
-    const { name } = cached;
+    const current = entryOfCached(cached);
+    const { name } = current;
     this.checkOpen(name, levelOf(kind));
     const found = this.find(cached);
     if (found !== undefined) return found;
-    const current = entryOfCached(cached);
     const entry = current.isSpent ? new Entry(this, name, userOf(cached)) : current;
     entry.slot = this.uses.add(entry);
     this.#entries.set(keyOf(name), entry);
@@ -137,8 +137,8 @@ export class CachedLocks {
   }
 
   /** Asks for a lock. */
-  lock(entry: Entry, mode: LevelMode, signal: AbortSignal): Promise<Lock> {
-    return this.#floor.lock(entry.name, mode, signal, entry.hasValue, entry);
+  lock(entry: Entry, mode: LevelMode, limit: WaitOptions): Promise<Lock> {
+    return this.#floor.lock(entry.name, mode, { ...limit, value: entry.hasValue }, entry);
   }
 
   /** A timer that keeps no process alive by itself: the open lockspace does, if it is to. */
@@ -158,23 +158,28 @@ export class CachedLocks {
 
   /**
    * The locks are gone, or are about to be (`closed`): tells all who wait and all who hold, at once. Resolves to what the
-   * handlers threw when they have done what is to be done about it.
+   * handlers threw when they have done what is to be done about it. A loss while it closes is told to those whose handlers
+   * have not begun.
    */
   async finish(end: DlmError, reason: 'lost' | 'closed'): Promise<unknown[]> {
+    this.isLost ||= reason === 'lost';
     if (this.end !== undefined) return [];
     this.end = end;
     this.isSure = false;
     if (this.#look !== undefined) this.clock.clearTimeout(this.#look);
     const works = [...this.#entries.values()]
-      .map((entry) => entry.finish(end, reason))
+      .map((entry) => entry.finish(end))
       .filter((work) => work !== undefined);
     this.waiting.clear();
     this.revoking.clear();
     const errors: unknown[] = [];
+    let isLostEarly = false;
     await pool(works, reason === 'lost' ? Infinity : CONCURRENCY, async (work) => {
+      isLostEarly ||= reason === 'closed' && this.isLost;
       for (const { error } of await work()) errors.push(error);
     });
     this.#entries.clear();
+    if (isLostEarly) errors.push(lostWhileClosing(this.#floor.group));
     return errors;
   }
 
@@ -205,14 +210,14 @@ export class CachedLocks {
   }
 
   revokeFailed(name: LockName, error: unknown): void {
-    this.#floor.onRevokeFailed(name, error);
+    this.#floor.onRevokeFailed(copyName(name), error);
   }
 
   /** For whoever follows what is given away. */
   tellRevoked(name: LockName, from: Level, to: Level, reason: RevokeReason, since: number): void {
     REVOKED.publish({
       lockspace: this.#floor.group,
-      name,
+      name: copyName(name),
       from: LEVEL_MODES[from],
       to: LEVEL_MODES[to],
       reason,
@@ -252,7 +257,11 @@ export class CachedLocks {
   #trimToMax(): void {
     if (this.#isTrimming) return;
     this.#isTrimming = true;
-    void this.trim({ keep: this.#maxIdle }).then(() => (this.#isTrimming = false));
+    void this.trim({ keep: this.#maxIdle }).then((gone) => {
+      this.#isTrimming = false;
+      // More may have come meanwhile. Where all are in use it is tried again with the next look.
+      if (gone > 0 && this.#entries.size > this.#maxIdle) this.#trimToMax();
+    });
   }
 
   #lookLater(): void {
@@ -281,6 +290,7 @@ export class CachedLocks {
         () => this.end !== undefined,
       );
     }
+    if (this.#entries.size > this.#maxIdle) this.#trimToMax();
     for (const entry of this.waiting) this.#lookAt(entry, at);
   }
 

@@ -15,7 +15,7 @@ import { REVOKED } from '../locks/channels.js';
 import { Limit, type WaitOptions } from '../locks/limit.js';
 import { watchBlocked, type BlockedWatcher, type Lock } from '../locks/lock.js';
 import type { Mode } from '../locks/modes.js';
-import type { LockName } from '../locks/rules.js';
+import { copyName, type LockName } from '../locks/rules.js';
 import { failWith, type Settle } from '../locks/settle.js';
 import type { CachedLocks } from './cached-locks.js';
 import { abortLost, Hold } from './hold.js';
@@ -57,6 +57,8 @@ export interface User {
 /** A level that has to go. */
 interface Descent {
   readonly from: Level;
+  /** What the handlers were called for. */
+  to: Level;
   readonly since: number;
   state: RevocationState;
   failures: number;
@@ -88,6 +90,9 @@ class Activity {
   /** Holds that somebody listens to. */
   readonly watched = new Set<Hold>();
 }
+
+/** For so long a writer lets readers pass where they do; milliseconds. */
+const PATIENCE_MS = 200;
 
 // Places of those that are in no map.
 const OUT = -1;
@@ -275,10 +280,11 @@ export class Entry implements BlockedWatcher {
 
   /**
    * There is nothing any more, and `locks.end` says why: ends all that waits, at once. Returns what calls the handlers that
-   * have to know, and resolves to those that failed; undefined: there are none. `closed`: the lock is here until then.
+   * have to know, and resolves to those that failed; undefined: there are none.
    */
-  finish(end: DlmError, reason: 'lost' | 'closed'): (() => Promise<Failure[]>) | undefined {
-    const { activity, level } = this;
+  finish(end: DlmError): (() => Promise<Failure[]>) | undefined {
+    const { activity, level, locks } = this;
+    const descent = activity?.phase === 'revoking' ? activity.descent : undefined;
     this.level = this.open = NONE;
     this.slot = SPENT;
     if (activity !== undefined) this.endActivity(activity, end);
@@ -286,11 +292,12 @@ export class Entry implements BlockedWatcher {
     // Before it is told to the lock manager all has been stored and forgotten.
     if (level === NONE || handlers.length === 0) return undefined;
     return async () => {
-      if (reason === 'closed' && activity?.phase === 'revoking') {
-        const failed = await activity.descent?.work;
-        if (activity.ceiling === NONE && failed !== undefined) return failed;
+      if (!locks.isLost && descent?.work !== undefined) {
+        const failed = await descent.work;
+        // What is at work is not called once more.
+        if (descent.to === NONE) return failed;
       }
-      return callAll(handlers, 'NL', reason, () => false);
+      return callAll(handlers, 'NL', locks.isLost ? 'lost' : 'closed', () => false);
     };
   }
 
@@ -301,7 +308,7 @@ export class Entry implements BlockedWatcher {
     if (activity === undefined || descent === undefined || descent.from === NONE) return undefined;
     const { from, since, state, failures, error } = descent;
     return Object.freeze({
-      name: this.name,
+      name: copyName(this.name),
       from: LEVEL_MODES[from],
       to: LEVEL_MODES[activity.ceiling] as 'PR' | 'NL',
       reason: activity.reason,
@@ -418,12 +425,29 @@ export class Entry implements BlockedWatcher {
   }
 
   private async getLock(level: Level, signal: AbortSignal): Promise<void> {
+    const { locks } = this;
     if (this.lock === undefined) {
-      const first = this.keepsPlace ? NONE : level;
-      this.lock = await this.locks.lock(this, LEVEL_MODES[first], signal);
-      if (first === level) return;
+      if (!this.hasValue) this.lock = await this.newLock(level, signal);
+      if (this.lock !== undefined) return;
+      this.lock = await locks.lock(this, LEVEL_MODES[NONE], { signal });
     }
     await this.lock.convert(LEVEL_MODES[level], { signal });
+  }
+
+  /**
+   * A new lock, which is served in its turn among all that are new. Undefined: others come before it for too long, and a
+   * conversion has to be tried, which new ones cannot pass.
+   */
+  private async newLock(level: Level, signal: AbortSignal): Promise<Lock | undefined> {
+    const { locks } = this;
+    const timeoutMs = level === WRITE && locks.readersPass ? PATIENCE_MS : undefined;
+    try {
+      return await locks.lock(this, LEVEL_MODES[level], { signal, timeoutMs });
+    } catch (error) {
+      const isPassed = error instanceof DlmError && error.code === 'ERR_DLM_TIMEOUT';
+      if (isPassed && !signal.aborted) return undefined;
+      throw error;
+    }
   }
 
   private granted(activity: Activity, level: Level): void {
@@ -486,6 +510,7 @@ export class Entry implements BlockedWatcher {
     this.locks.revoking.add(this);
     return (activity.descent ??= {
       from: this.level,
+      to: this.level,
       since: this.locks.clock.now(),
       state: 'holds',
       failures: 0,
@@ -515,7 +540,9 @@ export class Entry implements BlockedWatcher {
       return;
     }
     descent.state = 'onRevoke';
-    const isOver = (): boolean => this.locks.end !== undefined;
+    descent.to = to;
+    // With `close()` the lock is still here.
+    const isOver = (): boolean => this.locks.isLost;
     const work = callAll(handlers, LEVEL_MODES[to] as 'PR' | 'NL', activity.reason, isOver);
     descent.work = work;
     void work.then((failed) => {
@@ -550,7 +577,8 @@ export class Entry implements BlockedWatcher {
     activity.phase = 'telling';
     this.level = to;
     descent.state = 'cluster';
-    const isReleased = to === NONE && (activity.reason === 'idle' || !this.keepsPlace);
+    // Where it stays in NL the next request is a conversion, which comes before all that are new.
+    const isReleased = to === NONE && (activity.reason === 'idle' || !this.hasValue);
     const told = isReleased ? lock?.release() : lock?.convert(LEVEL_MODES[to]);
     Promise.resolve(told).then(
       () => {
@@ -595,14 +623,6 @@ export class Entry implements BlockedWatcher {
     }
     for (const hold of watched) abortLost(hold, end);
     for (const resolve of descent?.done ?? []) resolve();
-  }
-
-  /**
-   * Whether it keeps its place in `NL` rather than be released. Where only a conversion is not passed by those
-   * who come later it has to; elsewhere a new request is fairer to those who convert nothing.
-   */
-  private get keepsPlace(): boolean {
-    return this.hasValue || this.locks.keepsPlaces;
   }
 
   private get minHoldMs(): number {

@@ -57,6 +57,15 @@ export function notStored(group: string, causes: readonly unknown[]): DlmError {
   return error;
 }
 
+/** Some handlers were not called before the lock manager had taken the locks. */
+export function lostWhileClosing(group: string): DlmError {
+  return new DlmError(
+    'ERR_DLM_LOST',
+    `The locks of lockspace "${group}" were lost while it was closed, before all that was cached was stored`,
+    { op: 'disconnect', resource: group, errno: errno.ENOTCONN },
+  );
+}
+
 /** Says what nobody may have noticed. `name` undefined: of several. */
 export function warnNotStored(group: string, name: LockName | undefined, error: unknown): void {
   const where = name === undefined ? 'A lock' : printName(name);

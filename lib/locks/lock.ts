@@ -9,6 +9,7 @@ import { checkWaitOptions, type WaitOptions } from './limit.js';
 import { MODE_NAMES, modeNumber, type Mode } from './modes.js';
 import type { LockRecord } from './record.js';
 import type { Requests } from './requests.js';
+import { copyName } from './rules.js';
 import { rejected } from './settle.js';
 
 const { isUint8Array } = types;
@@ -64,7 +65,7 @@ export class Lock {
 
   /** What it is on. Bytes as a copy. */
   get name(): string | Uint8Array {
-    return this.#record.name;
+    return copyName(this.#record.name);
   }
 
   /**

@@ -154,10 +154,9 @@ export class Lockspace {
       {
         group: this.name,
         clock: this.clock,
-        keepsPlaces: stack.plugin.features.newReaders === 'pass',
+        readersPass: stack.plugin.features.newReaders === 'pass',
         health: this.health.state,
-        lock: (name, mode, signal, value, watcher) =>
-          this.#lockToCache(name, mode, { signal, value }, watcher),
+        lock: (...args) => this.#lockToCache(...args),
         holdersOf: (name) => holdersOf(this.#requests, name),
         onRevokeFailed: (name, error) => this.#revokeFailed(name, error),
       },

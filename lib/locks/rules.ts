@@ -89,6 +89,11 @@ export function checkNames(names: readonly LockName[], rules: Rules): LockName[]
   });
 }
 
+/** What a program may do with as it likes. */
+export function copyName(name: LockName): LockName {
+  return typeof name === 'string' ? name : Uint8Array.from(name);
+}
+
 /** The name for people. */
 export function printName(name: LockName): string {
   return typeof name === 'string' ? JSON.stringify(name) : `0x${Buffer.from(name).toString('hex')}`;

@@ -1,8 +1,20 @@
 /** Cached locks: what a program is promised, on both emulations and in the simulator. */
+import { once } from 'node:events';
+
 import { expect } from 'chai';
 
-import type { CachedLock, CachedOptions, Hold, Lockspace, RevokeReason } from '../../lib/index.js';
+import { killEmulatedUserNode, killO2cbNode } from '../../lib/glue.js';
+import {
+  openLockspace,
+  type CachedLock,
+  type CachedOptions,
+  type Hold,
+  type Lockspace,
+  type RevokeReason,
+} from '../../lib/index.js';
+import { freshCluster } from '../stackglue/test-node.js';
 import { codeOf, rejection, WORLDS, type Nodes } from '../locks/worlds.js';
+import { readAfterLoss } from './lost-block.js';
 
 /** What handlers were called with. */
 type Told = ['PR' | 'NL', RevokeReason][];
@@ -227,6 +239,18 @@ for (const world of WORLDS) {
       (await next).release();
     });
 
+    test('PR inside PR inside EX counts as EX until it ends', async (nodes) => {
+      const { cached } = await cacher(nodes, 1);
+      const outer = await cached.hold('EX');
+      const middle = await cached.hold('PR', { within: outer });
+      const inner = await cached.hold('PR', { within: middle });
+      outer.release();
+      middle.release();
+      expect(cached.tryHold('PR')).to.equal(null);
+      inner.release();
+      release(cached.tryHold('EX'));
+    });
+
     test('shared holds in EX go with each other only', async (nodes) => {
       const { cached } = await cacher(nodes, 1);
       const first = await cached.hold('EX', { shared: true });
@@ -281,14 +305,23 @@ for (const world of WORLDS) {
       (await locks[2]!.hold('EX')).release();
     });
 
-    test('goes after idleMs, and beyond maxIdle', async (nodes) => {
-      const lockspace = await nodes.open(1, { cache: { maxIdle: 3, idleMs: 40 } });
+    test('what is beyond maxIdle goes, oldest first', async (nodes) => {
+      const lockspace = await nodes.open(1, { cache: { maxIdle: 3 } });
       const locks = Array.from({ length: 6 }, (_, index) => lockspace.cached(`n${index}`));
       for (const cached of locks) (await cached.hold('PR')).release();
-      const isCached = ({ mode }: CachedLock): boolean => mode !== 'NL';
-      await until(lockspace, () => locks.filter(isCached).length <= 3);
-      expect(isCached(locks[5]!)).to.equal(true);
-      await until(lockspace, () => !locks.some(isCached));
+      await until(lockspace, () => locks.filter(({ mode }) => mode !== 'NL').length <= 3);
+      expect(locks.map(({ mode }) => mode).slice(3)).to.deep.equal(['PR', 'PR', 'PR']);
+    });
+
+    test('what nobody has used for idleMs goes', async (nodes) => {
+      const lockspace = await nodes.open(1, { cache: { idleMs: 20 } });
+      const [idle, held] = [lockspace.cached('idle'), lockspace.cached('held')];
+      (await idle.hold('PR')).release();
+      const hold = await held.hold('PR');
+      await until(lockspace, () => idle.mode === 'NL');
+      expect(held.mode).to.equal('PR');
+      hold.release();
+      await until(lockspace, () => held.mode === 'NL');
     });
 
     test('close stores what is cached while the lock is still here', async (nodes) => {
@@ -315,6 +348,52 @@ for (const world of WORLDS) {
       await Promise.all([closed, wanted]);
     });
 
+    test('close has stored what was about to go', async (nodes) => {
+      const [a, b] = [await cacher(nodes, 1), await cacher(nodes, 2)];
+      const hold = await a.cached.hold('EX');
+      const wanted = b.cached.hold('EX');
+      await until(a.lockspace, () => a.lockspace.revocations().length > 0);
+      // In the same turn as the handler's call.
+      hold.release();
+      await a.lockspace.close();
+      expect(a.told.map(([to]) => to)).to.deep.equal(['NL']);
+      (await wanted).release();
+    });
+
+    test('close tells of NL although EX was on its way to PR', async (nodes) => {
+      let isStored = false;
+      const told: string[] = [];
+      const a = await cacher(nodes, 1, {
+        minHoldMs: 0,
+        onRevoke: async (to) => {
+          told.push(to);
+          await until(a.lockspace, () => isStored);
+        },
+      });
+      const b = await cacher(nodes, 2);
+      (await a.cached.hold('EX')).release();
+      const wanted = b.cached.hold('PR');
+      await until(a.lockspace, () => told.length > 0);
+      const closed = a.lockspace.close();
+      isStored = true;
+      await closed;
+      expect(told).to.deep.equal(['PR', 'NL']);
+      (await wanted).release();
+    });
+
+    test('names are copies', async (nodes) => {
+      const { lockspace } = await cacher(nodes, 1);
+      const cached = lockspace.cached(Uint8Array.of(120));
+      (cached.name as Uint8Array)[0] = 121;
+      expect(cached.name).to.deep.equal(Uint8Array.of(120));
+      (await cached.hold('EX')).release();
+      // Text and its bytes are one name.
+      release(lockspace.cached('x').tryHold('EX'));
+      const lock = await lockspace.lock(Uint8Array.of(122), 'EX');
+      (lock.name as Uint8Array)[0] = 121;
+      expect(lock.name).to.deep.equal(Uint8Array.of(122));
+    });
+
     test('close rejects when something could not be stored, and is done', async (nodes) => {
       const a = await cacher(nodes, 1, {
         onRevoke: () => {
@@ -332,3 +411,69 @@ for (const world of WORLDS) {
     });
   });
 }
+
+describe('cached locks that are lost', () => {
+  for (const stack of ['o2cb', 'emulated'] as const) {
+    /** A node of a cluster of its own, whose power is cut by what is resolved to. */
+    const node = async (): Promise<[Lockspace, () => void]> => {
+      const cluster = freshCluster();
+      const kill = stack === 'o2cb' ? killO2cbNode : killEmulatedUserNode;
+      const lockspace = await openLockspace('lost', { stack, node: 1, cluster });
+      return [lockspace, () => kill(1, cluster)];
+    };
+
+    it(`tell every hold and every handler: ${stack}`, async () => {
+      const [lockspace, kill] = await node();
+      const told: Told = [];
+      const onRevoke = (to: 'PR' | 'NL', reason: RevokeReason): void =>
+        void told.push([to, reason]);
+      const [held, idle] = [
+        lockspace.cached('a', { onRevoke }),
+        lockspace.cached('b', { onRevoke }),
+      ];
+      const hold = await held.hold('EX');
+      const { lost } = hold;
+      (await idle.hold('PR')).release();
+      const waiting = codeOf(held.hold('PR'));
+      kill();
+      expect(await codeOf(lockspace.cached('c').hold('EX'))).to.equal('ERR_DLM_LOST');
+      expect(await waiting).to.equal('ERR_DLM_LOST');
+      expect(lost.reason).to.include({ code: 'ERR_DLM_LOST' });
+      expect([hold.held, held.mode, idle.mode]).to.deep.equal([false, 'NL', 'NL']);
+      expect(idle.tryHold('PR')).to.equal(null);
+      hold.release();
+      await lockspace.close();
+      expect(told).to.deep.equal([
+        ['NL', 'lost'],
+        ['NL', 'lost'],
+      ]);
+    });
+
+    it(`say so also while they are being closed: ${stack}`, async () => {
+      const [lockspace, kill] = await node();
+      const told: string[] = [];
+      const names = Array.from({ length: 100 }, (_, index) => `n${index}`);
+      for (const name of names) {
+        const cached = lockspace.cached(name, {
+          onRevoke: async (_, reason) => {
+            told.push(reason);
+            if (told.length === 1) kill();
+            await once(lockspace.lost, 'abort');
+          },
+        });
+        (await cached.hold('EX')).release();
+      }
+      expect(await codeOf(lockspace.close())).to.equal('ERR_DLM_REVOKE');
+      expect(told).to.have.length(100);
+      expect(new Set(told)).to.deep.equal(new Set(['closed', 'lost']));
+    });
+  }
+});
+
+describe('cached values', () => {
+  for (const stack of ['o2cb', 'emulated'] as const) {
+    it(`have no version twice, also when the block was lost: ${stack}`, async () => {
+      expect(await readAfterLoss(stack)).to.equal(2);
+    });
+  }
+});
