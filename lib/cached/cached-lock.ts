@@ -2,7 +2,7 @@
 import { inspect, type InspectOptions } from 'node:util';
 
 import { throwIfAborted } from '../abort-signal.js';
-import { checkFunction, outOfRange } from '../errors.js';
+import { checkFunction, checkObject, outOfRange } from '../errors.js';
 import { copyName, type LockName } from '../locks/rules.js';
 import { isPrimitive, rejected, type Settle } from '../locks/settle.js';
 import type { Entry, User } from './entry.js';
@@ -69,7 +69,7 @@ export class CachedLock {
 
   /** What this process has of it now, in use or not: `NL` is nothing. */
   get mode(): 'NL' | CachedMode {
-    return LEVEL_MODES[this.#entry.level];
+    return LEVEL_MODES[this.#entry.locks.lookUp(this)?.level ?? NONE];
   }
 
   /**
@@ -102,16 +102,18 @@ export class CachedLock {
    */
   hold(mode: CachedMode, options: HoldOptions = NO_OPTIONS): Promise<Hold> {
     try {
-      if (options !== NO_OPTIONS) checkHoldOptions(options);
-      const kind = kindOf(mode, options);
-      const isNested = this.isInside(kind, options.within);
-      throwIfAborted(options.signal);
+      // Read once, and not when they may say something else.
+      const given = options === NO_OPTIONS ? options : snapshotOf(options);
+      if (given !== NO_OPTIONS) checkHoldOptions(given);
+      const kind = kindOf(mode, given);
+      const isNested = this.isInside(kind, given.within);
+      throwIfAborted(given.signal);
       const entry = (this.#entry = this.#entry.locks.enter(this, kind));
       const hold = entry.take(kind, isNested);
       if (hold !== null) return Promise.resolve(hold);
       let settle!: Settle<Hold>;
       const promise = new Promise<Hold>((resolve) => (settle = resolve));
-      entry.wait(kind, isNested, options, settle);
+      entry.wait(kind, isNested, given, settle);
       return promise;
     } catch (error) {
       return rejected(error);
@@ -150,13 +152,14 @@ export class CachedLock {
    * it has gone, or is in use.
    */
   async giveBack(): Promise<void> {
-    await this.#entry.giveBack();
+    await this.#entry.locks.lookUp(this)?.giveBack();
   }
 
   private tryHoldElsewhere(mode: CachedMode, options: TryHoldOptions | undefined): Hold | null {
-    if (options !== undefined) checkTryHoldOptions(options);
-    const kind = kindOf(mode, options);
-    const isNested = this.isInside(kind, options?.within);
+    const given = options === undefined ? undefined : snapshotOf(options);
+    if (given !== undefined) checkTryHoldOptions(given);
+    const kind = kindOf(mode, given);
+    const isNested = this.isInside(kind, given?.within);
     const entry = this.#entry.locks.find(this);
     if (entry === undefined) return null;
     this.#entry = entry;
@@ -177,6 +180,11 @@ export class CachedLock {
     if (isAbove && outer.mode === 'PR') throw failures.nested(this.name);
     return true;
   }
+}
+
+function snapshotOf<Options extends object>(options: Options): Options {
+  checkObject('options', options);
+  return { ...options };
 }
 
 /** What is neither is told later. */

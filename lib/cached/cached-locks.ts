@@ -23,6 +23,12 @@ import {
 import type { Revocation, RevokeReason } from './revocation.js';
 import { Uses } from './uses.js';
 
+/** What could not be stored, and why; of several names: undefined. */
+export interface Unstored {
+  readonly name: LockName | undefined;
+  readonly error: unknown;
+}
+
 type LevelMode = (typeof LEVEL_MODES)[number];
 
 /** What cached locks need of their lockspace. */
@@ -48,6 +54,8 @@ export interface CacheFloor {
 
 /** How often what has not been used for long is looked for, within that time. */
 const LOOKS = 4;
+/** So many new names are let pass, where all are in use, before it is looked for idle ones again; or a sixteenth. */
+const LOOK_AFTER = 64;
 /** After how long a wait for this process itself is told, and how often it is looked for; milliseconds. */
 const SELF_WAIT_MS = 10_000;
 
@@ -81,7 +89,10 @@ export class CachedLocks {
   readonly #moments: Moment[] = [];
   readonly #warned = new WeakSet<Entry>();
   #look: unknown;
-  #isTrimming = false;
+  /** How many are being given back because there are too many. */
+  #going = 0;
+  /** From how many on it is worth to look for more. */
+  #trimAt = 0;
 
   constructor(floor: CacheFloor, limits: CacheLimits = {}) {
     this.#floor = floor;
@@ -106,11 +117,15 @@ export class CachedLocks {
 
   /** What is cached for it; undefined: nothing. */
   find(cached: CachedLock): Entry | undefined {
-    const current = entryOfCached(cached);
-    if (!current.hasGone) return current;
-    const entry = this.#entries.get(keyOf(current.name));
-    if (entry !== undefined) use(entry, cached);
+    const entry = this.lookUp(cached);
+    if (entry !== undefined && entry !== entryOfCached(cached)) use(entry, cached);
     return entry;
+  }
+
+  /** The same, without using it. */
+  lookUp(cached: CachedLock): Entry | undefined {
+    const current = entryOfCached(cached);
+    return current.hasGone ? this.#entries.get(keyOf(current.name)) : current;
   }
 
   /** The same, or something new. Throws when there is nothing to be had any more. */
@@ -122,6 +137,8 @@ export class CachedLocks {
     if (found !== undefined) return found;
     const entry = current.isSpent ? new Entry(this, name, userOf(cached)) : current;
     entry.slot = this.uses.add(entry);
+    // Among those that have been used for long it is the newest.
+    this.uses.use(entry.slot);
     this.#entries.set(keyOf(name), entry);
     if (this.#entries.size > this.#maxIdle) this.#trimToMax();
     this.#lookLater();
@@ -161,26 +178,29 @@ export class CachedLocks {
    * handlers threw when they have done what is to be done about it. A loss while it closes is told to those whose handlers
    * have not begun.
    */
-  async finish(end: DlmError, reason: 'lost' | 'closed'): Promise<unknown[]> {
+  async finish(end: DlmError, reason: 'lost' | 'closed'): Promise<Unstored[]> {
     this.isLost ||= reason === 'lost';
     if (this.end !== undefined) return [];
     this.end = end;
     this.isSure = false;
     if (this.#look !== undefined) this.clock.clearTimeout(this.#look);
-    const works = [...this.#entries.values()]
-      .map((entry) => entry.finish(end))
-      .filter((work) => work !== undefined);
+    const works = [...this.#entries.values()].map(
+      (entry) => [entry.name, entry.finish(end)] as const,
+    );
     this.waiting.clear();
     this.revoking.clear();
-    const errors: unknown[] = [];
+    const unstored: Unstored[] = [];
     let isLostEarly = false;
-    await pool(works, reason === 'lost' ? Infinity : CONCURRENCY, async (work) => {
+    await pool(works, reason === 'lost' ? Infinity : CONCURRENCY, async ([name, work]) => {
+      if (work === undefined) return;
       isLostEarly ||= reason === 'closed' && this.isLost;
-      for (const { error } of await work()) errors.push(error);
+      for (const { error } of await work()) unstored.push({ name: copyName(name), error });
     });
     this.#entries.clear();
-    if (isLostEarly) errors.push(lostWhileClosing(this.#floor.group));
-    return errors;
+    if (isLostEarly) {
+      unstored.push({ name: undefined, error: lostWhileClosing(this.#floor.group) });
+    }
+    return unstored;
   }
 
   /** What is on its way down. */
@@ -202,7 +222,7 @@ export class CachedLocks {
         going += 1;
         await entry.giveBack();
         going -= 1;
-        gone += 1;
+        if (entry.hasGone) gone += 1;
       },
       isEnough,
     );
@@ -254,14 +274,22 @@ export class CachedLocks {
 
   // ---- What is looked after from time to time ----
 
+  /** Does not wait for those whose handlers take long. */
   #trimToMax(): void {
-    if (this.#isTrimming) return;
-    this.#isTrimming = true;
-    void this.trim({ keep: this.#maxIdle }).then((gone) => {
-      this.#isTrimming = false;
-      // More may have come meanwhile. Where all are in use it is tried again with the next look.
-      if (gone > 0 && this.#entries.size > this.#maxIdle) this.#trimToMax();
-    });
+    if (this.#entries.size < this.#trimAt) return;
+    this.#trimAt = 0;
+    const oldest = this.uses.oldest(isIdle, this.uses.count - 1);
+    while (this.#entries.size - this.#going > this.#maxIdle) {
+      const next = oldest.next();
+      if (next.done === true) {
+        // All are in use: to look again with each new one would take long.
+        const { size } = this.#entries;
+        this.#trimAt = size + Math.max(LOOK_AFTER, size >> 4);
+        return;
+      }
+      this.#going += 1;
+      void next.value.giveBack().then(() => (this.#going -= 1));
+    }
   }
 
   #lookLater(): void {
@@ -290,6 +318,7 @@ export class CachedLocks {
         () => this.end !== undefined,
       );
     }
+    this.#trimAt = 0;
     if (this.#entries.size > this.#maxIdle) this.#trimToMax();
     for (const entry of this.waiting) this.#lookAt(entry, at);
   }

@@ -150,7 +150,8 @@ export class Entry implements BlockedWatcher {
 
   /** With the lock's value: the lock stays in `NL`, because the value can go with the last lock. */
   get hasValue(): boolean {
-    return this.allUsers[0]?.hasValue === true;
+    const { users } = this;
+    return users instanceof Map ? users.values().next().value?.hasValue === true : users.hasValue;
   }
 
   /** One more uses it. */
@@ -225,6 +226,9 @@ export class Entry implements BlockedWatcher {
   /** Who is in the way, as far as that is known, for people. */
   holders(): string {
     const { holds } = this;
+    if (this.activity?.phase === 'revoking') {
+      return '; this process itself has it until its "onRevoke" has ended';
+    }
     if (holds === 0) return this.locks.holdersOf(this.name);
     const how = holds > 0 ? `${holds} in PR` : `${-holds} in EX`;
     return `; this process itself holds it, ${how}: who has a hold and takes another inside says so by "within"`;
@@ -232,9 +236,10 @@ export class Entry implements BlockedWatcher {
 
   /** Since when somebody has waited whom only holds of this process keep waiting; undefined: nobody does. */
   get waitsForItselfSince(): number | undefined {
-    if (this.activity === undefined || this.holds === 0 || !this.locks.isSure) return undefined;
+    if (this.activity === undefined || !this.locks.isSure) return undefined;
     const { phase, waiters } = this.activity;
-    return phase === 'still' ? waiters.head?.since : undefined;
+    const isOurs = phase === 'revoking' || (phase === 'still' && this.holds !== 0);
+    return isOurs ? waiters.head?.since : undefined;
   }
 
   // ---- What makes it go ----
@@ -243,7 +248,12 @@ export class Entry implements BlockedWatcher {
   blocked(mode: Mode): void {
     const ceiling = highestBeside(mode);
     const activity = this.active;
-    if (ceiling >= activity.ceiling || this.locks.end !== undefined) return;
+    if (this.locks.end !== undefined) return;
+    if (ceiling >= activity.ceiling) {
+      // What was to go because nobody used it has to go now.
+      if (this.level > ceiling) activity.reason = 'wanted';
+      return;
+    }
     if (activity.phase === 'asking') {
       this.lower(activity, ceiling, 'wanted');
       // What has been granted is used first. What waits would wait for those who wait for us.
@@ -333,7 +343,7 @@ export class Entry implements BlockedWatcher {
       // Nobody waits for it any more.
       if (head === undefined) activity.request?.abort();
     } else if (activity.phase === 'still') {
-      if (activity.ceiling < this.level) this.goDown(activity);
+      if (activity.ceiling < this.level) this.goDown(activity, head);
       else if (head !== undefined && head.level > this.level) this.ask(activity, head.level);
     }
     this.reopen(activity);
@@ -520,8 +530,14 @@ export class Entry implements BlockedWatcher {
     });
   }
 
-  private goDown(activity: Activity): void {
-    if (activity.isOwed || activity.keeps !== undefined) return;
+  private goDown(activity: Activity, head: Waiter | undefined): void {
+    if (activity.isOwed) return;
+    if (activity.keeps !== undefined) {
+      if (head === undefined || head.level <= this.level) return;
+      // Nobody can use what is kept.
+      this.locks.clock.clearTimeout(activity.keeps);
+      activity.keeps = undefined;
+    }
     const descent = this.descend(activity);
     const to = activity.ceiling;
     if (this.holds < 0 || (this.holds > 0 && to === NONE)) return;
@@ -563,6 +579,14 @@ export class Entry implements BlockedWatcher {
     descent.work = undefined;
     descent.error = failed[0]?.error;
     this.locks.revokeFailed(this.name, descent.error);
+    if (activity.reason === 'idle') {
+      // Nobody else wants it: it stays as it is, for those who do here, and is tried again when others are older.
+      this.locks.uses.use(this.slot);
+      this.ended(activity, descent);
+      activity.ceiling = WRITE;
+      this.settled(activity);
+      return;
+    }
     this.again(activity, descent, () => this.revoke(activity, descent, to, handlers));
   }
 
@@ -600,10 +624,14 @@ export class Entry implements BlockedWatcher {
     if (REVOKED.hasSubscribers) {
       locks.tellRevoked(this.name, descent.from, this.level, activity.reason, descent.since);
     }
-    locks.revoking.delete(this);
-    activity.descent = undefined;
+    this.ended(activity, descent);
     this.settled(activity);
-    for (const resolve of descent.done) resolve();
+  }
+
+  private ended(activity: Activity, { done }: Descent): void {
+    this.locks.revoking.delete(this);
+    activity.descent = undefined;
+    for (const resolve of done) resolve();
   }
 
   // ---- Ends ----
@@ -626,7 +654,8 @@ export class Entry implements BlockedWatcher {
   }
 
   private get minHoldMs(): number {
-    const wished = Math.max(...this.allUsers.map(({ minHoldMs }) => minHoldMs));
+    let wished = -1;
+    for (const { minHoldMs } of this.allUsers) if (minHoldMs > wished) wished = minHoldMs;
     return wished < 0 ? this.locks.uses.minHoldOf(this.slot) : wished;
   }
 

@@ -5,7 +5,7 @@ import { inspect, type InspectOptions } from 'node:util';
 
 import { throwIfAborted } from '../abort-signal.js';
 import { DLM_LKF } from '../constants.js';
-import { checkFunction, invalidType, type DlmError } from '../errors.js';
+import { checkFunction, checkObject, invalidType, type DlmError } from '../errors.js';
 import {
   dlmOwnPid,
   type ClusterConnection,
@@ -286,8 +286,10 @@ export class Lockspace {
   cached(name: LockName, options: CachedOptions = {}): CachedLock {
     checkWellFormed('name', name);
     const itsName = checkName('name', name, this.#rules);
-    checkCachedOptions(options);
-    return this.#cached.cached(itsName, options);
+    checkObject('options', options);
+    const given = { ...options };
+    checkCachedOptions(given);
+    return this.#cached.cached(itsName, given);
   }
 
   /**
@@ -518,8 +520,8 @@ export class Lockspace {
   }
 
   /** Nobody may notice, and others wait. */
-  #revokeFailed(name: LockName, error: unknown): void {
-    if (this.#events.listenerCount('revokeFailed') > 0) {
+  #revokeFailed(name: LockName | undefined, error: unknown): void {
+    if (name !== undefined && this.#events.listenerCount('revokeFailed') > 0) {
       queueMicrotask(() => this.#events.emit('revokeFailed', name, error));
       return;
     }
@@ -535,7 +537,13 @@ export class Lockspace {
     this.#finish(closedError(this.name), closing);
     if (changes) this.#tellHealth();
     await this.#stack.glue.clusterDisconnect(this.#connection);
-    if (unstored.length > 0) throw notStored(this.name, unstored);
+    if (unstored.length === 0) return undefined;
+    // By `await using` nobody hears of the rejection.
+    for (const { name, error } of unstored) this.#revokeFailed(name, error);
+    throw notStored(
+      this.name,
+      unstored.map(({ error }) => error),
+    );
   }
 
   #notice(notice: ClusterNotice): void {
@@ -581,7 +589,7 @@ export class Lockspace {
     if (this.#end !== undefined) return;
     this.#end = end;
     void this.#cached.finish(end, 'lost').then((errors) => {
-      for (const error of errors) warnNotStored(this.name, undefined, error);
+      for (const { name, error } of errors) this.#revokeFailed(name, error);
     });
     this.#requests.end(end, released);
     this.#lost?.abort(end);

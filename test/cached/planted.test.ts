@@ -31,9 +31,11 @@ const VERSION: readonly Edit[] = [
 const VALUE = 'lib/cached/cached-value.ts';
 
 const NOT_STORED = /has not stored what it wrote|finds \d+ in "[ab]", which is \d+/;
-/** Whichever is seen first. */
-const BESIDE = new RegExp(`holds "[ab]" in (PR|EX) beside (PR|EX) of|${NOT_STORED.source}`);
 const STALE = /reads \d+, and \d+ was there before|counts to \d+, as somebody before it/;
+/** Whichever is seen first. */
+const BESIDE = new RegExp(
+  `holds "[ab]" in (PR|EX) beside (PR|EX) of|${NOT_STORED.source}|${STALE.source}`,
+);
 
 const FAULTS: Readonly<Record<string, Fault>> = {
   'the lock manager is told before all is stored': {
