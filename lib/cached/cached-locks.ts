@@ -12,7 +12,7 @@ import { copyName, printName, type LockName } from '../locks/rules.js';
 import { CachedLock, entryOfCached, userOf } from './cached-lock.js';
 import { Entry, type User } from './entry.js';
 import { lostWhileClosing, otherUse } from './failures.js';
-import { LEVEL_MODES, levelOf, WRITE, type HoldKind, type Level } from './levels.js';
+import { LEVEL_MODES, levelOf, NONE, WRITE, type HoldKind, type Level } from './levels.js';
 import {
   CONCURRENCY,
   LIMIT_DEFAULTS,
@@ -179,11 +179,13 @@ export class CachedLocks {
    * have not begun.
    */
   async finish(end: DlmError, reason: 'lost' | 'closed'): Promise<Unstored[]> {
-    this.isLost ||= reason === 'lost';
+    if (reason === 'lost') this.isLost = true;
     if (this.end !== undefined) return [];
     this.end = end;
     this.isSure = false;
     if (this.#look !== undefined) this.clock.clearTimeout(this.#look);
+    // What is told below may have somebody ask for a hold.
+    for (const entry of this.#entries.values()) entry.open = NONE;
     const works = [...this.#entries.values()].map(
       (entry) => [entry.name, entry.finish(end)] as const,
     );

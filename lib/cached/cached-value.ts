@@ -11,7 +11,7 @@ import { isSameVersion, nextVersion, VERSION_LENGTH } from './version.js';
 
 /** Where the object lies. */
 export interface CachedValueOptions<Value> extends Pick<CachedOptions, 'minHoldMs'> {
-  /** Reads it. Nobody changes it meanwhile. */
+  /** Reads it. Nobody changes it meanwhile. It must not read the cached value, which waits for it. */
   readonly load: () => Value | PromiseLike<Value>;
   /**
    * Writes it. Nobody else reads or writes it meanwhile. `token` is for the store, which is to refuse a smaller one than it
@@ -28,6 +28,7 @@ const VALUE_OPTIONS: Readonly<Record<keyof CachedValueOptions<unknown>, true>> =
   store: true,
   minHoldMs: true,
 };
+const NOTHING = Promise.resolve();
 const NO_OPTIONS: WaitOptions = Object.freeze({});
 
 /** Throws unless these are options of a cached value. */
@@ -104,7 +105,7 @@ export class CachedValue<Value> {
   }
 
   /**
-   * The object. Rejects with what `load` throws, and then nothing is cached; with what `CachedLock.hold` rejects with. One
+   * The object. `timeoutMs` limits how long it waits for the lock, and `signal` the load, too. Rejects with what `load` throws, and then nothing is cached; with what `CachedLock.hold` rejects with. One
    * `load` at a time: who comes meanwhile has the same.
    */
   async read(options: WaitOptions = NO_OPTIONS): Promise<Value> {
@@ -167,6 +168,8 @@ export class CachedValue<Value> {
 
   /** Loads, with a hold of its own: who began it may give up. */
   async #loadWithin(outer: Hold, entry: Entry, version: Uint8Array): Promise<Value> {
+    // So that whoever comes meanwhile finds that it is under way.
+    await NOTHING;
     const inside = { within: outer };
     const hold = this.#cached.tryHold('PR', inside) ?? (await this.#cached.hold('PR', inside));
     try {

@@ -212,7 +212,8 @@ export class Entry implements BlockedWatcher {
       this.holds += 1;
       if (kind === SHARED_WRITE && this.activity !== undefined) this.activity.shared -= 1;
     }
-    if (watched !== undefined) this.activity?.watched.delete(watched);
+    const { activity } = this;
+    if (watched !== undefined && activity?.watched.delete(watched) === true) this.rest(activity);
     if (this.open !== this.level) this.run();
   }
 
@@ -275,12 +276,14 @@ export class Entry implements BlockedWatcher {
   /** Gives it back, if nobody of this process uses it. Resolves when it has gone, or is in use after all. */
   giveBack(): Promise<void> {
     return new Promise((resolve) => {
-      if (!this.isIdle || this.hasGone) {
+      const activity = this.active;
+      const isKept = activity.keeps !== undefined && this.holds === 0 && !activity.isOwed;
+      if (this.hasGone || !(this.isIdle || (isKept && activity.waiters.head === undefined))) {
         resolve();
         return;
       }
-      const activity = this.active;
-      this.lower(activity, NONE, 'idle');
+      this.keepNoMore(activity);
+      if (activity.ceiling >= this.level) this.lower(activity, NONE, 'idle');
       const descent = this.descend(activity);
       descent.done.push(resolve);
       if (this.level === NONE) this.tell(activity, descent, NONE);
@@ -302,12 +305,12 @@ export class Entry implements BlockedWatcher {
     // Before it is told to the lock manager all has been stored and forgotten.
     if (level === NONE || handlers.length === 0) return undefined;
     return async () => {
-      if (!locks.isLost && descent?.work !== undefined) {
+      // What is at work for the same is not called once more; what stores has to end before, unless nothing can be stored.
+      if (descent?.work !== undefined && (descent.to === NONE || !locks.isLost)) {
         const failed = await descent.work;
-        // What is at work is not called once more.
         if (descent.to === NONE) return failed;
       }
-      return callAll(handlers, 'NL', locks.isLost ? 'lost' : 'closed', () => false);
+      return callAll(handlers, 'NL', locks.isLost ? 'lost' : 'closed');
     };
   }
 
@@ -379,8 +382,10 @@ export class Entry implements BlockedWatcher {
       if (head.isNested ? head.level > this.level : !this.passes(head.kind)) return;
       if (!head.isNested) activity.isOwed = false;
       this.remove(activity, head);
+      // Counted before anybody hears of it, a library's signal included.
+      const hold = this.hold(head.kind);
       head.limit?.lift();
-      head.settle(this.hold(head.kind));
+      head.settle(hold);
     }
   }
 
@@ -515,6 +520,12 @@ export class Entry implements BlockedWatcher {
     }, left);
   }
 
+  private keepNoMore(activity: Activity): void {
+    if (activity.keeps === undefined) return;
+    this.locks.clock.clearTimeout(activity.keeps);
+    activity.keeps = undefined;
+  }
+
   /** What lasts until the level has gone. */
   private descend(activity: Activity): Descent {
     this.locks.revoking.add(this);
@@ -535,8 +546,7 @@ export class Entry implements BlockedWatcher {
     if (activity.keeps !== undefined) {
       if (head === undefined || head.level <= this.level) return;
       // Nobody can use what is kept.
-      this.locks.clock.clearTimeout(activity.keeps);
-      activity.keeps = undefined;
+      this.keepNoMore(activity);
     }
     const descent = this.descend(activity);
     const to = activity.ceiling;
@@ -557,9 +567,7 @@ export class Entry implements BlockedWatcher {
     }
     descent.state = 'onRevoke';
     descent.to = to;
-    // With `close()` the lock is still here.
-    const isOver = (): boolean => this.locks.isLost;
-    const work = callAll(handlers, LEVEL_MODES[to] as 'PR' | 'NL', activity.reason, isOver);
+    const work = callAll(handlers, LEVEL_MODES[to] as 'PR' | 'NL', activity.reason);
     descent.work = work;
     void work.then((failed) => {
       if (this.locks.end !== undefined) return;
@@ -654,9 +662,12 @@ export class Entry implements BlockedWatcher {
   }
 
   private get minHoldMs(): number {
-    let wished = -1;
-    for (const { minHoldMs } of this.allUsers) if (minHoldMs > wished) wished = minHoldMs;
-    return wished < 0 ? this.locks.uses.minHoldOf(this.slot) : wished;
+    const adapted = this.locks.uses.minHoldOf(this.slot);
+    let longest = 0;
+    for (const { minHoldMs } of this.allUsers) {
+      longest = Math.max(longest, minHoldMs < 0 ? adapted : minHoldMs);
+    }
+    return longest;
   }
 
   private get allUsers(): readonly User[] {

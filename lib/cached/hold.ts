@@ -4,6 +4,7 @@ import type { Entry } from './entry.js';
 import * as failures from './failures.js';
 import { LEVEL_MODES, type CachedMode, type HoldKind } from './levels.js';
 
+let isHoldItself: (value: unknown) => value is Hold;
 let entryOfHold: (hold: Hold) => Entry | undefined;
 let kindOfHold: (hold: Hold) => HoldKind;
 let abortHold: (hold: Hold, reason: unknown) => void;
@@ -25,6 +26,8 @@ export class Hold {
   }
 
   static {
+    isHoldItself = (value): value is Hold =>
+      typeof value === 'object' && value !== null && #entry in value;
     entryOfHold = (hold) => hold.#entry;
     kindOfHold = (hold) => hold.#kind;
     abortHold = (hold, reason) => hold.#lost?.abort(reason);
@@ -77,6 +80,9 @@ export class Hold {
     this.release();
   }
 }
+
+/** Whether it is one, and nothing that pretends to be. */
+export const isHold = isHoldItself;
 
 /** What it holds; undefined when it has been released. */
 export const entryOf = entryOfHold;

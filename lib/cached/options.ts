@@ -9,7 +9,7 @@ import {
 } from '../errors.js';
 import { checkWait, type WaitOptions } from '../locks/limit.js';
 import { WRITE, READ, type CachedMode, type Level } from './levels.js';
-import { Hold } from './hold.js';
+import { isHold, type Hold } from './hold.js';
 import type { RevokeHandler } from './revocation.js';
 
 /** How one name is cached. */
@@ -50,7 +50,7 @@ export interface HoldOptions extends TryHoldOptions, WaitOptions {}
 
 /** What `trim` leaves. */
 export interface TrimOptions {
-  /** So many of those that are not in use stay: the newest. 0 by default. */
+  /** So many names stay cached, those that are in use included: the newest. 0 by default. */
   readonly keep?: number | undefined;
   /** So many are given back at a time: 1 to 65,536; 64 by default. */
   readonly concurrency?: number | undefined;
@@ -123,7 +123,7 @@ export function checkMode(mode: CachedMode): Level {
 }
 
 function checkPlace({ within, shared }: TryHoldOptions): void {
-  if (within !== undefined && !(within instanceof Hold)) {
+  if (within !== undefined && !isHold(within)) {
     throw invalidType('options.within', 'a hold', within);
   }
   if (shared !== undefined) checkBoolean('options.shared', shared);

@@ -14,7 +14,11 @@ export type RevokeReason = 'wanted' | 'idle' | 'closed' | 'lost';
 /**
  * Called before a level is given away, when no hold needs it any more: stores what was changed under `EX`, and with `NL`
  * forgets what was cached. Others wait until it has returned, or its promise is fulfilled. What it throws, or its promise
- * rejects with, keeps the lock here: it is called again, after 100 ms, then twice as long each time, 30 s at most.
+ * rejects with, keeps the lock here: it is called again, after 100 ms, then twice as long each time, 30 s at most; one that
+ * was to go because nobody used it stays.
+ *
+ * With `closed` holds may be there still: `hold.lost` of each has been aborted. It must not wait for `close()`, nor for a hold of
+ * its own name: they wait for it.
  */
 export type RevokeHandler = (to: 'PR' | 'NL', reason: RevokeReason) => unknown;
 
@@ -64,22 +68,17 @@ export interface Failure {
   readonly error: unknown;
 }
 
-/**
- * Calls handlers, each from a job of its own, and waits for all. Those that have not begun when `isOver` says so are not
- * called. Resolves to those that failed.
- */
+/** Calls handlers, each from a job of its own, and waits for all. Resolves to those that failed. */
 export async function callAll(
   handlers: readonly RevokeHandler[],
   to: 'PR' | 'NL',
   reason: RevokeReason,
-  isOver: () => boolean,
 ): Promise<Failure[]> {
   const failed: Failure[] = [];
   await Promise.all(
     handlers.map(async (handler) => {
       // Who caused it may be in the middle of something.
       await NOTHING;
-      if (isOver()) return;
       try {
         await handler(to, reason);
       } catch (error) {

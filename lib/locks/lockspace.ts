@@ -516,7 +516,9 @@ export class Lockspace {
     const block = this.#newBlock(options);
     const number = modeNumber(mode, this.#rules.modes);
     const requests = this.#requests;
-    return requests.lock(name, number, 0, options, block, false, watcher) as Promise<Lock>;
+    // A place in NL waits for nobody.
+    const flags = mode === 'NL' ? DLM_LKF.EXPEDITE : 0;
+    return requests.lock(name, number, flags, options, block, false, watcher) as Promise<Lock>;
   }
 
   /** Nobody may notice, and others wait. */

@@ -31,7 +31,7 @@ class MetadataCache {
   ): Promise<Result> {
     const entry = this.#entry(id);
     using hold = entry.lock.tryHold(mode) ?? (await entry.lock.hold(mode, { timeoutMs: 5000 }));
-    entry.inode ??= await this.#load(id);
+    entry.inode ??= await load(id);
     if (hold.mode === 'EX') entry.isDirty = true;
     return work(entry.inode);
   }
@@ -41,7 +41,7 @@ class MetadataCache {
     if (known !== undefined) return known;
     const lock = this.#ls.cached(`inode/${id}`, {
       onRevoke: async (to, reason) => {
-        if (entry.isDirty && entry.inode && reason !== 'lost') await this.#store(id, entry.inode);
+        if (entry.isDirty && entry.inode && reason !== 'lost') await store(id, entry.inode);
         entry.isDirty = false;
         if (to === 'NL') this.#inodes.delete(id); // others may change it now
       },
@@ -53,16 +53,17 @@ class MetadataCache {
     this.#inodes.set(id, entry);
     return entry;
   }
+}
 
-  async #load(id: string): Promise<Inode> {
-    reads += 1;
-    return { ...(disk.get(id) ?? { size: 0 }) };
-  }
+function load(id: string): Promise<Inode> {
+  reads += 1;
+  return Promise.resolve({ ...(disk.get(id) ?? { size: 0 }) });
+}
 
-  async #store(id: string, inode: Inode): Promise<void> {
-    writes += 1;
-    disk.set(id, { ...inode });
-  }
+function store(id: string, inode: Inode): Promise<void> {
+  writes += 1;
+  disk.set(id, { ...inode });
+  return Promise.resolve();
 }
 
 const grow = (inode: Inode): number => (inode.size += 1);

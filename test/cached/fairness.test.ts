@@ -43,7 +43,7 @@ for (const profile of ['o2dlm', 'fsdlm'] as const) {
             let handOvers = 0;
             const holds = await Promise.all(
               nodes.map((node, index) =>
-                write(node, lockspaces[index] as Lockspace, () => {
+                write(node, lockspaces[index]!, () => {
                   if (last !== index) handOvers += 1;
                   last = index;
                 }),

@@ -9,7 +9,6 @@ import {
   type LockMessage,
   type Lockspace,
   type RecoveryMessage,
-  type RevokedMessage,
 } from '../../lib/index.js';
 import { freshCluster } from '../stackglue/test-node.js';
 import { codeOf } from './worlds.js';
@@ -82,7 +81,7 @@ describe('diagnostics channels', () => {
     const lock = await b.lock('y', 'EX');
     await lock.release();
     const revoked = told.find(({ channel }) => channel === 'cache.revoked')?.message;
-    expect(revoked as RevokedMessage).to.deep.include({
+    expect(revoked).to.deep.include({
       lockspace: 'channels',
       name: 'y',
       from: 'EX',

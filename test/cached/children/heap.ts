@@ -30,14 +30,15 @@ async function fight(locks: readonly CachedLock[], rounds: number): Promise<void
   for (let round = 0; round < rounds; round += 1) {
     for (const cached of locks) {
       const hold = await cached.hold(round % 5 === 0 ? 'PR' : 'EX');
-      void hold.lost;
+      if (hold.lost.aborted) throw new Error('it was lost');
       hold.release();
     }
   }
 }
 
-const work = (rounds: number): Promise<void[]> =>
-  Promise.all(names.map((locks) => fight(locks, rounds)));
+const work = async (rounds: number): Promise<void> => {
+  await Promise.all(names.map((locks) => fight(locks, rounds)));
+};
 
 await work(500);
 const before = await used();
