@@ -9,41 +9,11 @@
  */
 import { createInterface } from 'node:readline';
 
-/** What embedded.ts is told of a turn. `cpuSeconds`: of all threads of the process. */
-export interface Turn {
-  readonly operations: number;
-  readonly seconds: number;
-  readonly cpuSeconds: number;
-}
+import { asyncMutex, measure, promised, type Subject } from './cycles.js';
 
 /** How many names there are, and how many wait for one name where they have the same. */
 export const NAMES = 10_000;
 export const WAITERS = 100;
-
-/** Operations between two looks at the clock. */
-const STRETCH = 2_000;
-
-/**
- * Takes the name of this index and gives it back at once, then calls `finished` with it. It is not asked
- * for an index again before that.
- */
-type Cycle = (index: number) => void;
-type Subject = (names: readonly string[], finished: (index: number) => void) => Cycle;
-
-/** By promises: `acquire` calls `work` while it has the name, and resolves when it has no more. */
-function promised(
-  prepare: (names: readonly string[]) => (index: number, work: () => void) => Promise<unknown>,
-): Subject {
-  return (names, finished) => {
-    const acquire = prepare(names);
-    const work = (): void => {
-      // Nothing: the lock is what is measured.
-    };
-    return (index) => {
-      void acquire(index, work).then(() => finished(index));
-    };
-  };
-}
 
 interface LockManager {
   request(name: string, work: () => void): Promise<unknown>;
@@ -148,14 +118,7 @@ const SUBJECTS = {
       return (index, work) => locks.acquire(names[index] ?? '', work);
     });
   },
-  'async-mutex': async () => {
-    const { Mutex } = await import('async-mutex');
-    return promised((names) => {
-      const byName = new Map(names.map((name) => [name, new Mutex()]));
-      const mutexes = names.map((name) => byName.get(name) ?? new Mutex());
-      return (index, work) => (mutexes[index] ?? new Mutex()).runExclusive(work);
-    });
-  },
+  'async-mutex': asyncMutex,
   'navigator.locks': async () => {
     const { locks } = (globalThis as unknown as { navigator: { locks: LockManager } }).navigator;
     return Promise.resolve(
@@ -166,40 +129,6 @@ const SUBJECTS = {
 
 /** Whom this program can be. */
 export type SubjectName = keyof typeof SUBJECTS;
-
-/** `depth` cycles at a time until the time is over; the last ones are waited for. */
-function measure(subject: Subject, names: readonly string[], depth: number, seconds: number) {
-  return new Promise<Turn>((resolve) => {
-    let underWay = 0;
-    let operations = 0;
-    let next = 0;
-    let isOver = false;
-    const take = (): void => {
-      underWay++;
-      const index = next;
-      next = next + 1 === names.length ? 0 : next + 1;
-      cycle(index);
-    };
-    const cycle = subject(names, () => {
-      underWay--;
-      if (++operations % STRETCH === 0 && performance.now() - started >= seconds * 1000)
-        isOver = true;
-      if (!isOver) take();
-      else if (underWay === 0) resolve(turn());
-    });
-    const turn = (): Turn => {
-      const { user, system } = process.cpuUsage(cpu);
-      return {
-        operations,
-        seconds: (performance.now() - started) / 1000,
-        cpuSeconds: (user + system) / 1e6,
-      };
-    };
-    const cpu = process.cpuUsage();
-    const started = performance.now();
-    for (let i = 0; i < depth; i++) take();
-  });
-}
 
 async function main(name: string): Promise<void> {
   if (!Object.hasOwn(SUBJECTS, name)) throw new Error(`unknown subject "${name}"`);

@@ -12,7 +12,8 @@ import { promisify } from 'node:util';
 
 import { step, type Progress } from '../vm/index.js';
 import { PROJECT_ROOT } from '../vm/paths.js';
-import type { SubjectName, Turn } from './embedded-program.js';
+import type { Turn } from './cycles.js';
+import type { SubjectName } from './embedded-program.js';
 import { HostProgram } from './host-program.js';
 import { thisMachine } from './host.js';
 import { makeRow, type Row, type Target } from './result.js';
@@ -30,8 +31,9 @@ export interface EmbeddedOptions {
 
 const run = promisify(execFile);
 
-const MORE_ROUNDS = 2;
-const SHORTER = 6;
+/** As for all that needs no machines: turns are more and shorter. */
+export const MORE_ROUNDS = 2;
+export const SHORTER = 6;
 
 /** The Node.js that has `navigator.locks`; npm's package of that version brings the program. */
 const NODE_24 = '24.21.0';
@@ -243,7 +245,8 @@ async function runCurves(engine: Engine, options: EmbeddedOptions): Promise<void
   }
 }
 
-function rowOf(
+/** A row of two who did the same. */
+export function rowOf(
   name: string,
   ours: readonly Turn[],
   theirs: readonly Turn[],

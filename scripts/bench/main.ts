@@ -6,6 +6,7 @@ import { commandLine, listOf, oneOf, positive, wholeFrom } from '../arguments.js
 import { printingProgress, whyNotHere } from '../vm/index.js';
 import { FEW_LOCKS, needsClusters, runBenchmarks } from './benchmarks.js';
 import { MODES, type Mode } from './contestant.js';
+import { runCached } from './cached.js';
 import { runEmbedded } from './embedded.js';
 import { isNativeChosen, isNativeRow, LIMITS, runNative } from './native/native.js';
 import { drawNative } from './native/plot.js';
@@ -15,8 +16,8 @@ import { runStart } from './start.js';
 
 const ABOUT = `Measures locks of stack "user" against a C program on libdlm, on the host with a double of the
 kernel's device ("native") and in virtual machines ("local", "remote", "giving up", "held"), and the engines and
-stack "o2cb" against libraries for one process, on the host ("embedded"), and how long a program takes to its first
-lock ("start").`;
+stack "o2cb" against libraries for one process, on the host ("embedded", "cached"), and how long a program takes to
+its first lock ("start").`;
 
 interface Flags {
   readonly only: RegExp;
@@ -86,6 +87,7 @@ async function main(): Promise<void> {
   await runNative({ ...chosen, progress, report, tell });
   await runStart({ ...chosen, progress, report });
   await runEmbedded({ ...chosen, progress, report });
+  await runCached({ ...chosen, progress, report });
   if (inClusters) await runBenchmarks({ ...chosen, progress, report });
   if (rows.length === 0) {
     console.error(`No benchmark matches ${String(chosen.only)}.`);

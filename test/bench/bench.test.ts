@@ -58,6 +58,27 @@ describe('the benchmark of a program from its start to its first lock', () => {
   });
 });
 
+describe('the benchmark of cached locks', () => {
+  let folder: string;
+  before(() => (folder = mkdtempSync(join(tmpdir(), 'stackglue-bench-'))));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('compares holds with a library and with more names, and memory with a limit', async () => {
+    const json = join(folder, 'rows.json');
+    const little = ['--rounds', '1', '--seconds', '0.06', '--json', json];
+    await bench(...little, '--only', '^cached, (hold.* 10 names|memory.* 100,000)');
+    const rows = JSON.parse(readFileSync(json, 'utf8')) as Row[];
+    expect(rows.map(({ name }) => name)).to.deep.equal([
+      'cached, hold and release, 10 names of 10 cached, and async-mutex',
+      'cached, hold and release, 10 names of 10 cached, and with 1,000 cached',
+      "cached, memory of a name above the glue's lock, among 100,000",
+      "cached, memory of a name above the glue's lock, among 100,000, its CachedLock not kept",
+    ]);
+    for (const row of rows) expectMeasured(row.rate, row.reference, row.ratio);
+    expect(rows.at(-1)).to.include({ unit: 'byte/name', reference: 400 });
+  });
+});
+
 describe('the benchmarks', () => {
   it('tell what they take when they are asked for something else', async () => {
     const failure: unknown = await bench('--modes', 'spin').catch((error: unknown) => error);
