@@ -20,6 +20,7 @@ export type { Accelerator } from './qemu.js';
 export type { RunOptions, RunResult } from './run.js';
 export { missingHostPackages };
 export { architectureOf, isForeign, type Architecture } from './architecture.js';
+export { callsBetweenMarks, type ThreadCalls } from './thread-calls.js';
 
 /**
  * Why virtual machines cannot run on this host, as a sentence that says what to install; or

@@ -1,0 +1,4 @@
+import { LINUX_6_1 } from '../../support/vm-world.js';
+import { cachedLocks } from '../suites/cached-locks.js';
+
+cachedLocks(LINUX_6_1);
