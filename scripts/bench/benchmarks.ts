@@ -16,6 +16,7 @@ import {
   type Work,
 } from './contestant.js';
 import { buildCrowdReference, chooseCrowds, runCrowds } from './crowd.js';
+import { buildHandOverReference, isHandOverChosen, runHandOvers } from './hand-over.js';
 import { makeRow, type Machine, type Row, type Target } from './result.js';
 import { takeTurns } from './turns.js';
 
@@ -84,6 +85,7 @@ export function needsClusters(options: Pick<BenchOptions, 'only' | 'vcpus' | 'lo
     options.vcpus.some((vcpus) => chooseLocal(vcpus, options).length > 0) ||
     chooseRemote(options).length > 0 ||
     chooseCrowds(options).length > 0 ||
+    isHandOverChosen(options) ||
     Object.values(holdingNames(options)).some((name) => options.only.test(name))
   );
 }
@@ -92,9 +94,11 @@ export function needsClusters(options: Pick<BenchOptions, 'only' | 'vcpus' | 'lo
 export async function runBenchmarks(options: BenchOptions): Promise<void> {
   buildReference();
   buildCrowdReference();
+  buildHandOverReference();
   for (const vcpus of options.vcpus) await runLocal(options, vcpus);
   await runRemote(options);
   await runGivingUp(options);
+  await runCachedOnNodes(options);
   await runHolding(options);
 }
 
@@ -124,6 +128,14 @@ async function runGivingUp(options: BenchOptions): Promise<void> {
   if (chosen.length === 0) return;
   await withCluster(options, { nodes: 2, vcpus: 1 }, async (cluster, machine) => {
     await runCrowds(cluster.node(1), cluster.node(2), chosen, machine, options);
+  });
+}
+
+/** Cached locks that two nodes want. */
+async function runCachedOnNodes(options: BenchOptions): Promise<void> {
+  if (!isHandOverChosen(options)) return;
+  await withCluster(options, { nodes: 2, vcpus: 1 }, async (cluster, machine) => {
+    await runHandOvers([cluster.node(1), cluster.node(2)], machine, options);
   });
 }
 

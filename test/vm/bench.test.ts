@@ -57,4 +57,20 @@ describe('the benchmarks in virtual machines', () => {
       expect(row.machine).to.include({ vcpus: 1, nodes: 2, node: process.version });
     }
   });
+
+  it('compare cached locks that two nodes want with the same in C, and count the calls of those that nobody else does', async () => {
+    const json = join(folder, 'cached.json');
+    const little = ['--rounds', '1', '--seconds', '0.05', '--modes', 'thread'];
+    await bench(...little, '--only', 'cached, (from|system)', '--json', json);
+    const rows = JSON.parse(readFileSync(json, 'utf8')) as Row[];
+    expect(rows.map(({ name, unit }) => [name, unit])).to.deep.equal([
+      ['cached, system calls of 10,000,000 holds, thread', 'calls'],
+      ["cached, system calls of 10,000,000 holds, thread, V8's own beside them", 'calls'],
+      ['cached, from a hold on one node to one on another, thread', 'µs'],
+    ]);
+    for (const row of rows) {
+      expectMeasured(row.rate, row.reference);
+      expect(row.machine).to.include({ vcpus: 1, nodes: 2, node: process.version });
+    }
+  });
 });
