@@ -97,6 +97,9 @@ const memoryName = (names: number): string =>
   `cached, memory of a name above the glue's lock, among ${count(names)}`;
 const MEMORIES = CACHED.slice(-2);
 
+/** What the way of a name costs this project's own code: there is no kernel, and no network, between its nodes. */
+const HAND_OVER = "cached, hand-over of two emulated nodes, and by the glue's calls";
+
 /** Runs what was chosen. */
 export async function runCached(options: CachedBenchOptions): Promise<void> {
   const { only, progress } = options;
@@ -118,6 +121,7 @@ export async function runCached(options: CachedBenchOptions): Promise<void> {
     if (its.length > 0) await runComparisons(its, start, options);
   }
   for (const program of programs.values()) await program.end();
+  await runHandOver(options);
   await runMemory(options);
 }
 
@@ -149,6 +153,29 @@ async function runComparisons(
   for (const { name, ours, theirs, target } of chosen) {
     report(rowOf(name, turnsOf(ours), turnsOf(theirs), target));
   }
+}
+
+async function runHandOver({
+  only,
+  rounds,
+  seconds,
+  progress,
+  report,
+}: CachedBenchOptions): Promise<void> {
+  if (!only.test(HAND_OVER)) return;
+  const programs: Talker[] = [];
+  for (const who of ['cached', 'glue']) {
+    const command = `exec node dist/scripts/bench/hand-over-emulated.js ${who}`;
+    programs.push(await Talker.start(HOST, command));
+  }
+  const measures = programs.map(
+    (program) => async () => (await program.ask(`${seconds / SHORTER}`)) as Turn,
+  );
+  const [ours = [], theirs = []] = await step(progress, HAND_OVER, () =>
+    takeTurns(measures, rounds * MORE_ROUNDS),
+  );
+  report(rowOf(HAND_OVER, ours, theirs, undefined));
+  for (const program of programs) await program.end();
 }
 
 async function runMemory({ only, progress, report }: CachedBenchOptions): Promise<void> {

@@ -66,11 +66,12 @@ describe('the benchmark of cached locks', () => {
   it('compares holds with a library and with more names, and memory with a limit', async () => {
     const json = join(folder, 'rows.json');
     const little = ['--rounds', '1', '--seconds', '0.06', '--json', json];
-    await bench(...little, '--only', '^cached, (hold.* 10 names|memory.* 100,000)');
+    await bench(...little, '--only', '^cached, (hold.* 10 names|hand-over|memory.* 100,000)');
     const rows = JSON.parse(readFileSync(json, 'utf8')) as Row[];
     expect(rows.map(({ name }) => name)).to.deep.equal([
       'cached, hold and release, 10 names of 10 cached, and async-mutex',
       'cached, hold and release, 10 names of 10 cached, and with 1,000 cached',
+      "cached, hand-over of two emulated nodes, and by the glue's calls",
       "cached, memory of a name above the glue's lock, among 100,000",
       "cached, memory of a name above the glue's lock, among 100,000, its CachedLock not kept",
     ]);
