@@ -41,6 +41,7 @@ import {
   type RevokeReason,
 } from './revocation.js';
 import { Waiter, WaitQueue } from './wait-queue.js';
+import { Withdrawal } from './withdrawal.js';
 
 /** What is under way: nothing; a higher level was asked for; the handlers are at work; a lower one was asked for. */
 type Phase = 'still' | 'asking' | 'revoking' | 'telling';
@@ -81,7 +82,7 @@ class Activity {
   shared = 0;
   readonly waiters = new WaitQueue();
   /** Gives up what was asked for. */
-  request: AbortController | undefined;
+  request: Withdrawal | undefined;
   /** The timer until which the level is kept although others want it. */
   keeps: unknown;
   descent: Descent | undefined;
@@ -432,7 +433,7 @@ export class Entry implements BlockedWatcher {
 
   private ask(activity: Activity, level: Level): void {
     activity.phase = 'asking';
-    const request = (activity.request = new AbortController());
+    const request = (activity.request = new Withdrawal());
     this.getLock(level, request.signal).then(
       () => this.granted(activity, level),
       (error: unknown) => this.notGranted(activity, error, request.signal.aborted),
