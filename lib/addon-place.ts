@@ -1,6 +1,6 @@
 /** Where the addon for this program lies: a build of one's own, else the one that the package brings along. */
-import { closeSync, existsSync, openSync, readlinkSync, readSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { closeSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** `Elf64_Ehdr` and `Elf64_Phdr` of elf(5), as far as the interpreter takes them. */
@@ -78,17 +78,27 @@ export function ownTarget(): string {
   return targetName(ownInterpreter(), process.arch);
 }
 
+/** What the package whose folder this is calls itself; undefined where there is none. */
+function nameOfPackage(root: string): unknown {
+  try {
+    const manifest: unknown = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    return (manifest as { name?: unknown } | null)?.name;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
- * The package's folder; undefined where this module is no file of it any more, because a bundler has put it
- * into another.
+ * The package's folder; undefined where this module is in no file of it any more, because a bundler has put it
+ * into another. In the tarball it is a part of a file of another name, in the same folder.
  */
 export function packageRoot(): string | undefined {
   // There is none in a bundle of CommonJS.
   const own = import.meta.url as string | undefined;
   if (own?.startsWith('file:') !== true) return undefined;
   const root = fileURLToPath(new URL('../..', own));
-  const isHere = fileURLToPath(own) === join(root, 'dist/lib/addon-place.js');
-  return isHere && existsSync(join(root, 'package.json')) ? root : undefined;
+  const isHere = dirname(fileURLToPath(own)) === join(root, 'dist/lib');
+  return isHere && nameOfPackage(root) === 'stackglue' ? root : undefined;
 }
 
 /** For `bindings`: where to look, in this order. */

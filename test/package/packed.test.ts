@@ -1,8 +1,8 @@
 /** The tarball, as its users get at it: installed by each package manager, on each line of Node.js. */
 import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -13,6 +13,17 @@ import { consumerIn, MODULE, npm, OF_NPM, prebuildFor } from './consumer.js';
 import { run, toolsOrSkip, USE, USED } from './consumer.js';
 
 const LINES = ['20', '22', '24', '26'];
+const ENTRIES = ['', '/glue', '/simulator', '/conformance', '/web-locks', '/recipes'];
+/** Of our files a program may load no more than this: each takes half a millisecond of its start. */
+const FILES_MAX = 3;
+/** Which function or class each export of the entries is, by its own name, and whether all have one `DlmError`. */
+const NAMES = `
+const entries = await Promise.all(${JSON.stringify(ENTRIES)}.map((entry) => import('stackglue' + entry)));
+const functions = (entry) => Object.entries(entry).filter(([, value]) => typeof value === 'function');
+console.log(JSON.stringify(entries.map((entry) => functions(entry).map(([key, { name }]) => [key, name]))));
+const [stackglue, glue] = entries;
+if (stackglue.DlmError !== glue.DlmError) throw new Error('There are two of them');
+`;
 const COMMON_JS = `const { openLockspace } = require('stackglue');
 (async () => {${USE}})();
 `;
@@ -123,6 +134,51 @@ describe('the packed tarball', () => {
       expect(run(path, node(line), ['--no-warnings', 'main.cjs'])).to.equal(USED);
     });
   }
+
+  it('loads a few files, whatever of it is imported', () => {
+    const path = installed();
+    for (const entry of ENTRIES) {
+      const told = mkdtempSync(join(folder, 'loaded-'));
+      writeFileSync(join(path, 'one.mjs'), `import 'stackglue${entry}';`);
+      run(path, process.execPath, ['one.mjs'], { NODE_V8_COVERAGE: told });
+      const loaded = readdirSync(told).flatMap((file) => {
+        const { result } = JSON.parse(readFileSync(join(told, file), 'utf8')) as {
+          result: { url: string }[];
+        };
+        return result.filter(({ url }) => url.includes('/node_modules/stackglue/'));
+      });
+      expect(loaded, `stackglue${entry}`).to.have.length.within(1, FILES_MAX);
+    }
+  });
+
+  it('has one of each class for all entries, under the names that it has in the sources', () => {
+    const path = installed();
+    writeFileSync(join(path, 'names.mjs'), NAMES);
+    const names = run(path, process.execPath, ['names.mjs']);
+    // Imported by its own name the checkout is not bundled.
+    const own = ['--input-type=module', '--eval', NAMES];
+    expect(JSON.parse(names)).to.deep.equal(JSON.parse(run(PROJECT_ROOT, process.execPath, own)));
+  });
+
+  it('has source maps that show lines of the sources it brings along', () => {
+    const path = installed();
+    writeFileSync(
+      join(path, 'fails.mjs'),
+      "import { openLockspace } from 'stackglue'; await openLockspace(1).catch(({ stack }) => console.log(stack));",
+    );
+    const stack = run(path, process.execPath, ['--enable-source-maps', 'fails.mjs']);
+    const [, file = '', line = ''] =
+      /\((.*\/stackglue\/lib\/locks\/\S+\.ts):(\d+):/.exec(stack) ?? [];
+    expect(existsSync(file), stack).to.equal(true);
+    expect(Number(line)).to.be.within(1, readFileSync(file, 'utf8').split('\n').length);
+  });
+
+  it('is not made by npm pack in a checkout, which says how it is', () => {
+    const args = ['pack', '--dry-run'];
+    const { status, stderr } = spawnSync('npm', args, { cwd: PROJECT_ROOT, encoding: 'utf8' });
+    expect(status).to.equal(1);
+    expect(stderr).to.contain('npm run release -- --dry-run');
+  });
 
   it('runs on Bun, and says that the cluster does not', () => {
     const path = installed();
