@@ -192,14 +192,14 @@ export class CachedLocks {
     this.waiting.clear();
     this.revoking.clear();
     const unstored: Unstored[] = [];
-    let isLostEarly = false;
+    let lateLosses = 0;
     await pool(works, reason === 'lost' ? Infinity : CONCURRENCY, async ([name, work]) => {
       if (work === undefined) return;
-      isLostEarly ||= reason === 'closed' && this.isLost;
+      if (reason === 'closed' && this.isLost) lateLosses += 1;
       for (const { error } of await work()) unstored.push({ name: copyName(name), error });
     });
     this.#entries.clear();
-    if (isLostEarly) {
+    if (lateLosses > 0) {
       unstored.push({ name: undefined, error: lostWhileClosing(this.#floor.group) });
     }
     return unstored;

@@ -5,7 +5,7 @@ export type { Lockspace, LockWork } from './lockspace.js';
 export type { LockspaceEvents } from './events.js';
 export type { BlockedHandler, Lock } from './lock.js';
 export type { LockSet } from './lock-set.js';
-export type { LockMessage, RecoveryMessage, RevokedMessage } from './channels.js';
+export type { LockMessage, RecoveryMessage, RevokedMessage } from './messages.js';
 export type { Health, HealthReason, HealthState } from './health.js';
 export type { WaitOptions } from './limit.js';
 export type { AdoptOptions, LockOptions, PurgeOptions } from './lock-options.js';

@@ -34,7 +34,8 @@ import {
 } from '../cached/options.js';
 import type { Revocation } from '../cached/revocation.js';
 import { LockBlock } from './block.js';
-import { RECOVERY, type RecoveryMessage } from './channels.js';
+import { RECOVERY } from './channels.js';
+import type { RecoveryMessage } from './messages.js';
 import { closedError, lostError, noOrphans, noOrphansBesideTokens } from './failures.js';
 import { checkEvent, type LockspaceEvents } from './events.js';
 import { HealthMonitor, LOSSES, type Health } from './health.js';
