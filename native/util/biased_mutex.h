@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <mutex>
 
@@ -68,8 +69,19 @@ class BiasedMutex {
   static bool CanBeBiased() {
     constexpr long kNeeded =
         MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED | MEMBARRIER_CMD_PRIVATE_EXPEDITED;
-    static const long known = Membarrier(MEMBARRIER_CMD_QUERY);
-    return known > 0 && (known & kNeeded) == kNeeded;
+    static const bool can = [] {
+      const long known = Membarrier(MEMBARRIER_CMD_QUERY);
+      return known > 0 && (known & kNeeded) == kNeeded &&
+             IsAllowed(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) &&
+             IsAllowed(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+    }();
+    return can;
+  }
+
+  // A sandbox may allow some of it only. The kernel itself refuses a flag that it does not know.
+  static bool IsAllowed(int command) {
+    constexpr unsigned kUnknownFlag = 1U << 30;
+    return syscall(SYS_membarrier, command, kUnknownFlag, 0) < 0 && errno == EINVAL;
   }
 
   static void Barrier() {

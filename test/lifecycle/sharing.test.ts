@@ -1,7 +1,7 @@
 /** Nodes of one simulated cluster meet wherever they are in the process. */
 import { expect } from 'chai';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -58,7 +58,7 @@ describe('one simulated cluster', () => {
       cpSync(join(packageRoot, 'dist/lib'), join(copy, 'dist/lib'), { recursive: true });
       for (const name of ['build', 'node_modules'])
         symlinkSync(join(packageRoot, name), join(copy, name));
-      writeFileSync(join(copy, 'package.json'), '{ "type": "module" }');
+      cpSync(join(packageRoot, 'package.json'), join(copy, 'package.json'));
       const exit = await runChild(new URL('children/copies.js', import.meta.url), [copy]).exit;
       expect(exit, exit.output).to.include({ code: 0, signal: null });
       expect(JSON.parse(exit.stdout)).to.deep.equal([
