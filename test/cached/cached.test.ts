@@ -213,7 +213,7 @@ for (const world of WORLDS) {
       const [a, b] = [await cacher(nodes, 1), await cacher(nodes, 2)];
       const outer = await a.cached.hold('PR');
       const wanted = b.cached.hold('EX');
-      const writer = a.cached.hold('EX', { timeoutMs: 2000 });
+      const writer = a.cached.hold('EX');
       await until(a.lockspace, () => a.cached.tryHold('PR') === null);
       const inner = await a.cached.hold('PR', { within: outer });
       release(a.cached.tryHold('PR', { within: inner }));
